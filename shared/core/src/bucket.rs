@@ -1,0 +1,172 @@
+//! GCRA, the throttle's whole arithmetic, on one number per bucket: the *theoretical arrival time*, `tat`.
+//!
+//! A request of cost `c` at `now` is admitted iff `max(tat, now) - now <= (burst - c) * interval`; then `tat`
+//! becomes `max(tat, now) + c * interval`. So in any time `t` at most `burst + t / interval` cost gets in.
+//! Times are integer nanoseconds since the Unix epoch.
+
+/// The size and pace of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    interval: i128,
+    burst: u32,
+}
+
+/// How full a bucket is: the stored half of it.
+///
+/// The interval is kept beside `tat`, because `tat - now` is a debt only in units of the pace it was made at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// The theoretical arrival time, nanoseconds since the epoch.
+    pub tat: i128,
+    /// The nanoseconds per request under which `tat` came about.
+    pub interval: i128,
+}
+
+impl Bucket {
+    /// A bucket of `burst` requests that regains one every `interval` nanoseconds (at least 1).
+    pub fn new(interval: i128, burst: u32) -> Self {
+        Self {
+            interval: interval.max(1),
+            burst,
+        }
+    }
+
+    /// The bucket that refuses all.
+    pub fn closed() -> Self {
+        Self::new(1, 0)
+    }
+
+    /// Nanoseconds per request.
+    pub fn interval(&self) -> i128 {
+        self.interval
+    }
+
+    /// Requests it holds when full.
+    pub fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// How far ahead of now `tat` may be for `cost` to be admitted, in nanoseconds; `None` if never.
+    pub fn tolerance(&self, cost: u32) -> Option<i128> {
+        let spare = self.burst.checked_sub(cost)?;
+        Some(i128::from(spare) * self.interval)
+    }
+
+    /// What `cost` adds to `tat`, in nanoseconds.
+    pub fn increment(&self, cost: u32) -> i128 {
+        i128::from(cost) * self.interval
+    }
+
+    /// The level as seen under this bucket's pace.
+    ///
+    /// A level that came about at another pace keeps the *requests* it owes, at most a whole bucket of them: keeping
+    /// the time would turn a spent burst of a fast plan into a nearly unspent one of a slow plan.
+    pub fn convert(&self, level: Level, now: i128) -> Level {
+        let ahead = level.tat - now;
+        if level.interval == self.interval || ahead <= 0 {
+            return Level {
+                interval: self.interval,
+                ..level
+            };
+        }
+        let (whole, part) = (ahead / level.interval, ahead % level.interval);
+        let part = (part * self.interval + level.interval - 1) / level.interval;
+        let owed = (whole.min(i128::from(self.burst)) * self.interval + part)
+            .min(i128::from(self.burst) * self.interval);
+        Level {
+            tat: now + owed,
+            interval: self.interval,
+        }
+    }
+
+    /// Requests of cost 1 that would be admitted at `now`, one after the other.
+    pub fn remaining(&self, level: Option<Level>, now: i128) -> u32 {
+        let ahead = level.map_or(0, |level| (level.tat - now).max(0));
+        let spare = i128::from(self.burst) * self.interval - ahead;
+        u32::try_from(spare.max(0) / self.interval).unwrap_or(self.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_pace_keeps_the_requests_owed() {
+        let fast = Bucket::new(10, 100);
+        let slow = Bucket::new(100, 100);
+        let spent = Level {
+            tat: 1_000 + 100 * 10,
+            interval: 10,
+        };
+        assert_eq!(fast.remaining(Some(spent), 1_000), 0);
+        assert_eq!(slow.remaining(Some(slow.convert(spent, 1_000)), 1_000), 0);
+        let half = Level {
+            tat: 1_000 + 50 * 10,
+            interval: 10,
+        };
+        assert_eq!(slow.remaining(Some(slow.convert(half, 1_000)), 1_000), 50);
+    }
+
+    #[test]
+    fn a_part_of_a_request_owed_is_kept_and_rounded_up() {
+        let level = Level {
+            tat: 1_005,
+            interval: 10,
+        };
+        assert_eq!(Bucket::new(7, 9).convert(level, 1_000).tat, 1_004);
+        assert_eq!(Bucket::new(1_000, 9).convert(level, 1_000).tat, 1_500);
+    }
+
+    #[test]
+    fn a_debt_larger_than_the_new_bucket_becomes_a_whole_bucket() {
+        let level = Level {
+            tat: 1_000 + 100 * 10,
+            interval: 10,
+        };
+        assert_eq!(Bucket::new(3, 5).convert(level, 1_000).tat, 1_015);
+        let part = Level {
+            tat: 1_000 + 5 * 10 + 1,
+            interval: 10,
+        };
+        assert_eq!(Bucket::new(3, 5).convert(part, 1_000).tat, 1_015);
+    }
+
+    #[test]
+    fn an_idle_level_and_one_at_the_same_pace_stay_as_they_are() {
+        let idle = Level {
+            tat: 900,
+            interval: 10,
+        };
+        assert_eq!(Bucket::new(3, 5).convert(idle, 1_000).tat, 900);
+        assert_eq!(Bucket::new(3, 5).convert(idle, 900).tat, 900);
+        let deep = Level {
+            tat: 9_000,
+            interval: 3,
+        };
+        assert_eq!(Bucket::new(3, 5).convert(deep, 1_000), deep);
+    }
+
+    #[test]
+    fn the_extremes_do_not_overflow() {
+        let slowest = 1_000_000_000_000_000_000;
+        let bucket = Bucket::new(slowest, u32::MAX);
+        let full = i128::from(u32::MAX) * slowest;
+        let level = Level {
+            tat: full,
+            interval: slowest - 1,
+        };
+        assert_eq!(bucket.convert(level, 0).tat, full);
+        assert_eq!(
+            bucket.remaining(
+                Some(Level {
+                    tat: full,
+                    interval: slowest
+                }),
+                0
+            ),
+            0
+        );
+        assert_eq!(bucket.remaining(None, 0), u32::MAX);
+    }
+}

@@ -1,0 +1,89 @@
+//! Lanes: how a lost answer is told from a write that never happened.
+//!
+//! A write whose answer was lost may have been applied, or may be applied late. Each instance therefore stamps its
+//! charges with a sequence number in a lane of its own on the meter, under the condition that the lane is absent or
+//! smaller. All tries of one decision carry one number, so at most one of them lands; a later decision carries a larger
+//! one, so a late original cannot land after it. One stamp per meter would not do: other instances would erase it.
+//!
+//! Sequence numbers are microseconds since the epoch, made strictly increasing by each instance, which tells how long
+//! a lane has been quiet.
+
+use std::collections::BTreeMap;
+
+/// Lanes on one meter at most; they cost it about 20 bytes each.
+pub const MAX_LANES: usize = 12;
+
+/// A lane this quiet can be taken over, in microseconds: ten minutes. DynamoDB refuses a request five minutes after
+/// it was signed, so no write of such a lane can still arrive.
+pub const QUIET_AFTER: u64 = 600 * 1_000_000;
+
+/// The mark that a charge leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The instance's lane.
+    pub lane: String,
+    /// The decision's number.
+    pub sequence: u64,
+    /// A quiet lane, and its last number, to be removed to make room.
+    pub evict: Option<(String, u64)>,
+}
+
+impl Stamp {
+    /// A stamp on a meter with these lanes; `None` when none is free.
+    pub fn claim(lanes: &BTreeMap<String, u64>, lane: &str, sequence: u64) -> Option<Self> {
+        let evict = if lanes.contains_key(lane) || lanes.len() < MAX_LANES {
+            None
+        } else {
+            let (quietest, last) = lanes.iter().min_by_key(|(_, last)| **last)?;
+            if last.saturating_add(QUIET_AFTER) >= sequence {
+                return None;
+            }
+            Some((quietest.clone(), *last))
+        };
+        Some(Self {
+            lane: lane.to_owned(),
+            sequence,
+            evict,
+        })
+    }
+
+    /// Whether a meter with these lanes has taken the write that carried this stamp.
+    pub fn is_on(&self, lanes: &BTreeMap<String, u64>) -> bool {
+        lanes.get(&self.lane) == Some(&self.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(oldest: u64) -> BTreeMap<String, u64> {
+        (0..MAX_LANES)
+            .map(|n| (format!("l{n}"), oldest + n as u64))
+            .collect()
+    }
+
+    #[test]
+    fn a_lane_is_claimed_while_there_is_room_or_it_is_already_ours() {
+        let mut lanes = full(1_000);
+        assert_eq!(Stamp::claim(&lanes, "mine", 2_000), None);
+        assert!(Stamp::claim(&lanes, "l3", 2_000).is_some_and(|stamp| stamp.evict.is_none()));
+        lanes.remove("l3");
+        assert!(Stamp::claim(&lanes, "mine", 2_000).is_some_and(|stamp| stamp.evict.is_none()));
+    }
+
+    #[test]
+    fn only_the_quietest_lane_gives_way_and_only_after_ten_minutes() {
+        let lanes = full(1_000);
+        assert_eq!(Stamp::claim(&lanes, "mine", 1_000 + QUIET_AFTER), None);
+        let stamp = Stamp::claim(&lanes, "mine", 1_001 + QUIET_AFTER).expect("free");
+        assert_eq!(stamp.evict, Some(("l0".to_owned(), 1_000)));
+    }
+
+    #[test]
+    fn a_stamp_is_on_the_meter_only_with_its_own_number() {
+        let stamp = Stamp::claim(&BTreeMap::new(), "mine", 5).expect("free");
+        let on = |sequence| stamp.is_on(&BTreeMap::from([("mine".to_owned(), sequence)]));
+        assert!(on(5) && !on(4) && !on(6) && !stamp.is_on(&BTreeMap::new()));
+    }
+}

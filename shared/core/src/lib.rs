@@ -1,0 +1,23 @@
+//! The rules of Tollgate, pure: no I/O, no AWS, no async, and no clock of its own. Time is always an argument.
+//!
+//! - [`key`]: the value a client sends: its format, checksum and hash.
+//! - [`limit`]: what a plan may limit: [`Throttle`](limit::Throttle) and [`Quota`](limit::Quota), checked when they are made.
+//! - [`plan`]: limits by API stage and method, and which of them a request meets.
+//! - [`template`]: route templates such as `/pets/{id}/GET`, and which of several matches best.
+//! - [`calendar`]: days and quota periods, UTC.
+//! - [`bucket`]: GCRA, the throttle's whole arithmetic.
+//! - [`meter`]: the live counters of one key under one plan.
+//! - [`charge`](mod@charge): given a meter and a request, the one conditional write that would charge it, or the refusal.
+//! - [`lane`]: how a lost answer is told from a write that never happened.
+//! - [`verdict`]: what was decided and why, in the words that clients see.
+
+pub mod bucket;
+pub mod calendar;
+pub mod charge;
+pub mod key;
+pub mod lane;
+pub mod limit;
+pub mod meter;
+pub mod plan;
+pub mod template;
+pub mod verdict;

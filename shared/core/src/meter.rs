@@ -1,0 +1,70 @@
+//! The live counters of one key under one plan.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use crate::bucket::Level;
+use crate::calendar::{Period, PeriodKind, period_of};
+use crate::limit::Quota;
+use crate::plan::BucketId;
+
+/// What a meter's item says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meter {
+    /// The revision of the key's record that was last made known here. A charge under an older one is refused.
+    pub key_revision: u64,
+    /// The revision of the plan that was last charged under, likewise.
+    pub plan_revision: u64,
+    /// How full each bucket is; one that is missing is idle.
+    pub buckets: BTreeMap<BucketId, Level>,
+    /// The day that `count` is of.
+    pub day: Date,
+    /// The cost admitted on `day`.
+    pub count: u64,
+    /// The quota period that `spent` is of.
+    pub period: Period,
+    /// What the quota has charged in `period`. Set by `UpdateUsage`, which never touches `count`.
+    pub spent: u64,
+    /// A day that is over and waits to be written out.
+    pub closed: Option<ClosedDay>,
+    /// The last write of each instance; see [`lane`](crate::lane).
+    pub lanes: BTreeMap<String, u64>,
+}
+
+/// The usage of a day that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedDay {
+    /// The day.
+    pub day: Date,
+    /// The cost admitted.
+    pub count: u64,
+    /// What the quota had left at its end; negative where a quota was lowered under what was spent, `None` without one.
+    pub left: Option<i64>,
+}
+
+impl Meter {
+    /// A meter that has counted nothing yet.
+    pub fn new(key_revision: u64, plan_revision: u64, day: Date, quota: Option<&Quota>) -> Self {
+        Self {
+            key_revision,
+            plan_revision,
+            buckets: BTreeMap::new(),
+            day,
+            count: 0,
+            period: quota_period(quota, day),
+            spent: 0,
+            closed: None,
+            lanes: BTreeMap::new(),
+        }
+    }
+}
+
+/// The period that is counted on `day`. Without a quota it is the calendar month, so that a quota which is added
+/// later finds what was already used.
+pub(crate) fn quota_period(quota: Option<&Quota>, day: Date) -> Period {
+    quota.map_or_else(
+        || period_of(day, PeriodKind::Month, 0),
+        |quota| quota.period_of(day),
+    )
+}
