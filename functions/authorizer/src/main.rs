@@ -1,1 +1,47 @@
-fn main() {}
+//! The `authorizer` bootstrap: configuration, one connection, then the handler for every event.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
+use tokio::time::Instant;
+use tollgate_authorizer::Authorizer;
+use tollgate_authorizer::config::Config;
+use tollgate_store::connection::{Connection, sdk_config};
+use tracing_subscriber::EnvFilter;
+
+/// Time kept back for the answer's own way.
+const MARGIN: Duration = Duration::from_millis(50);
+/// TLS can take most of a second on the smallest functions; init has the time.
+const WARM_LIMIT: Duration = Duration::from_secs(3);
+
+// One event at a time: a second thread would only cost memory and start-up.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let filter =
+        EnvFilter::try_from_env("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .init();
+
+    let config = Config::from_env()?;
+    let connection = Connection::deciding(&sdk_config().await);
+    let authorizer = Authorizer::new(config, connection);
+    if let Err(failure) = authorizer.engine().table().warm(WARM_LIMIT).await {
+        tracing::error!(%failure, "the store could not be reached during init");
+    }
+    let authorizer = &authorizer;
+    run(service_fn(async |event: LambdaEvent<Value>| {
+        let deadline = deadline(event.context.deadline);
+        Ok::<_, Error>(authorizer.handle(event.payload, Some(deadline)).await)
+    }))
+    .await
+}
+
+/// When an answer has to be out, from the invocation's deadline in milliseconds since the epoch.
+fn deadline(milliseconds: u64) -> Instant {
+    let at = UNIX_EPOCH + Duration::from_millis(milliseconds);
+    let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(MARGIN)
+}

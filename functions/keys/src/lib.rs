@@ -1,1 +1,58 @@
-//! x
+//! The key-management Lambda: API Gateway's own wire protocol for API keys and usage plans, so that boto3, the AWS CLI
+//! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, items in `tollgate-store`.
+//!
+//! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`]: the operations, a module per resource.
+//! - [`wire`]: the shapes; [`patch`]: which operation may touch which path.
+//! - [`request`]: bodies and queries, read with errors that name the field.
+//! - [`error`]: the one place that knows AWS's error names.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tollgate_store::manage::Manager;
+
+pub mod api_keys;
+pub mod error;
+pub mod patch;
+pub mod plan_keys;
+pub mod request;
+pub mod usage;
+pub mod usage_plans;
+pub mod wire;
+
+use error::ApiError;
+
+/// The management API over `manager`.
+pub fn app(manager: Arc<Manager>) -> Router {
+    Router::new()
+        .route("/apikeys", get(api_keys::list).post(api_keys::create))
+        .route(
+            "/apikeys/{id}",
+            get(api_keys::show)
+                .patch(api_keys::update)
+                .delete(api_keys::delete),
+        )
+        .route(
+            "/usageplans",
+            get(usage_plans::list).post(usage_plans::create),
+        )
+        .route(
+            "/usageplans/{id}",
+            get(usage_plans::show)
+                .patch(usage_plans::update)
+                .delete(usage_plans::delete),
+        )
+        .route("/usageplans/{id}/usage", get(usage::show))
+        .route(
+            "/usageplans/{id}/keys",
+            post(plan_keys::create).get(plan_keys::list),
+        )
+        .route(
+            "/usageplans/{id}/keys/{key_id}",
+            get(plan_keys::show).delete(plan_keys::delete),
+        )
+        .fallback(async || ApiError::NoSuchRoute)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .with_state(manager)
+}

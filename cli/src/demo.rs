@@ -1,0 +1,59 @@
+//! `--demo`: two plans with a key each, to try at once.
+
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::limit::{Quota, Throttle};
+use tollgate_core::plan::{ApiStage, Plan};
+use tollgate_store::manage::Manager;
+use tollgate_store::manage::keys::NewKey;
+use tollgate_store::manage::plans::NewPlan;
+
+use crate::Failure;
+use crate::gateway::{API_ID, STAGE};
+
+/// Makes plans and keys, and prints them with commands to try.
+pub(crate) async fn make(manager: &Manager, gateway: &str) -> Result<(), Failure> {
+    let basic = limits(2.0, 5, 100, PeriodKind::Day)?;
+    let premium = limits(50.0, 100, 100_000, PeriodKind::Month)?;
+    let basic = make_one(manager, "Basic", basic).await?;
+    let premium = make_one(manager, "Premium", premium).await?;
+    println!();
+    println!("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
+    println!(
+        "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -H 'x-api-key: {basic}' {gateway}/pets; done"
+    );
+    println!("# Premium: 50 requests/s, burst 100, 100,000 a month:");
+    println!("curl -i -H 'x-api-key: {premium}' {gateway}/pets");
+    println!("# No key:");
+    println!("curl -i {gateway}/pets");
+    Ok(())
+}
+
+fn limits(rate: f64, burst: u32, limit: u64, period: PeriodKind) -> Result<Plan, Failure> {
+    Ok(Plan {
+        throttle: Some(Throttle::new(Some(rate), Some(burst))?),
+        quota: Some(Quota::new(limit, period, 0)?),
+        stages: vec![ApiStage {
+            api_id: API_ID.to_owned(),
+            stage: STAGE.to_owned(),
+            throttle: std::collections::BTreeMap::new(),
+        }],
+    })
+}
+
+async fn make_one(manager: &Manager, name: &str, limits: Plan) -> Result<String, Failure> {
+    let plan = NewPlan {
+        name: name.to_owned(),
+        limits,
+        ..NewPlan::default()
+    };
+    let plan = manager.create_plan(plan).await?;
+    let key = NewKey {
+        name: Some(format!("{name} demo")),
+        enabled: true,
+        ..NewKey::default()
+    };
+    let (key, value) = manager.create_key(key).await?;
+    manager.link(&plan.id, &key.id).await?;
+    println!("demo plan={name} key={}", value.expose());
+    Ok(value.expose().to_owned())
+}

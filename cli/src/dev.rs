@@ -1,0 +1,119 @@
+//! `tollgate dev`: a local gateway, the management API, and an embedded DynamoDB where no endpoint is given.
+
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use clap::Args;
+use dynoxide::Database;
+use tokio::net::TcpListener;
+use tollgate_authorizer::Authorizer;
+use tollgate_authorizer::config::Config;
+use tollgate_store::connection::Connection;
+use tollgate_store::manage::Manager;
+use tollgate_store::schema;
+
+use crate::gateway::{self, Backend};
+use crate::store::StoreArguments;
+use crate::{Failure, demo};
+
+/// `tollgate dev`.
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Where the gateway listens; 0 takes a free port
+    #[arg(long, default_value_t = 3000, value_name = "PORT")]
+    gateway_port: u16,
+    /// Where the management API listens; 0 takes a free port
+    #[arg(long, default_value_t = 3001, value_name = "PORT")]
+    management_port: u16,
+    /// Where the embedded DynamoDB listens; 0 takes a free port
+    #[arg(long, default_value_t = 8000, value_name = "PORT")]
+    dynamodb_port: u16,
+    #[command(flatten)]
+    store: StoreArguments,
+    /// Make two plans with a key each, and show how to call them
+    #[arg(long)]
+    demo: bool,
+    /// The backend that admitted requests go to (http://...); without one they are echoed
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+}
+
+impl Dev {
+    pub(crate) async fn run(mut self) -> Result<ExitCode, Failure> {
+        let config = Config {
+            table: self.store.table.clone(),
+            ..Config::from_env()?
+        };
+        let backend = Backend::new(self.upstream.as_deref())?;
+        let gateway = listen("gateway", self.gateway_port).await?;
+        let management = listen("management", self.management_port).await?;
+        let endpoint = match self.store.endpoint() {
+            Some(endpoint) => endpoint,
+            None => self.embed().await?,
+        };
+        let sdk = self.store.sdk_config().await;
+        schema::create(&Client::new(&sdk), &self.store.table)
+            .await
+            .map_err(|error| format!("{error}; is DynamoDB running at {endpoint}?"))?;
+
+        let (gateway_url, management_url) = (url(&gateway)?, url(&management)?);
+        let manager = Arc::new(self.manager(&sdk));
+        let authorizer = Arc::new(Authorizer::new(config, Connection::deciding(&sdk)));
+        let gateway = axum::serve(gateway, gateway::app(authorizer, backend));
+        let management = axum::serve(management, tollgate_keys::app(Arc::clone(&manager)));
+
+        // Both listen already: what connects from here on is served.
+        println!("ready gateway={gateway_url} management={management_url} dynamodb={endpoint}");
+        if self.demo {
+            demo::make(&manager, &gateway_url).await?;
+        }
+        tokio::select! {
+            served = gateway => served?,
+            served = management => served?,
+            () = stopped() => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn manager(&self, sdk: &SdkConfig) -> Manager {
+        Manager::new(Connection::managing(sdk), self.store.table.clone())
+    }
+
+    /// Starts the embedded store, which listens too, so that other processes can use it.
+    async fn embed(&mut self) -> Result<String, Failure> {
+        let listener = listen("dynamodb", self.dynamodb_port).await?;
+        let endpoint = url(&listener)?;
+        let database = Database::memory().map_err(|error| error.to_string())?;
+        tokio::spawn(dynoxide::server::serve_on(listener, database));
+        self.store.dynamodb_endpoint = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+}
+
+async fn listen(what: &str, port: u16) -> Result<TcpListener, Failure> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|error| {
+            format!("cannot listen on port {port}: {error}; choose another with --{what}-port")
+                .into()
+        })
+}
+
+fn url(listener: &TcpListener) -> Result<String, Failure> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

@@ -1,0 +1,83 @@
+//! Where in a request the key is looked for.
+
+/// A place that may carry a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// The header of this name, lower case.
+    Header(String),
+    /// The token of `Authorization: Bearer`.
+    Bearer,
+    /// The query parameter of this name.
+    Query(String),
+}
+
+impl KeySource {
+    /// Reads `header:<name>`, `bearer` or `query:<name>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "bearer" => Some(Self::Bearer),
+            Some(("header", name)) if !name.is_empty() => {
+                Some(Self::Header(name.to_ascii_lowercase()))
+            }
+            Some(("query", name)) if !name.is_empty() => Some(Self::Query(name.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// What a request carries.
+pub trait Carrier {
+    /// The value of a header, by its lower-case name.
+    fn header(&self, name: &str) -> Option<&str>;
+    /// The value of a query parameter, decoded.
+    fn query(&self, name: &str) -> Option<&str>;
+}
+
+/// The key from the first source that carries one. An empty value is none.
+pub fn find<'a>(carrier: &'a impl Carrier, sources: &[KeySource]) -> Option<&'a str> {
+    let key_in = |source: &KeySource| match source {
+        KeySource::Header(name) => carrier.header(name),
+        KeySource::Query(name) => carrier.query(name),
+        KeySource::Bearer => carrier.header("authorization").and_then(bearer),
+    };
+    sources
+        .iter()
+        .filter_map(key_in)
+        .map(str::trim)
+        .find(|key| !key.is_empty())
+}
+
+/// The scheme is case-insensitive (RFC 9110, 11.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.trim_start().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Request(&'static [(&'static str, &'static str)]);
+
+    impl Carrier for Request {
+        fn header(&self, name: &str) -> Option<&str> {
+            let found = self.0.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| *value)
+        }
+
+        fn query(&self, name: &str) -> Option<&str> {
+            self.header(name)
+        }
+    }
+
+    #[test]
+    fn the_first_source_that_carries_a_key_wins() {
+        let sources = [KeySource::Bearer, KeySource::Header("x-api-key".into())];
+        let both = Request(&[("authorization", "bearer one"), ("x-api-key", "two")]);
+        assert_eq!(find(&both, &sources), Some("one"));
+        let basic = Request(&[("authorization", "Basic one"), ("x-api-key", "two")]);
+        assert_eq!(find(&basic, &sources), Some("two"));
+        let empty = Request(&[("authorization", "Bearer  "), ("x-api-key", "")]);
+        assert_eq!(find(&empty, &sources), None);
+    }
+}

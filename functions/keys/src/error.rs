@@ -1,0 +1,92 @@
+//! The one place that knows AWS's error names and status codes.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tollgate_store::failure::Failure;
+use tollgate_store::manage;
+
+/// What a call can be answered with instead of what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The caller asked for something that cannot be; the text says what was expected.
+    #[error("{0}")]
+    BadRequest(String),
+    /// No such path.
+    #[error("no such route; expected one of API Gateway's paths for API keys and usage plans")]
+    NoSuchRoute,
+    /// The path has other methods.
+    #[error("this route does not take that method")]
+    MethodNotAllowed,
+    /// The body is larger than any call needs.
+    #[error("the request body is too large")]
+    TooLarge,
+    /// What management says.
+    #[error(transparent)]
+    Manage(#[from] manage::Error),
+}
+
+impl ApiError {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        use manage::Error as E;
+        const BAD_REQUEST: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "BadRequestException");
+        const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "NotFoundException");
+        const CONFLICT: (StatusCode, &str) = (StatusCode::CONFLICT, "ConflictException");
+        match self {
+            Self::BadRequest(_) => BAD_REQUEST,
+            Self::NoSuchRoute => NOT_FOUND,
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "BadRequestException"),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestEntityTooLargeException",
+            ),
+            Self::Manage(error) => match error {
+                E::NoSuchKey | E::NoSuchPlan | E::NotLinked => NOT_FOUND,
+                E::BadValue(_) | E::StagesLeft { .. } | E::BadPosition => BAD_REQUEST,
+                E::ValueExists | E::AlreadyLinked | E::StageTaken { .. } => CONFLICT,
+                E::Contended => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+                E::Store(Failure::Damaged(_)) => (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalServerErrorException",
+                ),
+                E::Store(_) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "ServiceUnavailableException",
+                ),
+            },
+        }
+    }
+
+    /// What the caller is told. Inner causes are for the log.
+    fn message(&self) -> String {
+        match self {
+            Self::Manage(manage::Error::Store(failure)) => {
+                tracing::error!(%failure, "the store failed");
+                match failure {
+                    Failure::Damaged(_) => "the stored item is damaged; see the log".to_owned(),
+                    _ => "the store is not available; try again".to_owned(),
+                }
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, name) = self.kind();
+        // The name stands in the body as well: proxies drop headers.
+        let body = json!({ "__type": name, "message": self.message() });
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert("x-amzn-ErrorType", HeaderValue::from_static(name));
+        if matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            headers.insert("Retry-After", HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,268 @@
+//! What patch operations do to a usage plan. They work on its wire shape; only the whole has to make sense.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use super::{METHOD, METHOD_BURST, METHOD_RATE, Op, Operation, STAGE_THROTTLE};
+use crate::error::ApiError;
+use crate::wire::{UsagePlan, WireStage, WireThrottle, bad};
+
+/// What follows `/apiStages/`: a stage's throttle, one method's, or one number of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StagePath {
+    /// `apiId:stage`.
+    stage: String,
+    /// `/path/METHOD`.
+    method: Option<String>,
+    number: Option<Number>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Rate,
+    Burst,
+}
+
+impl StagePath {
+    pub(super) fn parse(rest: &str) -> Option<Self> {
+        let (stage, rest) = rest.split_once('/')?;
+        let stage = unescape(stage);
+        let rest = rest.strip_prefix("throttle")?;
+        if rest.is_empty() {
+            return Some(Self {
+                stage,
+                method: None,
+                number: None,
+            });
+        }
+        let rest = rest.strip_prefix('/')?;
+        let (rest, number) = match rest.rsplit_once('/')? {
+            (method, "rateLimit") => (method, Some(Number::Rate)),
+            (method, "burstLimit") => (method, Some(Number::Burst)),
+            _ => (rest, None),
+        };
+        let (path, method) = rest.rsplit_once('/')?;
+        Some(Self {
+            stage,
+            method: Some(format!("{}/{method}", unescape(path))),
+            number,
+        })
+    }
+
+    pub(super) fn pattern(&self) -> &'static str {
+        match (&self.method, self.number) {
+            (None, _) => STAGE_THROTTLE,
+            (Some(_), None) => METHOD,
+            (Some(_), Some(Number::Rate)) => METHOD_RATE,
+            (Some(_), Some(Number::Burst)) => METHOD_BURST,
+        }
+    }
+}
+
+/// JSON Pointer's escapes (RFC 6901): `~1` is a slash, `~0` a tilde.
+fn unescape(text: &str) -> String {
+    text.replace("~1", "/").replace("~0", "~")
+}
+
+/// Makes one change. `add` and `replace` are the same where both are allowed: either creates what is not there.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] for a value that cannot be.
+pub fn apply(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
+    let removes = operation.op == Op::Remove;
+    match operation.path.as_str() {
+        "/name" => plan.name.clone_from(&operation.value),
+        "/description" => plan.description.clone_from(&operation.value),
+        "/productCode" if removes => plan.product_code = None,
+        "/productCode" => plan.product_code.clone_from(&operation.value),
+        "/quota" => plan.quota = None,
+        "/quota/limit" => plan.quota.get_or_insert_default().limit = Some(number(operation)?),
+        "/quota/offset" => plan.quota.get_or_insert_default().offset = Some(number(operation)?),
+        "/quota/period" => plan
+            .quota
+            .get_or_insert_default()
+            .period
+            .clone_from(&operation.value),
+        "/throttle" => plan.throttle = None,
+        "/throttle/rateLimit" => {
+            plan.throttle.get_or_insert_default().rate_limit = Some(number(operation)?);
+        }
+        "/throttle/burstLimit" => {
+            plan.throttle.get_or_insert_default().burst_limit = Some(number(operation)?);
+        }
+        "/apiStages" => stages(operation, plan)?,
+        path => {
+            let rest = path.strip_prefix("/apiStages/").unwrap_or_default();
+            if let Some(path) = StagePath::parse(rest) {
+                throttle(&path, operation, plan)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn stages(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
+    let value = operation.value.as_deref().unwrap_or_default();
+    let invalid = || bad("Invalid API Stage specified: expected apiId:stage".to_owned());
+    let (api_id, stage) = value.split_once(':').ok_or_else(invalid)?;
+    if api_id.is_empty() || stage.is_empty() {
+        return Err(invalid());
+    }
+    let known = plan
+        .api_stages
+        .iter()
+        .position(|stage| stage.name() == value);
+    match (operation.op, known) {
+        (Op::Remove, None) => return Err(bad("Invalid API Stage specified".to_owned())),
+        (Op::Remove, Some(index)) => {
+            plan.api_stages.remove(index);
+        }
+        (_, Some(_)) => {}
+        (_, None) => plan.api_stages.push(WireStage {
+            api_id: api_id.to_owned(),
+            stage: stage.to_owned(),
+            throttle: BTreeMap::new(),
+        }),
+    }
+    Ok(())
+}
+
+fn throttle(path: &StagePath, operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
+    let mut stages = plan.api_stages.iter_mut();
+    let Some(stage) = stages.find(|stage| stage.name() == path.stage) else {
+        return Err(bad(format!(
+            "Invalid API Stage specified: {} is not in this usage plan",
+            path.stage
+        )));
+    };
+    let throttles = &mut stage.throttle;
+    match (&path.method, path.number) {
+        (None, _) if operation.op == Op::Remove => throttles.clear(),
+        (None, _) => *throttles = throttle_map(operation)?,
+        (Some(method), None) => {
+            if throttles.remove(method).is_none() {
+                return Err(bad(format!(
+                    "Invalid method specified: {method} has no throttle to remove"
+                )));
+            }
+        }
+        (Some(method), Some(which)) => {
+            let throttle: &mut WireThrottle = throttles.entry(method.clone()).or_default();
+            match which {
+                Number::Rate => throttle.rate_limit = Some(number(operation)?),
+                Number::Burst => throttle.burst_limit = Some(number(operation)?),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The value of a whole throttle is a JSON map in a string.
+fn throttle_map(operation: &Operation) -> Result<BTreeMap<String, WireThrottle>, ApiError> {
+    let value = operation.value.as_deref().unwrap_or_default();
+    serde_json::from_str(value).map_err(|error| {
+        bad(format!(
+            "Invalid value for {}: expected a JSON map from /path/METHOD to rateLimit and burstLimit; {error}",
+            operation.path
+        ))
+    })
+}
+
+/// Numbers come as strings.
+fn number<T: FromStr>(operation: &Operation) -> Result<T, ApiError> {
+    let value = operation.value.as_deref().unwrap_or_default();
+    value.trim().parse().map_err(|_| {
+        bad(format!(
+            "Invalid value for {}: expected a {}, got {value:?}",
+            operation.path,
+            if operation.path.ends_with("rateLimit") {
+                "number"
+            } else {
+                "whole number"
+            }
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patched(operations: &[(Op, &str, &str)]) -> Result<UsagePlan, String> {
+        let mut plan = UsagePlan::default();
+        for (op, path, value) in operations {
+            let operation = Operation {
+                op: *op,
+                path: (*path).to_owned(),
+                value: Some((*value).to_owned()),
+            };
+            apply(&operation, &mut plan).map_err(|error| error.to_string())?;
+        }
+        Ok(plan)
+    }
+
+    #[test]
+    fn replace_creates_what_was_not_there() {
+        let plan = patched(&[
+            (Op::Replace, "/throttle/rateLimit", "2.5"),
+            (Op::Replace, "/quota/limit", "10"),
+            (Op::Replace, "/quota/period", "WEEK"),
+            (Op::Replace, "/quota/offset", "6"),
+        ])
+        .expect("valid");
+        let limits = plan.limits().expect("whole");
+        assert_eq!(
+            limits.throttle.and_then(|throttle| throttle.rate_limit()),
+            Some(2.5)
+        );
+        assert_eq!(limits.quota.map(|quota| quota.offset()), Some(6));
+    }
+
+    #[test]
+    fn methods_are_the_same_escaped_and_raw() {
+        let plan = patched(&[
+            (Op::Add, "/apiStages", "a:s"),
+            (
+                Op::Add,
+                "/apiStages/a:s/throttle/~1pets~1{id}/GET/rateLimit",
+                "1",
+            ),
+            (
+                Op::Replace,
+                "/apiStages/a:s/throttle//pets/{id}/GET/burstLimit",
+                "7",
+            ),
+            (Op::Replace, "/apiStages/a:s/throttle///GET/burstLimit", "3"),
+        ])
+        .expect("valid");
+        let throttle = &plan.api_stages[0].throttle;
+        let both = WireThrottle {
+            rate_limit: Some(1.0),
+            burst_limit: Some(7),
+        };
+        assert_eq!(throttle.get("/pets/{id}/GET"), Some(&both));
+        assert_eq!(
+            throttle.get("//GET").and_then(|root| root.burst_limit),
+            Some(3)
+        );
+        assert!(plan.limits().is_ok());
+    }
+
+    #[test]
+    fn a_stage_that_is_malformed_or_not_there_cannot_be_removed() {
+        for value in ["", "a", ":s", "a:", "a:s"] {
+            let error = patched(&[(Op::Remove, "/apiStages", value)]).expect_err("invalid");
+            assert!(error.starts_with("Invalid API Stage specified"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_throttle_is_a_json_map() {
+        let map = r#"{"/pets/GET": {"rateLimit": 5, "burstLimit": 1}}"#;
+        let path = "/apiStages/a:s/throttle";
+        let plan = patched(&[(Op::Add, "/apiStages", "a:s"), (Op::Replace, path, map)]);
+        assert_eq!(plan.expect("valid").api_stages[0].throttle.len(), 1);
+        let error = patched(&[(Op::Add, "/apiStages", "a:s"), (Op::Add, path, "5")]);
+        assert!(error.expect_err("invalid").contains("expected a JSON map"));
+    }
+}

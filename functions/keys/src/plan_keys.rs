@@ -1,0 +1,98 @@
+//! The keys of a usage plan.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use tollgate_store::manage::Manager;
+
+use crate::error::ApiError;
+use crate::request::{Body, Paging, Params};
+use crate::wire::{Items, UsagePlanKey, bad};
+
+/// `CreateUsagePlanKey`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CreateUsagePlanKey {
+    key_id: Option<String>,
+    key_type: Option<String>,
+}
+
+/// Puts a key into a plan.
+///
+/// # Errors
+/// 400 without key id or for another type than `API_KEY`, 404 for an unknown key or plan, 409 where the key is in this
+/// plan, or in another that opens one of its stages.
+pub async fn create(
+    State(manager): State<Arc<Manager>>,
+    Path(plan_id): Path<String>,
+    Body(body): Body<CreateUsagePlanKey>,
+) -> Result<(StatusCode, Json<UsagePlanKey>), ApiError> {
+    let Some(key_id) = body.key_id.filter(|id| !id.is_empty()) else {
+        return Err(bad("keyId is required".to_owned()));
+    };
+    match body.key_type.as_deref() {
+        Some("API_KEY") => {}
+        Some(other) => {
+            return Err(bad(format!(
+                "Invalid keyType: expected API_KEY, got {other:?}"
+            )));
+        }
+        None => return Err(bad("keyType is required: expected API_KEY".to_owned())),
+    }
+    let record = manager.link(&plan_id, &key_id).await?;
+    Ok((StatusCode::CREATED, Json(UsagePlanKey::of(record))))
+}
+
+/// The query of `GetUsagePlanKeys`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ListQuery {
+    name: Option<String>,
+    position: Option<String>,
+    limit: Option<String>,
+}
+
+/// Lists the keys of a plan, those linked last first. A plan that does not exist has none.
+///
+/// # Errors
+/// 400 for a limit or position that cannot be.
+pub async fn list(
+    State(manager): State<Arc<Manager>>,
+    Path(plan_id): Path<String>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
+    let page = Paging::new(query.position, query.limit).page()?;
+    let prefix = query.name.filter(|name| !name.is_empty());
+    let keys = manager
+        .linked_keys(&plan_id, prefix.as_deref(), &page)
+        .await?;
+    Ok(Json(Items::of(keys, UsagePlanKey::of)))
+}
+
+/// Shows a key of a plan.
+///
+/// # Errors
+/// 404 where the plan does not exist or the key is not in it.
+pub async fn show(
+    State(manager): State<Arc<Manager>>,
+    Path((plan_id, key_id)): Path<(String, String)>,
+) -> Result<Json<UsagePlanKey>, ApiError> {
+    Ok(Json(UsagePlanKey::of(
+        manager.linked_key(&plan_id, &key_id).await?,
+    )))
+}
+
+/// Takes a key out of a plan; from the answer on it is refused there.
+///
+/// # Errors
+/// 404 where the key is not in the plan.
+pub async fn delete(
+    State(manager): State<Arc<Manager>>,
+    Path((plan_id, key_id)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    manager.unlink(&plan_id, &key_id).await?;
+    Ok(StatusCode::ACCEPTED)
+}

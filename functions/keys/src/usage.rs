@@ -1,0 +1,101 @@
+//! Usage by key and day.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tollgate_store::manage::usage::DayUsage;
+use tollgate_store::manage::{Manager, Page};
+
+use crate::error::ApiError;
+use crate::request::{Paging, Params};
+use crate::wire::bad;
+
+/// Days of a range at most.
+const MAX_DAYS: i32 = 90;
+
+/// The query of `GetUsage`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageQuery {
+    key_id: Option<String>,
+    start_date: Option<String>,
+    end_date: Option<String>,
+    position: Option<String>,
+    limit: Option<String>,
+}
+
+/// `Usage`: for each key, one pair of used and remaining per day. A plan without a quota has nothing that could remain:
+/// -1 stands for that.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    #[serde(rename = "usagePlanId")]
+    plan_id: String,
+    start_date: String,
+    end_date: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
+    values: BTreeMap<String, Vec<[i64; 2]>>,
+}
+
+/// Shows the usage of a plan's keys, or of one of them, from one day to another, both included.
+///
+/// # Errors
+/// 400 for dates that cannot be or are too far apart, 404 for an unknown plan or key.
+pub async fn show(
+    State(manager): State<Arc<Manager>>,
+    Path(plan_id): Path<String>,
+    Params(query): Params<UsageQuery>,
+) -> Result<Json<Usage>, ApiError> {
+    let start = date("startDate", query.start_date.as_deref())?;
+    let end = date("endDate", query.end_date.as_deref())?;
+    let days = end.duration_since(start).as_hours() / 24 + 1;
+    if days < 1 || days > i64::from(MAX_DAYS) {
+        return Err(bad(format!(
+            "Invalid date range: expected endDate on or after startDate and at most {MAX_DAYS} days, got {start} to {end}"
+        )));
+    }
+    let page = Paging::new(query.position, query.limit).page()?;
+    let plan = manager.plan(&plan_id).await?;
+    let keys = match query.key_id.filter(|id| !id.is_empty()) {
+        Some(id) => Page {
+            items: vec![manager.key(&id).await?],
+            position: None,
+        },
+        None => manager.linked_keys(&plan_id, None, &page).await?,
+    };
+    let mut values = BTreeMap::new();
+    for key in keys.items {
+        let quota = plan.limits.quota.as_ref();
+        let usage = manager
+            .usage(&plan_id, &key.id, quota, (start, end))
+            .await?;
+        values.insert(key.id, usage.iter().map(pair).collect());
+    }
+    Ok(Json(Usage {
+        plan_id,
+        start_date: start.to_string(),
+        end_date: end.to_string(),
+        position: keys.position,
+        values,
+    }))
+}
+
+fn pair(usage: &DayUsage) -> [i64; 2] {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    [whole(usage.used), usage.remaining.map_or(-1, whole)]
+}
+
+fn date(name: &str, text: Option<&str>) -> Result<Date, ApiError> {
+    let text = text.ok_or_else(|| bad(format!("{name} is required: expected YYYY-MM-DD")))?;
+    // The parser takes times and zones as well; this parameter does not.
+    let date = text
+        .parse()
+        .ok()
+        .filter(|_| text.len() == "YYYY-MM-DD".len());
+    date.ok_or_else(|| bad(format!("Invalid {name}: expected YYYY-MM-DD, got {text:?}")))
+}

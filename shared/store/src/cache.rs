@@ -1,0 +1,61 @@
+//! Bounded memory of what was read. Nothing here is trusted: each entry says when it was read, and the engine decides
+//! for how long that is good.
+
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use lru::LruCache;
+
+/// A value and when it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Dated<T> {
+    pub(crate) value: T,
+    pub(crate) read_at: Timestamp,
+}
+
+impl<T> Dated<T> {
+    /// Whether it was read at most `age` ago. A reading from the future is as old as can be: the clock was set back.
+    pub(crate) fn is_within(&self, age: SignedDuration, now: Timestamp) -> bool {
+        let elapsed = now.duration_since(self.read_at);
+        !elapsed.is_negative() && elapsed <= age
+    }
+}
+
+/// The most recently used entries, up to a fixed number.
+pub(crate) struct Cache<K: Hash + Eq, V> {
+    entries: Mutex<LruCache<K, V>>,
+}
+
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
+        Self {
+            // Sparse: most instances never see as many keys.
+            entries: Mutex::new(LruCache::sparse(capacity)),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.lock().get(key).cloned()
+    }
+
+    pub(crate) fn put(&self, key: K, value: V) {
+        self.lock().put(key, value);
+    }
+
+    /// Changes an entry that is there.
+    pub(crate) fn update(&self, key: &K, change: impl FnOnce(&mut V)) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            change(entry);
+        }
+    }
+
+    pub(crate) fn remove(&self, key: &K) {
+        self.lock().pop(key);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<K, V>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,202 @@
+//! The SDK client: made from the environment, warmed during init, renewed after a thaw.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+    SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_http_client::tls;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+
+/// How long an idle connection is kept. An older one may be dead without our knowing it, and trying it would cost a
+/// whole time-out.
+const KEEP_ALIVE: Duration = Duration::from_secs(45);
+
+/// A client for DynamoDB, and the clock that its answers correct.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    current: Mutex<Current>,
+    clock: Arc<Clock>,
+}
+
+#[derive(Debug)]
+struct Current {
+    client: Client,
+    used: Timestamp,
+}
+
+/// The SDK's configuration by its own environment: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .load()
+        .await
+}
+
+/// The SDK's configuration for DynamoDB at `endpoint`. One on this machine needs no account: where the environment
+/// names no credentials or region, they are made up.
+pub async fn sdk_config_at(endpoint: &str) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .endpoint_url(endpoint);
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_loopback(endpoint) {
+        if !set("AWS_ACCESS_KEY_ID") && !set("AWS_PROFILE") {
+            let local =
+                Credentials::new("local", "local", None, None, "made up for a local endpoint");
+            loader = loader.credentials_provider(local);
+        }
+        if !set("AWS_REGION") && !set("AWS_DEFAULT_REGION") && !set("AWS_PROFILE") {
+            loader = loader.region(Region::new("us-east-1"));
+        }
+    }
+    loader.load().await
+}
+
+/// Whether an endpoint URL names this machine.
+pub fn is_loopback(endpoint: &str) -> bool {
+    let authority = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+impl Connection {
+    /// For the engine: it sets a time limit on every attempt, and a second try of a charge needs its judgement.
+    pub fn deciding(config: &SdkConfig) -> Self {
+        Self::new(config, RetryConfig::disabled(), TimeoutConfig::disabled())
+    }
+
+    /// For management, whose calls can be made again: the SDK's own tries.
+    pub fn managing(config: &SdkConfig) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .operation_attempt_timeout(Duration::from_secs(3))
+            .operation_timeout(Duration::from_secs(12))
+            .build();
+        Self::new(
+            config,
+            RetryConfig::standard().with_max_attempts(4),
+            timeouts,
+        )
+    }
+
+    fn new(config: &SdkConfig, tries: RetryConfig, timeouts: TimeoutConfig) -> Self {
+        let clock = Arc::new(Clock::default());
+        let config = aws_sdk_dynamodb::config::Builder::from(config)
+            .retry_config(tries)
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(DateHeader(Arc::clone(&clock)))
+            .http_client(http_client())
+            .build();
+        let current = Mutex::new(Current {
+            client: Client::from_conf(config.clone()),
+            used: Timestamp::now(),
+        });
+        Self {
+            config,
+            current,
+            clock,
+        }
+    }
+
+    /// The client. After a pause longer than the keep-alive it is a new one: a frozen environment's connections are
+    /// dead, and their own idle time may have stood still with it.
+    pub fn client(&self) -> Client {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        let idle = now.duration_since(current.used).abs();
+        if idle > SignedDuration::try_from(KEEP_ALIVE).unwrap_or(SignedDuration::MAX) {
+            let config = self.config.to_builder().http_client(http_client()).build();
+            current.client = Client::from_conf(config);
+        }
+        current.used = now;
+        current.client.clone()
+    }
+
+    /// The clock that this connection's answers correct.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .pool_idle_timeout(KEEP_ALIVE)
+        .build_https()
+}
+
+/// Hands the `Date` of every answer to the clock.
+#[derive(Debug)]
+struct DateHeader(Arc<Clock>);
+
+impl Intercept for DateHeader {
+    fn name(&self) -> &'static str {
+        "DateHeader"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response: &HttpResponse = context.response();
+        if let Some(date) = response.headers().get("date") {
+            self.0.observe(date);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        for endpoint in [
+            "http://localhost:8000",
+            "http://127.0.0.1:8000/",
+            "http://[::1]:8000",
+            "https://127.1.2.3",
+        ] {
+            assert!(is_loopback(endpoint), "{endpoint}");
+        }
+        for endpoint in [
+            "https://dynamodb.eu-west-1.amazonaws.com",
+            "http://172.17.0.1:8000",
+            "http://localhost.example.com:80",
+            "http://example.com/127.0.0.1",
+            "",
+        ] {
+            assert!(!is_loopback(endpoint), "{endpoint}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What an engine remembers, and how it comes to know it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tollgate_core::meter::Meter;
+use tollgate_core::verdict::Reason;
+
+use super::{Attempt, Charged, Engine, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE};
+use crate::cache::Dated;
+use crate::failure::Failure;
+use crate::record::{HashRecord, ItemKey, KeyRecord, PlanRecord};
+
+/// What is known of a key.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) record: Dated<Arc<KeyRecord>>,
+    pub(super) meters: HashMap<String, Seen>,
+    /// When the store last confirmed a charge of the key.
+    pub(super) good_at: Option<Timestamp>,
+}
+
+/// A meter as it was last seen.
+#[derive(Clone)]
+pub(super) struct Seen {
+    pub(super) meter: Dated<Arc<Meter>>,
+    /// The closed day that was written out from here.
+    pub(super) flushed: Option<Date>,
+}
+
+impl Seen {
+    pub(super) fn new(meter: Meter, read_at: Timestamp) -> Self {
+        Self {
+            meter: Dated {
+                value: Arc::new(meter),
+                read_at,
+            },
+            flushed: None,
+        }
+    }
+}
+
+impl Engine {
+    /// What is known of the key, read where it is not; `None` where there is no such key.
+    pub(super) async fn known(&self, attempt: &mut Attempt<'_>) -> Result<Option<Known>, Failure> {
+        if let Some(known) = self.keys.get(&attempt.hash) {
+            return Ok(Some(known));
+        }
+        let now = attempt.request.now;
+        if self
+            .unknown
+            .get(&attempt.hash)
+            .is_some_and(|unknown| unknown.is_within(NEGATIVE_AGE, now))
+        {
+            return Ok(None);
+        }
+        let known = self.read_key(attempt).await?;
+        match &known {
+            Some(known) => self.keys.put(attempt.hash, known.clone()),
+            None => self.unknown.put(
+                attempt.hash,
+                Dated {
+                    value: (),
+                    read_at: now,
+                },
+            ),
+        }
+        Ok(known)
+    }
+
+    /// The cold path: the value's item, then key, plans and meters at once.
+    pub(super) async fn read_key(
+        &self,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<Known>, Failure> {
+        let item = HashRecord::item_key(&attempt.hash);
+        let hash: Option<HashRecord> = self.read(|| self.table.get(&item, &attempt.budget)).await?;
+        let Some(hash) = hash else {
+            return Ok(None);
+        };
+        attempt.fresh = true;
+        self.read_record(attempt, &hash.key_id, &hash.plans).await
+    }
+
+    /// Reads a key with its meters, and those of its plans that are not known. `hint` names the plans it probably has.
+    pub(super) async fn read_record(
+        &self,
+        attempt: &Attempt<'_>,
+        id: &str,
+        hint: &[String],
+    ) -> Result<Option<Known>, Failure> {
+        let item = ItemKey::key(id);
+        let record = self.read(|| self.table.get::<KeyRecord>(&item, &attempt.budget));
+        let (record, meters) = future::join(record, self.read_meters(attempt, id, hint)).await;
+        let (Some(record), mut meters) = (record?, meters?) else {
+            return Ok(None);
+        };
+        // A value that was replaced is no longer this key's.
+        if record.deleted || record.hash != attempt.hash.to_string() {
+            return Ok(None);
+        }
+        let missed: Vec<_> = record
+            .plans
+            .iter()
+            .filter(|plan| !hint.contains(plan))
+            .cloned()
+            .collect();
+        meters.extend(self.read_meters(attempt, id, &missed).await?);
+        meters.retain(|plan, _| record.plans.contains(plan));
+        let read_at = attempt.request.now;
+        Ok(Some(Known {
+            record: Dated {
+                value: Arc::new(record),
+                read_at,
+            },
+            meters,
+            good_at: None,
+        }))
+    }
+
+    /// Reads a key's meters under these plans, and the plans themselves where they are not known.
+    pub(super) async fn read_meters(
+        &self,
+        attempt: &Attempt<'_>,
+        id: &str,
+        plans: &[String],
+    ) -> Result<HashMap<String, Seen>, Failure> {
+        let reads = plans.iter().map(|plan| self.read_meter(attempt, id, plan));
+        let seen = future::try_join_all(reads).await?;
+        Ok(seen.into_iter().flatten().collect())
+    }
+
+    async fn read_meter(
+        &self,
+        attempt: &Attempt<'_>,
+        id: &str,
+        plan: &str,
+    ) -> Result<Option<(String, Seen)>, Failure> {
+        let meter = self.read(|| self.table.meter(id, plan, &attempt.budget));
+        let (meter, known) = future::join(meter, self.plan(attempt, plan)).await;
+        known?;
+        let seen = |meter| (plan.to_owned(), Seen::new(meter, attempt.request.now));
+        Ok(meter?.map(seen))
+    }
+
+    /// Reads the key again, because something shows that it changed.
+    pub(super) async fn reread(
+        &self,
+        attempt: &mut Attempt<'_>,
+        known: &Known,
+    ) -> Result<(), Failure> {
+        attempt.fresh = true;
+        let record = &known.record.value;
+        match self.read_record(attempt, &record.id, &record.plans).await? {
+            Some(known) => self.keys.put(attempt.hash, known),
+            // The value may belong to another key by now, so the next turn starts from the value.
+            None => self.keys.remove(&attempt.hash),
+        }
+        Ok(())
+    }
+
+    /// The plan that the request is charged under: of the key's plans that open its stage, the one linked first.
+    /// Otherwise why there is none.
+    pub(super) async fn charged(
+        &self,
+        attempt: &Attempt<'_>,
+        known: &Known,
+    ) -> Result<Result<Charged, Reason>, Failure> {
+        let record = &known.record.value;
+        if !record.enabled {
+            return Ok(Err(Reason::Disabled));
+        }
+        let plans = record.plans.iter().map(|id| self.plan(attempt, id));
+        for plan in future::try_join_all(plans).await?.into_iter().flatten() {
+            let seen = known.meters.get(&plan.id);
+            if let (Some(limits), Some(seen)) = (plan.limits.limits(attempt.request.target), seen) {
+                return Ok(Ok(Charged {
+                    plan,
+                    limits,
+                    seen: seen.clone(),
+                }));
+            }
+        }
+        Ok(Err(Reason::NotInPlan))
+    }
+
+    /// A plan as it is known, read where that is too long ago.
+    pub(super) async fn plan(
+        &self,
+        attempt: &Attempt<'_>,
+        id: &str,
+    ) -> Result<Option<Arc<PlanRecord>>, Failure> {
+        match self.plans.get(&id.to_owned()) {
+            Some(plan) if plan.is_within(PLAN_HARD_AGE, attempt.request.now) => Ok(plan.value),
+            _ => self.read_plan(attempt, id).await,
+        }
+    }
+
+    pub(super) async fn read_plan(
+        &self,
+        attempt: &Attempt<'_>,
+        id: &str,
+    ) -> Result<Option<Arc<PlanRecord>>, Failure> {
+        let item = ItemKey::plan(id);
+        let record: Option<PlanRecord> =
+            self.read(|| self.table.get(&item, &attempt.budget)).await?;
+        let plan = record.filter(|record| !record.deleted).map(Arc::new);
+        self.plans.put(
+            id.to_owned(),
+            Dated {
+                value: plan.clone(),
+                read_at: attempt.request.now,
+            },
+        );
+        Ok(plan)
+    }
+
+    /// Reads an ageing plan again, for the next request. That it failed shows at the hard age, if it still does.
+    pub(super) async fn refresh_plan(&self, attempt: &Attempt<'_>, charged: &Charged) {
+        let known = self.plans.get(&charged.plan.id);
+        if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, attempt.request.now)) {
+            return;
+        }
+        if let Err(failure) = self.read_plan(attempt, &charged.plan.id).await {
+            tracing::warn!(%failure, plan = charged.plan.id, "could not refresh a plan");
+            self.tally.store_failure();
+        }
+    }
+
+    /// Tries a read until it is answered or time is out. Reading twice does no harm.
+    pub(super) async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        for tries in 1.. {
+            match read().await {
+                Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if tries < MAX_TRIES => {
+                    tracing::warn!(%failure, "reading again");
+                    self.tally.store_failure();
+                    tokio::time::sleep(self.instance.back_off(tries)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        unreachable!("the last try is returned")
+    }
+
+    pub(super) fn note(&self, attempt: &Attempt<'_>, plan: &str, meter: Meter) {
+        let read_at = attempt.request.now;
+        self.keys.update(&attempt.hash, |known| {
+            if let Some(seen) = known.meters.get_mut(plan) {
+                seen.meter = Dated {
+                    value: Arc::new(meter),
+                    read_at,
+                };
+            }
+        });
+    }
+
+    pub(super) fn note_flushed(&self, attempt: &Attempt<'_>, plan: &str, day: Date) {
+        self.keys.update(&attempt.hash, |known| {
+            if let Some(seen) = known.meters.get_mut(plan) {
+                seen.flushed = Some(day);
+            }
+        });
+    }
+}

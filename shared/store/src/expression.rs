@@ -1,0 +1,268 @@
+//! Update expressions: what [`Charge`] and [`Settle`] mean in DynamoDB's words.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use tollgate_core::bucket::Level;
+use tollgate_core::charge::{Carry, Charge, Fill, Opening, Settle};
+use tollgate_core::lane::{MAX_LANES, Stamp};
+
+use crate::meter_item::{
+    BUCKETS, CLOSED_COUNT, CLOSED_DAY, CLOSED_LEFT, COUNT, DAY, KEY_REVISION, LANES, PERIOD,
+    PLAN_REVISION, SPENT, level_value,
+};
+
+/// An update under its conditions, all of which must hold.
+#[derive(Debug, Default)]
+pub(crate) struct Update {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: Vec<String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Update {
+    /// The placeholder for an attribute name. Every name has one: too many are reserved words.
+    pub(crate) fn name(&mut self, name: &str) -> String {
+        let known = self.names.iter().position(|known| known == name);
+        let number = known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        format!("#{number}")
+    }
+
+    /// The placeholder for a value.
+    pub(crate) fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":{}", self.values.len());
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    pub(crate) fn number(&mut self, number: impl Display) -> String {
+        self.value(AttributeValue::N(number.to_string()))
+    }
+
+    pub(crate) fn text(&mut self, text: impl Display) -> String {
+        self.value(AttributeValue::S(text.to_string()))
+    }
+
+    pub(crate) fn set(&mut self, path: &str, value: impl Display) {
+        self.sets.push(format!("{path} = {value}"));
+    }
+
+    pub(crate) fn remove(&mut self, path: impl Into<String>) {
+        self.removes.push(path.into());
+    }
+
+    pub(crate) fn condition(&mut self, condition: String) {
+        self.conditions.push(condition);
+    }
+
+    /// Puts the expressions on a request.
+    pub(crate) fn apply(self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let clause = |word: &str, parts: &[String]| {
+            (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")))
+        };
+        let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
+        let expression: Vec<_> = clauses.into_iter().flatten().collect();
+        let names = self.names.into_iter().enumerate();
+        request
+            .update_expression(expression.join(" "))
+            .condition_expression(self.conditions.join(" AND "))
+            .set_expression_attribute_names(Some(
+                names.map(|(n, name)| (format!("#{n}"), name)).collect(),
+            ))
+            .set_expression_attribute_values(Some(self.values))
+    }
+
+    /// The meter must not know later revisions; it gets to know these.
+    fn revisions(&mut self, key: u64, plan: u64) {
+        for (name, revision) in [(KEY_REVISION, key), (PLAN_REVISION, plan)] {
+            let (name, revision) = (self.name(name), self.number(revision));
+            self.condition(format!("{name} <= {revision}"));
+            self.set(&name, revision);
+        }
+    }
+}
+
+/// The one write.
+pub(crate) fn charge(charge: &Charge, stamp: Option<&Stamp>) -> Update {
+    let mut update = Update::default();
+    update.revisions(charge.key_revision, charge.plan_revision);
+    let cost = update.number(charge.cost);
+    count(&mut update, charge, &cost);
+    quota(&mut update, charge, &cost);
+    closed_day(&mut update, charge);
+    buckets(&mut update, charge);
+    if let Some(stamp) = stamp {
+        lane(&mut update, stamp);
+    }
+    update
+}
+
+/// Counts the cost for the day, closing the meter's own day where that is over.
+fn count(update: &mut Update, charge: &Charge, cost: &str) {
+    let (day, counted) = (update.name(DAY), update.name(COUNT));
+    let today = update.text(charge.day);
+    let Some(over) = charge.closes else {
+        update.condition(format!("{day} = {today}"));
+        update.set(&counted, format!("{counted} + {cost}"));
+        return;
+    };
+    let over = update.text(over);
+    update.condition(format!("{day} = {over}"));
+    let closed_day = update.name(CLOSED_DAY);
+    let closed_count = update.name(CLOSED_COUNT);
+    let closed_left = update.name(CLOSED_LEFT);
+    update.set(&closed_day, &day);
+    update.set(&closed_count, &counted);
+    match charge.limit {
+        Some(limit) => {
+            let (limit, spent) = (update.number(limit), update.name(SPENT));
+            update.set(&closed_left, format!("{limit} - {spent}"));
+        }
+        None => update.remove(closed_left),
+    }
+    update.set(&day, today);
+    update.set(&counted, cost);
+}
+
+/// Charges the cost to the quota, in the period it opens or finds.
+fn quota(update: &mut Update, charge: &Charge, cost: &str) {
+    let (period, spent) = (update.name(PERIOD), update.name(SPENT));
+    let from = charge.opens.map_or(charge.period, |opening| opening.from);
+    let from = update.text(from);
+    update.condition(format!("{period} = {from}"));
+    // Right-hand sides see the item as it was: the count is still that of the meter's day.
+    let base = match charge.opens {
+        Some(Opening {
+            carry: Carry::Nothing,
+            ..
+        }) => None,
+        Some(Opening {
+            carry: Carry::Count,
+            ..
+        }) => Some(update.name(COUNT)),
+        Some(Opening {
+            carry: Carry::Spent,
+            ..
+        })
+        | None => Some(spent.clone()),
+    };
+    if let (Some(limit), Some(base)) = (charge.limit, &base) {
+        // The cost is within the limit, or the request would have been refused.
+        let room = update.number(limit.saturating_sub(u64::from(charge.cost)));
+        update.condition(format!("{base} <= {room}"));
+    }
+    if charge.opens.is_some() {
+        let opened = update.text(charge.period);
+        update.set(&period, opened);
+    }
+    match base {
+        Some(base) => update.set(&spent, format!("{base} + {cost}")),
+        None => update.set(&spent, cost),
+    }
+}
+
+/// No closed day may be overwritten before it is written out.
+fn closed_day(update: &mut Update, charge: &Charge) {
+    if let Some(dropped) = charge.drops {
+        let closed_day = update.name(CLOSED_DAY);
+        let dropped = update.text(dropped);
+        update.condition(format!("{closed_day} = {dropped}"));
+        if charge.closes.is_none() {
+            for name in [CLOSED_COUNT, CLOSED_LEFT] {
+                let name = update.name(name);
+                update.remove(name);
+            }
+            update.remove(closed_day);
+        }
+    } else if charge.closes.is_some() {
+        let closed_day = update.name(CLOSED_DAY);
+        update.condition(format!("attribute_not_exists({closed_day})"));
+    }
+}
+
+fn buckets(update: &mut Update, charge: &Charge) {
+    for (id, fill) in &charge.buckets {
+        let bucket = entry(update, BUCKETS, id);
+        match *fill {
+            Fill::Idle { to } => {
+                let (now, to) = (update.number(charge.now), update.value(level_value(to)));
+                update.condition(format!(
+                    "(attribute_not_exists({bucket}) OR {bucket}[0] <= {now})"
+                ));
+                update.set(&bucket, to);
+            }
+            Fill::Busy {
+                interval,
+                bound,
+                add,
+            } => {
+                let (now, bound) = (update.number(charge.now), update.number(bound));
+                let (interval, add) = (update.number(interval), update.number(add));
+                update.condition(format!("{bucket}[0] BETWEEN {now} AND {bound}"));
+                update.condition(format!("{bucket}[1] = {interval}"));
+                update.set(&format!("{bucket}[0]"), format!("{bucket}[0] + {add}"));
+            }
+            Fill::Convert { from, to } => convert(update, &bucket, from, to),
+        }
+    }
+    for id in &charge.prunes {
+        let bucket = entry(update, BUCKETS, id);
+        let now = update.number(charge.now);
+        update.condition(format!(
+            "(attribute_not_exists({bucket}) OR {bucket}[0] <= {now})"
+        ));
+        update.remove(bucket);
+    }
+}
+
+/// The path of an entry in one of the meter's maps.
+fn entry(update: &mut Update, map: &str, id: &str) -> String {
+    format!("{}.{}", update.name(map), update.name(id))
+}
+
+fn convert(update: &mut Update, bucket: &str, from: Level, to: Level) {
+    let (from, to) = (
+        update.value(level_value(from)),
+        update.value(level_value(to)),
+    );
+    update.condition(format!("{bucket} = {from}"));
+    update.set(bucket, to);
+}
+
+fn lane(update: &mut Update, stamp: &Stamp) {
+    let lanes = update.name(LANES);
+    let lane = entry(update, LANES, &stamp.lane);
+    let sequence = update.number(stamp.sequence);
+    let room = match &stamp.evict {
+        None => update.number(MAX_LANES - 1),
+        Some((quiet, last)) => {
+            let quiet = entry(update, LANES, quiet);
+            let last = update.number(last);
+            update.condition(format!("{quiet} = {last}"));
+            update.remove(quiet);
+            update.number(MAX_LANES)
+        }
+    };
+    update.condition(format!(
+        "({lane} < {sequence} OR (attribute_not_exists({lane}) AND size({lanes}) <= {room}))"
+    ));
+    update.set(&lane, sequence);
+}
+
+/// The write that charges nothing.
+pub(crate) fn settle(settle: &Settle) -> Update {
+    let mut update = Update::default();
+    update.revisions(settle.key_revision, settle.plan_revision);
+    for (id, from, to) in &settle.converts {
+        let bucket = entry(&mut update, BUCKETS, id);
+        convert(&mut update, &bucket, *from, *to);
+    }
+    update
+}

@@ -1,0 +1,91 @@
+//! What a failed call means for what it was to change.
+
+use std::fmt;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+/// A call that gave no answer we can go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The store said no for now; nothing was changed and the call can be made again.
+    #[error("the store refused for now: {0}")]
+    Busy(String),
+    /// No answer came, or one that does not tell whether the change was made.
+    #[error("the store's answer was lost: {0}")]
+    Lost(String),
+    /// The store said no for good: permissions, no such table, a request it does not understand.
+    #[error("the store refused: {0}")]
+    Refused(String),
+    /// The time for the whole decision is over.
+    #[error("no time is left to ask the store")]
+    OutOfTime,
+    /// The store answered with an item that cannot be understood.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+/// An item that does not hold what it must.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("damaged item {item}: {what}")]
+pub struct Damaged {
+    /// Its keys.
+    pub item: String,
+    /// What is wrong and what was expected.
+    pub what: String,
+}
+
+/// Error codes under which nothing was changed and the same call may pass later.
+const BUSY: [&str; 7] = [
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "TransactionConflictException",
+    "LimitExceededException",
+    "TooManyRequestsException",
+];
+
+impl<E> From<SdkError<E, HttpResponse>> for Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        let text = summary(&error);
+        let code = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::code);
+        match &error {
+            SdkError::ConstructionFailure(_) => Self::Refused(text),
+            SdkError::ServiceError(answer) => match code {
+                Some(code) if BUSY.contains(&code) => Self::Busy(text),
+                _ if answer.raw().status().is_server_error() => Self::Lost(text),
+                _ => Self::Refused(text),
+            },
+            _ => Self::Lost(text),
+        }
+    }
+}
+
+fn summary<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match error.as_service_error() {
+        Some(service) => format!(
+            "{}: {}",
+            service.code().unwrap_or("unknown"),
+            service.message().unwrap_or("")
+        ),
+        None => chain(&DisplayErrorContext(error)),
+    }
+}
+
+/// The first line: the context that follows prints whole responses.
+fn chain(text: &impl fmt::Display) -> String {
+    text.to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}

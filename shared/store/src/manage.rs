@@ -1,0 +1,241 @@
+//! Keys, plans, links and usage, as the management API needs them.
+//!
+//! The order of writes is what makes a revocation final: first the key's record, under the condition that its revision
+//! is the one that was read; then every meter is told the new revision; only then is the call answered. From then on
+//! no charge that was prepared under an older revision can be made.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tollgate_core::key::MalformedKey;
+
+use crate::connection::Connection;
+use crate::expression::Update;
+use crate::failure::{Damaged, Failure};
+use crate::record::{Item, ItemKey, from_item};
+
+pub mod keys;
+pub mod links;
+mod listing;
+pub mod plans;
+pub mod usage;
+
+pub use listing::{Page, PageRequest};
+
+/// Tries of a change that others keep getting ahead of.
+const MAX_TRIES: usize = 8;
+
+/// What management calls can run into. What the caller did wrong is told apart from what went wrong here.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such key.
+    #[error("Invalid API Key identifier specified")]
+    NoSuchKey,
+    /// No such plan.
+    #[error("Invalid Usage Plan ID specified")]
+    NoSuchPlan,
+    /// The key is not in the plan.
+    #[error("Invalid Usage Plan Key identifier specified")]
+    NotLinked,
+    /// A value that cannot be a key's.
+    #[error(transparent)]
+    BadValue(#[from] MalformedKey),
+    /// The value belongs to a key already.
+    #[error("API Key already exists")]
+    ValueExists,
+    /// The key is in the plan already.
+    #[error("Usage Plan Key already exists: the API key is already in this usage plan")]
+    AlreadyLinked,
+    /// The key is in another plan that opens the same stage.
+    #[error(
+        "API key {key} is already in usage plan {plan}, which covers API stage {stage} too; a key can be in one plan per API stage"
+    )]
+    StageTaken {
+        /// The key.
+        key: String,
+        /// The other plan.
+        plan: String,
+        /// The stage, `apiId:stage`.
+        stage: String,
+    },
+    /// A plan that still opens stages cannot be deleted.
+    #[error(
+        "Cannot delete Usage Plan {plan} because there are API Stages associated with it, including {stage}"
+    )]
+    StagesLeft {
+        /// The plan.
+        plan: String,
+        /// One of them, `apiId:stage`.
+        stage: String,
+    },
+    /// A position that no earlier page gave.
+    #[error(
+        "Invalid position specified: expected the position of an earlier page of the same list"
+    )]
+    BadPosition,
+    /// Others kept changing the same thing.
+    #[error("the resource is being changed by others; try again")]
+    Contended,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Failure),
+}
+
+impl From<Damaged> for Error {
+    fn from(damaged: Damaged) -> Self {
+        Self::Store(damaged.into())
+    }
+}
+
+/// Keys, plans, links and usage of one table.
+#[derive(Debug)]
+pub struct Manager {
+    connection: Connection,
+    table: String,
+}
+
+impl Manager {
+    /// Of the table `table` through `connection`.
+    pub fn new(connection: Connection, table: String) -> Self {
+        Self { connection, table }
+    }
+
+    /// The time, by the store's clock where ours is off.
+    pub fn now(&self) -> Timestamp {
+        self.connection.clock().now()
+    }
+
+    fn client(&self) -> Client {
+        self.connection.client()
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &ItemKey) -> Result<Option<T>, Error> {
+        let item = self.read_item(key).await?;
+        Ok(item.map(from_item).transpose()?)
+    }
+
+    async fn read_item(&self, key: &ItemKey) -> Result<Option<Item>, Error> {
+        let answer = self
+            .client()
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(Failure::from)?;
+        Ok(answer.item)
+    }
+
+    /// Reads many records at once, in the order asked for. Missing ones are left out, and so, with a line in the log,
+    /// are damaged ones: one bad item must not hide a whole list.
+    async fn read_many<T: DeserializeOwned>(&self, keys: &[ItemKey]) -> Result<Vec<T>, Error> {
+        let mut found = std::collections::HashMap::new();
+        for chunk in keys.chunks(100) {
+            let mut wanted: Vec<_> = chunk.iter().map(ItemKey::attributes).collect();
+            while !wanted.is_empty() {
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(wanted))
+                    .consistent_read(true)
+                    .build()
+                    .expect("keys are set");
+                let answer = self
+                    .client()
+                    .batch_get_item()
+                    .request_items(&self.table, request)
+                    .send()
+                    .await
+                    .map_err(Failure::from)?;
+                let items = answer.responses.unwrap_or_default().remove(&self.table);
+                for item in items.unwrap_or_default() {
+                    found.insert(crate::record::name_of(&item), item);
+                }
+                let left = answer
+                    .unprocessed_keys
+                    .unwrap_or_default()
+                    .remove(&self.table);
+                wanted = left.map(|left| left.keys).unwrap_or_default();
+            }
+        }
+        let items = keys.iter().filter_map(|key| found.remove(&key.to_string()));
+        Ok(items.filter_map(|item| logged(from_item(item))).collect())
+    }
+
+    /// Puts an item in the place of the one at `revision`. False where that one is not there any more.
+    async fn replace<T>(&self, key: &ItemKey, item: Item, revision: u64) -> Result<bool, Error>
+    where
+        T: DeserializeOwned + Serialize + PartialEq,
+    {
+        let mut condition = Update::default();
+        let (name, known) = (condition.name("revision"), condition.number(revision));
+        let put = self
+            .client()
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item.clone()))
+            .condition_expression(format!("{name} = {known}"))
+            .expression_attribute_names(&name, "revision")
+            .expression_attribute_values(&known, number(revision))
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => {
+                // The SDK may have tried twice and met its own first try.
+                let there: Option<T> = self.read(key).await?;
+                Ok(there == Some(from_item(item)?))
+            }
+            Err(error) => Err(Failure::from(error).into()),
+        }
+    }
+
+    async fn delete_item(&self, key: &ItemKey) -> Result<(), Error> {
+        self.client()
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .send()
+            .await
+            .map_err(Failure::from)?;
+        Ok(())
+    }
+
+    /// A put that passes only where nothing is.
+    fn put_new(&self, item: Item) -> Put {
+        Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .expect("table and item are set")
+    }
+}
+
+fn number(number: impl std::fmt::Display) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::N(number.to_string())
+}
+
+fn is_condition(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
+fn logged<T>(outcome: Result<T, Damaged>) -> Option<T> {
+    outcome
+        .inspect_err(|damaged| tracing::error!(%damaged, "left out of a list"))
+        .ok()
+}
+
+/// A new id: ten characters of lower-case base 36, as API Gateway's are.
+fn new_id() -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut random = getrandom::u64().expect("the operating system gives random bytes");
+    let digits = (0..10).map(|_| {
+        let digit = DIGITS[usize::try_from(random % 36).unwrap_or(0)];
+        random /= 36;
+        char::from(digit)
+    });
+    digits.collect()
+}

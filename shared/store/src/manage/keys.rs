@@ -1,0 +1,340 @@
+//! API keys.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, WriteRequest};
+use futures_util::future;
+use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
+
+use super::links::Link;
+use super::listing::{List, by_time, shard_of};
+use super::{Error, MAX_TRIES, Manager, Page, PageRequest, new_id};
+use crate::failure::Failure;
+use crate::record::{HashRecord, Item, ItemKey, KeyRecord, to_item};
+use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
+
+/// Bytes of a name that the index holds; a DynamoDB sort key has 1024 at most.
+const INDEXED_NAME_BYTES: usize = 900;
+
+/// A key to be made.
+#[derive(Debug, Clone, Default)]
+pub struct NewKey {
+    /// Its value; one is generated where there is none.
+    pub value: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// The customer it belongs to.
+    pub customer_id: Option<String>,
+    /// Whether requests with it may pass.
+    pub enabled: bool,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Which keys a list shows. A list by name prefix is in the order of names, others are newest first.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Only names that start with this, case-sensitive.
+    pub name_prefix: Option<String>,
+    /// Only keys of this customer.
+    pub customer_id: Option<String>,
+}
+
+impl KeyFilter {
+    fn list(&self) -> List {
+        let list = |index, partition, prefix, newest_first| List {
+            index,
+            partition,
+            prefix,
+            newest_first,
+        };
+        match (&self.customer_id, &self.name_prefix) {
+            (Some(customer), _) => list(BY_CUSTOMER, customer_list(customer), String::new(), true),
+            (None, Some(prefix)) => list(
+                BY_NAME,
+                "NAMES".to_owned(),
+                indexed_name(prefix).to_owned(),
+                false,
+            ),
+            (None, None) => list(BY_CREATED, "KEYS".to_owned(), String::new(), true),
+        }
+    }
+
+    fn shows(&self, record: &KeyRecord) -> bool {
+        let starts = |prefix: &String| {
+            record
+                .name
+                .as_ref()
+                .is_some_and(|name| name.starts_with(prefix))
+        };
+        !record.deleted
+            && self.name_prefix.as_ref().is_none_or(starts)
+            && (self.customer_id.is_none() || self.customer_id == record.customer_id)
+    }
+}
+
+impl Manager {
+    /// Makes a key. The value is handed out here and never again: only its hash is kept.
+    ///
+    /// # Errors
+    /// [`Error::BadValue`] and [`Error::ValueExists`].
+    pub async fn create_key(&self, new: NewKey) -> Result<(KeyRecord, KeyValue), Error> {
+        let value = match &new.value {
+            Some(value) => KeyValue::parse(value)?,
+            None => KeyValue::generate(entropy()),
+        };
+        let hash = value.hash();
+        let now = self.now().as_millisecond();
+        let record = KeyRecord {
+            id: new_id(),
+            revision: 1,
+            hash: hash.to_string(),
+            enabled: new.enabled,
+            deleted: false,
+            name: new.name,
+            description: new.description,
+            customer_id: new.customer_id,
+            plans: Vec::new(),
+            tags: new.tags,
+            created: now,
+            updated: now,
+        };
+        let owner = HashRecord {
+            key_id: record.id.clone(),
+            plans: Vec::new(),
+        };
+        let puts = [
+            to_item(&HashRecord::item_key(&hash), &owner),
+            item_of(&record),
+        ];
+        let puts = puts.map(|item| TransactWriteItem::builder().put(self.put_new(item)).build());
+        let written = self
+            .client()
+            .transact_write_items()
+            .set_transact_items(Some(puts.to_vec()))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok((record, value)),
+            Err(error) if is_taken(&error) => Err(Error::ValueExists),
+            Err(error) => Err(Failure::from(error).into()),
+        }
+    }
+
+    /// A key.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKey`].
+    pub async fn key(&self, id: &str) -> Result<KeyRecord, Error> {
+        self.any_key(id)
+            .await?
+            .filter(|record| !record.deleted)
+            .ok_or(Error::NoSuchKey)
+    }
+
+    async fn any_key(&self, id: &str) -> Result<Option<KeyRecord>, Error> {
+        self.read(&ItemKey::key(id)).await
+    }
+
+    /// A page of keys.
+    ///
+    /// # Errors
+    /// [`Error::BadPosition`].
+    pub async fn keys(
+        &self,
+        filter: &KeyFilter,
+        page: &PageRequest,
+    ) -> Result<Page<KeyRecord>, Error> {
+        let found = self.page(&filter.list(), page).await?;
+        let keys: Vec<_> = found.items.iter().map(|pk| record_of(pk)).collect();
+        let mut records: Vec<KeyRecord> = self.read_many(&keys).await?;
+        records.retain(|record| filter.shows(record));
+        Ok(Page {
+            items: records,
+            position: found.position,
+        })
+    }
+
+    /// Changes a key. When this returns, every meter knows: whatever was revoked stays revoked.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKey`], [`Error::Contended`], or what `change` says; then nothing is changed.
+    pub async fn update_key<E: From<Error>>(
+        &self,
+        id: &str,
+        change: impl Fn(&mut KeyRecord) -> Result<(), E>,
+    ) -> Result<KeyRecord, E> {
+        let record = self.change_key(id, change).await?;
+        self.publish(&record).await?;
+        Ok(record)
+    }
+
+    /// Changes a key's record, and no meter yet.
+    pub(super) async fn change_key<E: From<Error>>(
+        &self,
+        id: &str,
+        change: impl Fn(&mut KeyRecord) -> Result<(), E>,
+    ) -> Result<KeyRecord, E> {
+        for _ in 0..MAX_TRIES {
+            let before = self.key(id).await?;
+            let mut after = before.clone();
+            change(&mut after)?;
+            after.revision = before.revision + 1;
+            after.updated = self.now().as_millisecond();
+            let item = item_of(&after);
+            let key = ItemKey::key(id);
+            if self
+                .replace::<KeyRecord>(&key, item, before.revision)
+                .await?
+            {
+                return Ok(after);
+            }
+        }
+        Err(Error::Contended.into())
+    }
+
+    /// Tells every meter of a key the revision of its record.
+    async fn publish(&self, record: &KeyRecord) -> Result<(), Error> {
+        let meters = record
+            .plans
+            .iter()
+            .map(|plan| self.tell(record, plan, Link::Unchanged));
+        future::try_join_all(meters).await?;
+        Ok(())
+    }
+
+    /// Deletes a key: first it is revoked everywhere, then what it leaves is swept. A deletion that was interrupted is
+    /// taken up by the next call.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKey`].
+    pub async fn delete_key(&self, id: &str) -> Result<(), Error> {
+        let found = self.any_key(id).await?.ok_or(Error::NoSuchKey)?;
+        let record = if found.deleted {
+            found
+        } else {
+            self.change_key(id, |record| {
+                record.deleted = true;
+                record.enabled = false;
+                Ok::<_, Error>(())
+            })
+            .await?
+        };
+        let until = self.now().as_second() + super::links::TOMBSTONE_SECONDS;
+        let meters = record.plans.iter();
+        let meters = meters.map(|plan| self.tell(&record, plan, Link::Removed { until }));
+        future::try_join_all(meters).await?;
+        // The value can be used for another key from here on.
+        self.delete_item(&ItemKey::hash(&record.hash)).await?;
+        self.sweep_usage(id).await?;
+        self.delete_item(&ItemKey::key(id)).await
+    }
+
+    async fn sweep_usage(&self, id: &str) -> Result<(), Error> {
+        let mut pages = self
+            .client()
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :usage)")
+            .expression_attribute_values(":pk", AttributeValue::S(ItemKey::key(id).pk))
+            .expression_attribute_values(":usage", AttributeValue::S("USAGE#".to_owned()))
+            .projection_expression("pk, sk")
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let items = page.map_err(Failure::from)?.items.unwrap_or_default();
+            for chunk in items.chunks(25) {
+                self.delete_many(chunk).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_many(&self, items: &[Item]) -> Result<(), Error> {
+        let delete = |item: &Item| {
+            let keys = [PK, SK].map(|name| Some((name.to_owned(), item.get(name)?.clone())));
+            let request =
+                DeleteRequest::builder().set_key(Some(keys.into_iter().flatten().collect()));
+            let request = request.build().expect("the key is set");
+            WriteRequest::builder().delete_request(request).build()
+        };
+        let mut requests: Vec<_> = items.iter().map(delete).collect();
+        while !requests.is_empty() {
+            let answer = self
+                .client()
+                .batch_write_item()
+                .request_items(&self.table, requests)
+                .send()
+                .await
+                .map_err(Failure::from)?;
+            let left = answer
+                .unprocessed_items
+                .unwrap_or_default()
+                .remove(&self.table);
+            requests = left.unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a transaction was cancelled because an item was there already.
+fn is_taken<R>(
+    error: &aws_sdk_dynamodb::error::SdkError<
+        aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
+        R,
+    >,
+) -> bool {
+    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
+    matches!(
+        error.as_service_error(),
+        Some(TransactionCanceledException(cancelled)) if cancelled
+            .cancellation_reasons()
+            .iter()
+            .any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+    )
+}
+
+/// A key's item with what the lists go by. A deleted key is in no list.
+fn item_of(record: &KeyRecord) -> Item {
+    let mut item = to_item(&ItemKey::key(&record.id), record);
+    if record.deleted {
+        return item;
+    }
+    let id = record.id.as_str();
+    let time = by_time(record.created, id);
+    let mut list = |index: crate::schema::Index, partition: &str, sort: String| {
+        item.insert(
+            index.pk.to_owned(),
+            AttributeValue::S(shard_of(partition, id)),
+        );
+        item.insert(index.sk.to_owned(), AttributeValue::S(sort));
+    };
+    list(BY_CREATED, "KEYS", time.clone());
+    if let Some(name) = &record.name {
+        list(BY_NAME, "NAMES", format!("{}#{id}", indexed_name(name)));
+    }
+    if let Some(customer) = &record.customer_id {
+        list(BY_CUSTOMER, &customer_list(customer), time);
+    }
+    item
+}
+
+fn customer_list(customer: &str) -> String {
+    format!("CUSTOMER#{customer}")
+}
+
+fn indexed_name(name: &str) -> &str {
+    &name[..name.floor_char_boundary(INDEXED_NAME_BYTES)]
+}
+
+fn record_of(pk: &str) -> ItemKey {
+    ItemKey::key(pk.trim_start_matches("KEY#"))
+}
+
+fn entropy() -> [u8; ENTROPY_BYTES] {
+    let mut bytes = [0; ENTROPY_BYTES];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}

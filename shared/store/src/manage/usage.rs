@@ -1,0 +1,210 @@
+//! Usage: what each key was admitted, day by day.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use tollgate_core::calendar::start_of;
+use tollgate_core::charge;
+use tollgate_core::limit::Quota;
+use tollgate_core::meter::{ClosedDay, Meter};
+
+use super::{Error, Manager, logged};
+use crate::failure::Failure;
+use crate::meter_item;
+use crate::record::{Item, ItemKey, from_item, to_item};
+use crate::schema::TTL;
+
+/// Days for which a closed day is kept.
+const KEPT_DAYS: i64 = 400;
+
+/// A day's usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayUsage {
+    /// The day.
+    pub day: Date,
+    /// The cost admitted.
+    pub used: u64,
+    /// What the quota had left at the day's end; `None` without a quota.
+    pub remaining: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UsageRecord {
+    day: String,
+    count: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<i64>,
+    ttl: i64,
+}
+
+/// The item of a closed day.
+pub(crate) fn usage_item(key: &str, plan: &str, closed: &ClosedDay) -> Item {
+    let record = UsageRecord {
+        day: closed.day.to_string(),
+        count: closed.count,
+        left: closed.left,
+        ttl: start_of(closed.day).as_second() + KEPT_DAYS * 24 * 60 * 60,
+    };
+    debug_assert_eq!(TTL, "ttl");
+    to_item(&ItemKey::usage(key, plan, closed.day), &record)
+}
+
+impl Manager {
+    /// What a key was admitted under a plan on each day from `start` to `end`, both included.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn usage(
+        &self,
+        plan_id: &str,
+        key_id: &str,
+        quota: Option<&Quota>,
+        (start, end): (Date, Date),
+    ) -> Result<Vec<DayUsage>, Error> {
+        // What was left at the start shows from the days of its period before.
+        let from = quota.map_or(start, |quota| quota.period_of(start).start);
+        // The meter first: a day that leaves it in between is then found among the closed ones.
+        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
+        let meter = item.as_ref().map(meter_item::read).transpose()?;
+        let mut days = self.closed_days(key_id, plan_id, from, end).await?;
+        if let Some(meter) = &meter {
+            live_days(&mut days, meter, quota);
+        }
+        Ok(filled(&days, quota, from, end)
+            .into_iter()
+            .filter(|usage| usage.day >= start)
+            .collect())
+    }
+
+    async fn closed_days(
+        &self,
+        key_id: &str,
+        plan_id: &str,
+        from: Date,
+        to: Date,
+    ) -> Result<BTreeMap<Date, ClosedDay>, Error> {
+        let (low, high) = (
+            ItemKey::usage(key_id, plan_id, from),
+            ItemKey::usage(key_id, plan_id, to),
+        );
+        let mut pages = self
+            .client()
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+            .expression_attribute_values(":pk", AttributeValue::S(low.pk))
+            .expression_attribute_values(":low", AttributeValue::S(low.sk))
+            .expression_attribute_values(":high", AttributeValue::S(high.sk))
+            .into_paginator()
+            .items()
+            .send();
+        let mut days = BTreeMap::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(Failure::from)?;
+            let Some(record) = logged(from_item::<UsageRecord>(item)) else {
+                continue;
+            };
+            if let Ok(day) = record.day.parse() {
+                let closed = ClosedDay {
+                    day,
+                    count: record.count,
+                    left: record.left,
+                };
+                days.insert(day, closed);
+            }
+        }
+        Ok(days)
+    }
+}
+
+/// Adds the days that the meter still holds.
+fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<&Quota>) {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let (_, _, spent) = charge::current(meter, quota, start_of(meter.day));
+    let today = ClosedDay {
+        day: meter.day,
+        count: meter.count,
+        left: quota.map(|quota| signed(quota.limit()) - signed(spent)),
+    };
+    for live in [Some(today), meter.closed].into_iter().flatten() {
+        let there = days.entry(live.day).or_insert(live);
+        // A day that was written out when the key was unlinked may have gone on since.
+        if live.count >= there.count {
+            *there = live;
+        }
+    }
+}
+
+/// Every day of the range: one without usage has what the day before it left, or a new period's whole quota.
+fn filled(
+    days: &BTreeMap<Date, ClosedDay>,
+    quota: Option<&Quota>,
+    from: Date,
+    end: Date,
+) -> Vec<DayUsage> {
+    let mut left = None;
+    let mut usage = Vec::new();
+    for day in from.series(1.day()).take_while(|day| *day <= end) {
+        let known = days.get(&day);
+        let remaining = quota.map(|quota| {
+            let whole = i64::try_from(quota.limit()).unwrap_or(i64::MAX);
+            let new_period = quota.period_of(day).start == day;
+            let before = left.filter(|_| !new_period).unwrap_or(whole);
+            let now = known.map_or(before, |known| known.left.unwrap_or(before));
+            left = Some(now);
+            u64::try_from(now).unwrap_or(0)
+        });
+        usage.push(DayUsage {
+            day,
+            used: known.map_or(0, |known| known.count),
+            remaining,
+        });
+    }
+    usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use tollgate_core::calendar::PeriodKind;
+
+    #[test]
+    fn a_day_without_usage_has_what_the_day_before_left_until_the_period_turns() {
+        let quota = Quota::new(10, PeriodKind::Week, 0).expect("valid");
+        let thursday = date(2026, 11, 19);
+        let closed = ClosedDay {
+            day: thursday,
+            count: 4,
+            left: Some(6),
+        };
+        let days = BTreeMap::from([(thursday, closed)]);
+        let usage = filled(&days, Some(&quota), date(2026, 11, 18), date(2026, 11, 22));
+        let pairs: Vec<_> = usage.iter().map(|day| (day.used, day.remaining)).collect();
+        assert_eq!(
+            pairs,
+            [
+                (0, Some(10)),
+                (4, Some(6)),
+                (0, Some(6)),
+                (0, Some(6)),
+                (0, Some(10))
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_quota_nothing_is_said_to_be_left() {
+        let usage = filled(&BTreeMap::new(), None, date(2026, 1, 1), date(2026, 1, 2));
+        assert!(
+            usage
+                .iter()
+                .all(|day| day.remaining.is_none() && day.used == 0)
+        );
+        assert_eq!(usage.len(), 2);
+    }
+}

@@ -1,0 +1,127 @@
+//! The meter's item. Its attribute names are short: an item of 1 KB costs one write unit, a byte more costs two.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use tollgate_core::bucket::Level;
+use tollgate_core::meter::{ClosedDay, Meter};
+
+use crate::failure::Damaged;
+use crate::record::{Item, name_of};
+
+/// The key's revision.
+pub(crate) const KEY_REVISION: &str = "kr";
+/// The plan's revision.
+pub(crate) const PLAN_REVISION: &str = "pr";
+/// The buckets, a map of `[tat, interval]`.
+pub(crate) const BUCKETS: &str = "b";
+/// The day that is counted.
+pub(crate) const DAY: &str = "day";
+/// The cost admitted on that day.
+pub(crate) const COUNT: &str = "count";
+/// The quota period.
+pub(crate) const PERIOD: &str = "period";
+/// What the quota has charged in it.
+pub(crate) const SPENT: &str = "spent";
+/// The closed day, its count, and what the quota had left at its end.
+pub(crate) const CLOSED_DAY: &str = "pday";
+pub(crate) const CLOSED_COUNT: &str = "pcount";
+pub(crate) const CLOSED_LEFT: &str = "pleft";
+/// The lanes, a map of sequence numbers.
+pub(crate) const LANES: &str = "l";
+
+/// Reads a meter.
+pub(crate) fn read(item: &Item) -> Result<Meter, Damaged> {
+    let reader = Reader { item };
+    let closed = match item.get(CLOSED_DAY) {
+        None => None,
+        Some(_) => Some(ClosedDay {
+            day: reader.text(CLOSED_DAY)?,
+            count: reader.number(CLOSED_COUNT)?,
+            left: item
+                .get(CLOSED_LEFT)
+                .map(|_| reader.number(CLOSED_LEFT))
+                .transpose()?,
+        }),
+    };
+    Ok(Meter {
+        key_revision: reader.number(KEY_REVISION)?,
+        plan_revision: reader.number(PLAN_REVISION)?,
+        buckets: reader.map(BUCKETS, level)?,
+        day: reader.text::<Date>(DAY)?,
+        count: reader.number(COUNT)?,
+        period: reader.text(PERIOD)?,
+        spent: reader.number(SPENT)?,
+        closed,
+        lanes: reader.map(LANES, number)?,
+    })
+}
+
+struct Reader<'a> {
+    item: &'a Item,
+}
+
+impl Reader<'_> {
+    fn text<T: FromStr>(&self, name: &str) -> Result<T, Damaged> {
+        self.get(
+            name,
+            |value| value.as_s().ok()?.parse().ok(),
+            "a date or period",
+        )
+    }
+
+    fn number<T: FromStr>(&self, name: &str) -> Result<T, Damaged> {
+        self.get(name, number, "a whole number in range")
+    }
+
+    fn map<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&AttributeValue) -> Option<T>,
+    ) -> Result<BTreeMap<String, T>, Damaged> {
+        let entries = |value: &AttributeValue| {
+            let entries = value.as_m().ok()?.iter();
+            entries
+                .map(|(key, value)| Some((key.clone(), read(value)?)))
+                .collect()
+        };
+        self.get(name, entries, "a map of numbers")
+    }
+
+    fn get<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&AttributeValue) -> Option<T>,
+        expected: impl Display,
+    ) -> Result<T, Damaged> {
+        self.item.get(name).and_then(read).ok_or_else(|| Damaged {
+            item: name_of(self.item),
+            what: format!("attribute {name} must be {expected}"),
+        })
+    }
+}
+
+fn number<T: FromStr>(value: &AttributeValue) -> Option<T> {
+    value.as_n().ok()?.parse().ok()
+}
+
+fn level(value: &AttributeValue) -> Option<Level> {
+    let [tat, interval] = value.as_l().ok()?.as_slice() else {
+        return None;
+    };
+    // A pace of zero would be a division by zero later.
+    let interval = number(interval).filter(|interval| *interval > 0)?;
+    Some(Level {
+        tat: number(tat)?,
+        interval,
+    })
+}
+
+/// A level as it is stored.
+pub(crate) fn level_value(level: Level) -> AttributeValue {
+    let numbers = [level.tat, level.interval].map(|number| AttributeValue::N(number.to_string()));
+    AttributeValue::L(numbers.to_vec())
+}

@@ -1,0 +1,176 @@
+//! What the items of keys, plans and values hold, and under which keys they are found.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tollgate_core::key::KeyHash;
+use tollgate_core::plan::Plan;
+
+use crate::failure::Damaged;
+use crate::schema::{ITEM_VERSION, PK, SK};
+
+/// An item as DynamoDB hands it out.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The primary key of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ItemKey {
+    /// The partition key.
+    pub pk: String,
+    /// The sort key.
+    pub sk: String,
+}
+
+impl ItemKey {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+
+    /// The item of a key's record.
+    pub fn key(id: &str) -> Self {
+        Self::new(format!("KEY#{id}"), "KEY")
+    }
+
+    /// The item that says which key a value belongs to.
+    pub fn hash(hash: &str) -> Self {
+        Self::new(format!("HASH#{hash}"), "HASH")
+    }
+
+    /// The item of a plan.
+    pub fn plan(id: &str) -> Self {
+        Self::new(format!("PLAN#{id}"), "PLAN")
+    }
+
+    /// The item of a key's meter under a plan.
+    pub fn meter(key: &str, plan: &str) -> Self {
+        Self::new(format!("KEY#{key}"), format!("METER#{plan}"))
+    }
+
+    /// The item of a key's closed day under a plan; `day` is `yyyy-mm-dd`.
+    pub fn usage(key: &str, plan: &str, day: impl std::fmt::Display) -> Self {
+        Self::new(format!("KEY#{key}"), format!("USAGE#{plan}#{day}"))
+    }
+
+    /// The two attributes of the primary key.
+    pub fn attributes(&self) -> Item {
+        HashMap::from([
+            (PK.to_owned(), AttributeValue::S(self.pk.clone())),
+            (SK.to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+impl std::fmt::Display for ItemKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.pk, self.sk)
+    }
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Its id, which is no secret.
+    pub id: String,
+    /// Grows with every change; the meters are told of it.
+    pub revision: u64,
+    /// The SHA-256 of its value, hexadecimal.
+    pub hash: String,
+    /// Whether requests with it may pass.
+    pub enabled: bool,
+    /// It is being deleted: for everyone but the deletion it is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The customer it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// The ids of its plans, in the order in which it was linked to them.
+    #[serde(default)]
+    pub plans: Vec<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// When it was made, milliseconds since the epoch.
+    pub created: i64,
+    /// When it was last changed, milliseconds since the epoch.
+    pub updated: i64,
+}
+
+/// A usage plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// Its id.
+    pub id: String,
+    /// Grows with every change.
+    pub revision: u64,
+    /// It is being deleted: for everyone but the deletion it is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The AWS Marketplace product it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_code: Option<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// When it was made, milliseconds since the epoch.
+    pub created: i64,
+    /// Its limits.
+    pub limits: Plan,
+}
+
+/// Which key a value belongs to. The plans are a hint: what to read together with the key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HashRecord {
+    /// The key's id.
+    pub key_id: String,
+    /// The ids of the key's plans.
+    #[serde(default)]
+    pub plans: Vec<String>,
+}
+
+impl HashRecord {
+    /// Where the record of `hash` is found.
+    pub fn item_key(hash: &KeyHash) -> ItemKey {
+        ItemKey::hash(&hash.to_string())
+    }
+}
+
+/// The item of `record` under `key`.
+pub(crate) fn to_item(key: &ItemKey, record: &impl Serialize) -> Item {
+    let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(record)
+        .expect("a record is a map of plain values");
+    item.extend(key.attributes());
+    item.insert("v".to_owned(), AttributeValue::N(ITEM_VERSION.to_string()));
+    item
+}
+
+/// The record that `item` holds.
+pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Damaged> {
+    let name = name_of(&item);
+    serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|error| Damaged {
+        item: name,
+        what: error.to_string(),
+    })
+}
+
+/// The keys of an item, for messages.
+pub(crate) fn name_of(item: &Item) -> String {
+    let part = |name| {
+        item.get(name)
+            .and_then(|value: &AttributeValue| value.as_s().ok())
+            .map_or("?", String::as_str)
+    };
+    format!("{} {}", part(PK), part(SK))
+}

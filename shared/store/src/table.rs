@@ -1,0 +1,210 @@
+//! The calls that the engine makes, each an attempt with a time limit.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tollgate_core::charge::{Charge, Settle};
+use tollgate_core::lane::Stamp;
+use tollgate_core::meter::{ClosedDay, Meter};
+
+use crate::connection::Connection;
+use crate::expression::{self, Update};
+use crate::failure::Failure;
+use crate::manage::usage::usage_item;
+use crate::meter_item;
+use crate::record::{ItemKey, from_item};
+
+/// Less time than this cannot bring an answer.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(2);
+
+/// The table in one DynamoDB.
+#[derive(Debug)]
+pub struct Table {
+    connection: Connection,
+    name: String,
+}
+
+/// The time that one decision may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// For each attempt.
+    pub attempt: Duration,
+    /// When everything has to be over.
+    pub end: Instant,
+}
+
+impl Budget {
+    fn next_attempt(&self) -> Result<Duration, Failure> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left < SHORTEST_ATTEMPT {
+            return Err(Failure::OutOfTime);
+        }
+        Ok(left.min(self.attempt))
+    }
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written {
+    /// It was made; the meter now.
+    Done(Meter),
+    /// A condition did not hold, and nothing was changed; the meter as it is, if there is one.
+    Refused(Option<Meter>),
+}
+
+impl Table {
+    /// The table `name` through `connection`.
+    pub fn new(connection: Connection, name: String) -> Self {
+        Self { connection, name }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The connection it is reached by.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Opens a connection and lets TLS, credentials and the clock settle, so that the first decision need not wait.
+    ///
+    /// # Errors
+    /// [`Failure`] where the store cannot be reached within `limit`.
+    pub async fn warm(&self, limit: Duration) -> Result<(), Failure> {
+        let budget = Budget {
+            attempt: limit,
+            end: Instant::now() + limit,
+        };
+        self.get::<serde::de::IgnoredAny>(&ItemKey::key("-"), &budget)
+            .await
+            .map(|_| ())
+    }
+
+    /// Reads a record, as it is now.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        key: &ItemKey,
+        budget: &Budget,
+    ) -> Result<Option<T>, Failure> {
+        let item = self.get_item(key, budget).await?;
+        Ok(item.map(from_item).transpose()?)
+    }
+
+    /// Reads a meter, as it is now.
+    pub(crate) async fn meter(
+        &self,
+        key: &str,
+        plan: &str,
+        budget: &Budget,
+    ) -> Result<Option<Meter>, Failure> {
+        let item = self.get_item(&ItemKey::meter(key, plan), budget).await?;
+        Ok(item.as_ref().map(meter_item::read).transpose()?)
+    }
+
+    async fn get_item(
+        &self,
+        key: &ItemKey,
+        budget: &Budget,
+    ) -> Result<Option<crate::record::Item>, Failure> {
+        let call = self
+            .connection
+            .client()
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send();
+        Ok(attempt(budget, call).await??.item)
+    }
+
+    /// The one write.
+    pub(crate) async fn charge(
+        &self,
+        meter: &ItemKey,
+        charge: &Charge,
+        stamp: Option<&Stamp>,
+        budget: &Budget,
+    ) -> Result<Written, Failure> {
+        self.update(meter, expression::charge(charge, stamp), budget)
+            .await
+    }
+
+    /// The write that charges nothing.
+    pub(crate) async fn settle(
+        &self,
+        meter: &ItemKey,
+        settle: &Settle,
+        budget: &Budget,
+    ) -> Result<Written, Failure> {
+        self.update(meter, expression::settle(settle), budget).await
+    }
+
+    /// Writes a closed day out. Doing so again changes nothing: a closed day is final.
+    pub(crate) async fn flush(
+        &self,
+        key: &str,
+        plan: &str,
+        closed: &ClosedDay,
+        budget: &Budget,
+    ) -> Result<(), Failure> {
+        let call = self
+            .connection
+            .client()
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(usage_item(key, plan, closed)))
+            .send();
+        attempt(budget, call).await??;
+        Ok(())
+    }
+
+    async fn update(
+        &self,
+        key: &ItemKey,
+        update: Update,
+        budget: &Budget,
+    ) -> Result<Written, Failure> {
+        let request = self
+            .connection
+            .client()
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match attempt(budget, update.apply(request).send()).await? {
+            Ok(answer) => {
+                let item = answer.attributes.unwrap_or_default();
+                Ok(Written::Done(meter_item::read(&item)?))
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    let meter = refused.item().map(meter_item::read).transpose()?;
+                    Ok(Written::Refused(meter))
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+/// Runs one attempt within its time. Giving up drops the call and closes its connection; the store may go on with it.
+///
+/// The SDK's futures are large: here they are kept off the stack of everything above.
+fn attempt<T>(
+    budget: &Budget,
+    call: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, Failure>> {
+    let (limit, call) = (budget.next_attempt(), Box::pin(call));
+    async move {
+        let limit = limit?;
+        tokio::time::timeout(limit, call)
+            .await
+            .map_err(|_| Failure::Lost(format!("no answer within {} ms", limit.as_millis())))
+    }
+}
