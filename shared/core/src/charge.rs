@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use crate::bucket::{Bucket, Level};
 use crate::calendar::{Period, day_of, start_of};
 use crate::limit::Quota;
-use crate::meter::{ClosedDay, Meter, quota_period};
+use crate::meter::{ClosedDay, Meter};
 use crate::plan::{BucketId, Limits, PLAN_BUCKET};
 use crate::verdict::Reason;
 
@@ -31,6 +31,19 @@ pub struct Ask<'a> {
     pub limits: &'a Limits,
     /// A closed day that is known to be written out.
     pub flushed: Option<Date>,
+    /// What was admitted in a period before the meter's day, where that was asked for.
+    pub history: Option<History>,
+}
+
+/// What was admitted in a period before the meter's day: the sum of its closed days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The period.
+    pub period: Period,
+    /// The meter's day, which is not counted in.
+    pub before: Date,
+    /// The sum.
+    pub admitted: u64,
 }
 
 /// What to do next.
@@ -42,6 +55,9 @@ pub enum Step {
     Settle(Settle),
     /// Write this closed day out first, so that another can close, then ask again.
     Flush(ClosedDay),
+    /// Sum up what was admitted in this period before this day, then ask again: the quota was changed to one that began
+    /// before the meter's day.
+    Recount(Period, Date),
     /// Refuse: so it stands in the meter.
     Refuse(Refusal),
     /// The meter was told of a later revision of the key: read the key again.
@@ -65,12 +81,12 @@ pub struct Charge {
     pub day: Date,
     /// The meter's day, where that is over: it is closed by this charge.
     pub closes: Option<Date>,
-    /// The quota period it counts for.
-    pub period: Period,
-    /// Where the meter is in another period, how this charge opens its own.
-    pub opens: Option<Opening>,
-    /// The quota's limit.
-    pub limit: Option<u64>,
+    /// The quota it charges; `None` where the plan has none.
+    pub quota: Option<QuotaCharge>,
+    /// The quota period that the meter is in.
+    pub period_before: Option<Period>,
+    /// The quota's limit, where what the closed day left of it is known.
+    pub closed_limit: Option<u64>,
     /// The buckets it fills.
     pub buckets: Vec<(BucketId, Fill)>,
     /// Idle buckets that it clears away.
@@ -79,25 +95,26 @@ pub struct Charge {
     pub drops: Option<Date>,
 }
 
-/// How a new quota period is opened.
+/// What a charge does to the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
-    /// The period that the meter is in.
-    pub from: Period,
-    /// What counts as spent already.
-    pub carry: Carry,
+pub struct QuotaCharge {
+    /// The period it counts for.
+    pub period: Period,
+    /// What counts as spent before it.
+    pub base: Base,
+    /// The largest base that leaves room.
+    pub room: u64,
 }
 
-/// What a new quota period takes over from the meter.
+/// What counts as spent in a period before a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carry {
-    /// Nothing: the meter has admitted nothing in it yet.
-    Nothing,
-    /// The count of the meter's day: the quota was changed, and the new period began on that day.
-    Count,
-    /// What the old period has spent: the quota was changed to one that began earlier than the meter's day.
-    /// More may be counted than was spent in it, never less than the old quota knew of.
+pub enum Base {
+    /// What the meter says: it is in this period.
     Spent,
+    /// Nothing: the period began after the meter's day.
+    Nothing,
+    /// The count of the meter's day and this many more: the quota was changed to one that had begun by then.
+    CountAnd(u64),
 }
 
 /// How one bucket is filled. DynamoDB has no `max()`, so the branch is chosen here and checked there.
@@ -160,6 +177,10 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         // Shut out writers of the old plan before converting what they would go on changing.
         return settle(ask, Vec::new());
     }
+    let turn = match Turn::of(meter, ask) {
+        Ok(turn) => turn,
+        Err(period) => return Step::Recount(period, meter.day),
+    };
     if let Some(refusal) = refusal(meter, ask) {
         // An unconverted debt shrinks at the old pace; a refusal must end at the new one.
         return if converts.is_empty() || refusal.until.is_none() {
@@ -168,87 +189,114 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
             settle(ask, converts)
         };
     }
-    let turn = Turn::of(meter, ask.limits.quota.as_ref(), ask.now);
-    match meter.closed {
-        Some(closed) if turn.closes.is_some() && ask.flushed != Some(closed.day) => {
-            Step::Flush(closed)
-        }
-        closed => Step::Charge(Charge {
-            cost: ask.cost.get(),
-            key_revision: ask.key_revision,
-            plan_revision: ask.plan_revision,
-            now,
-            day: turn.day,
-            closes: turn.closes,
-            period: turn.period,
-            opens: turn.opens,
-            limit: ask.limits.quota.map(|quota| quota.limit()),
-            buckets: ask
-                .limits
-                .buckets()
-                .map(|(id, bucket)| {
-                    (
-                        id.to_owned(),
-                        fill(meter.buckets.get(id), bucket, ask.cost, now),
-                    )
-                })
-                .collect(),
-            prunes: turn
-                .closes
-                .map_or_else(Vec::new, |_| idle(meter, ask.limits, now)),
-            drops: closed
-                .map(|closed| closed.day)
-                .filter(|day| ask.flushed == Some(*day)),
+    let cost = u64::from(ask.cost.get());
+    let limit = ask.limits.quota.map_or(0, |quota| quota.limit());
+    let drops = meter.closed.map(|closed| closed.day);
+    let drops = drops.filter(|day| ask.flushed == Some(*day));
+    if let (Some(_), Some(closed), None) = (turn.closes, meter.closed, drops) {
+        return Step::Flush(closed);
+    }
+    Step::Charge(Charge {
+        cost: ask.cost.get(),
+        key_revision: ask.key_revision,
+        plan_revision: ask.plan_revision,
+        now,
+        day: turn.day,
+        closes: turn.closes,
+        quota: turn.quota.map(|(period, base)| QuotaCharge {
+            period,
+            base,
+            // The cost is within the limit, or the request would have been refused.
+            room: limit.saturating_sub(cost),
         }),
+        period_before: meter.period,
+        closed_limit: ask
+            .limits
+            .quota
+            .filter(|quota| meter.period == Some(quota.period_of(meter.day)))
+            .map(|quota| quota.limit()),
+        buckets: ask
+            .limits
+            .buckets()
+            .map(|(id, bucket)| {
+                (
+                    id.to_owned(),
+                    fill(meter.buckets.get(id), bucket, ask.cost, now),
+                )
+            })
+            .collect(),
+        prunes: turn
+            .closes
+            .map_or_else(Vec::new, |_| idle(meter, ask.limits, now)),
+        drops,
+    })
+}
+
+/// The quota's period, and what is spent in it, as they stand at `now`, whatever the meter was last charged on. Where the
+/// quota was changed to one that began before the meter's day, `history` says what was admitted until then; without it
+/// nothing is counted for that time.
+pub fn spent(
+    meter: &Meter,
+    quota: &Quota,
+    history: Option<History>,
+    now: Timestamp,
+) -> (Period, u64) {
+    let period = quota.period_of(today(meter, now));
+    let admitted = history_of(meter, period, history).unwrap_or(0);
+    let spent = match base(meter, period, admitted) {
+        Base::Spent => meter.spent,
+        Base::Nothing => 0,
+        Base::CountAnd(more) => meter.count.saturating_add(more),
+    };
+    (period, spent)
+}
+
+/// A stored day later than our clock's wins: time never runs back.
+fn today(meter: &Meter, now: Timestamp) -> Date {
+    day_of(now).max(meter.day)
+}
+
+fn base(meter: &Meter, period: Period, admitted: u64) -> Base {
+    if meter.period == Some(period) {
+        Base::Spent
+    } else if period.start > meter.day {
+        Base::Nothing
+    } else {
+        Base::CountAnd(admitted)
     }
 }
 
-/// Day, period and spent as they stand at `now`, whatever the meter was last charged on.
-pub fn current(meter: &Meter, quota: Option<&Quota>, now: Timestamp) -> (Date, Period, u64) {
-    let turn = Turn::of(meter, quota, now);
-    (turn.day, turn.period, turn.spent)
+/// What was admitted in `period` before the meter's day; `None` where that has to be summed up first.
+fn history_of(meter: &Meter, period: Period, history: Option<History>) -> Option<u64> {
+    if meter.period == Some(period) || period.start >= meter.day {
+        return Some(0);
+    }
+    history
+        .filter(|history| history.period == period && history.before == meter.day)
+        .map(|history| history.admitted)
 }
 
 /// How day and period turn between the meter's last charge and now.
 struct Turn {
     day: Date,
     closes: Option<Date>,
-    period: Period,
-    opens: Option<Opening>,
-    spent: u64,
+    quota: Option<(Period, Base)>,
 }
 
 impl Turn {
-    fn of(meter: &Meter, quota: Option<&Quota>, now: Timestamp) -> Self {
-        // A stored day later than our clock's wins: time never runs back.
-        let day = day_of(now).max(meter.day);
-        let period = quota_period(quota, day);
-        let carry = match period.start {
-            start if start > meter.day => Carry::Nothing,
-            start if start == meter.day => Carry::Count,
-            _ => Carry::Spent,
-        };
-        let opens = (period != meter.period).then_some(Opening {
-            from: meter.period,
-            carry,
+    /// The turn; or the period that has to be summed up before it can be told.
+    fn of(meter: &Meter, ask: &Ask) -> Result<Self, Period> {
+        let day = today(meter, ask.now);
+        let period = ask.limits.quota.map(|quota| quota.period_of(day));
+        let quota = period.map(|period| {
+            let admitted = history_of(meter, period, ask.history).ok_or(period)?;
+            Ok((period, base(meter, period, admitted)))
         });
-        Self {
+        Ok(Self {
             day,
             closes: (day > meter.day).then_some(meter.day),
-            period,
-            opens,
-            spent: match opens {
-                Some(Opening {
-                    carry: Carry::Nothing,
-                    ..
-                }) => 0,
-                Some(Opening {
-                    carry: Carry::Count,
-                    ..
-                }) => meter.count,
-                _ => meter.spent,
-            },
-        }
+            quota: quota.transpose()?,
+        })
     }
 }
 
@@ -293,10 +341,10 @@ fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) ->
 
 fn quota_refusal(meter: &Meter, quota: &Quota, ask: &Ask) -> Option<Refusal> {
     let cost = u64::from(ask.cost.get());
-    let turn = Turn::of(meter, Some(quota), ask.now);
-    (turn.spent.saturating_add(cost) > quota.limit()).then(|| Refusal {
+    let (period, spent) = spent(meter, quota, ask.history, ask.now);
+    (spent.saturating_add(cost) > quota.limit()).then(|| Refusal {
         reason: Reason::Quota,
-        until: (cost <= quota.limit()).then(|| start_of(turn.period.end())),
+        until: (cost <= quota.limit()).then(|| start_of(period.end())),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use crate::bucket::Level;
-use crate::calendar::{Period, PeriodKind, period_of};
+use crate::calendar::Period;
 use crate::limit::Quota;
 use crate::plan::BucketId;
 
@@ -22,8 +22,8 @@ pub struct Meter {
     pub day: Date,
     /// The cost admitted on `day`.
     pub count: u64,
-    /// The quota period that `spent` is of.
-    pub period: Period,
+    /// The quota period that `spent` is of; `None` while the plan has no quota.
+    pub period: Option<Period>,
     /// What the quota has charged in `period`. Set by `UpdateUsage`, which never touches `count`.
     pub spent: u64,
     /// A day that is over and waits to be written out.
@@ -52,19 +52,10 @@ impl Meter {
             buckets: BTreeMap::new(),
             day,
             count: 0,
-            period: quota_period(quota, day),
+            period: quota.map(|quota| quota.period_of(day)),
             spent: 0,
             closed: None,
             lanes: BTreeMap::new(),
         }
     }
-}
-
-/// The period that is counted on `day`. Without a quota it is the calendar month, so that a quota which is added
-/// later finds what was already used.
-pub(crate) fn quota_period(quota: Option<&Quota>, day: Date) -> Period {
-    quota.map_or_else(
-        || period_of(day, PeriodKind::Month, 0),
-        |quota| quota.period_of(day),
-    )
 }

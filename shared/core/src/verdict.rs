@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::bucket::Bucket;
 use crate::calendar::start_of;
+use crate::charge::{self, History};
 use crate::limit::Quota;
 use crate::meter::Meter;
 use crate::plan::{Limits, PLAN_BUCKET};
@@ -193,7 +194,8 @@ pub struct QuotaStanding {
 
 impl Standing {
     /// What `meter` says is left of `limits` at `now`.
-    pub fn of(meter: &Meter, limits: &Limits, now: Timestamp) -> Self {
+    /// `history` as for [`charge::spent`].
+    pub fn of(meter: &Meter, limits: &Limits, history: Option<History>, now: Timestamp) -> Self {
         let bucket = |id: &str, bucket: Bucket| {
             let nanoseconds = now.as_nanosecond();
             let level = meter
@@ -213,12 +215,19 @@ impl Standing {
                 .method
                 .as_ref()
                 .map(|(id, method)| bucket(id, *method)),
-            quota: limits.quota.map(|quota| Self::quota(meter, &quota, now)),
+            quota: limits
+                .quota
+                .map(|quota| Self::quota(meter, &quota, history, now)),
         }
     }
 
-    fn quota(meter: &Meter, quota: &Quota, now: Timestamp) -> QuotaStanding {
-        let (_, period, spent) = crate::charge::current(meter, Some(quota), now);
+    fn quota(
+        meter: &Meter,
+        quota: &Quota,
+        history: Option<History>,
+        now: Timestamp,
+    ) -> QuotaStanding {
+        let (period, spent) = charge::spent(meter, quota, history, now);
         let reset = start_of(period.end());
         QuotaStanding {
             limit: quota.limit(),
@@ -293,7 +302,7 @@ mod tests {
                 interval: 500_000_000,
             },
         );
-        let standing = Standing::of(&meter, &limits, now);
+        let standing = Standing::of(&meter, &limits, None, now);
         assert_eq!(
             standing.policy_field(),
             r#""rate";q=5;w=3, "method";q=1;w=1, "quota";q=100;w=86400"#

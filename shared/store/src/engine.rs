@@ -229,6 +229,7 @@ impl Engine {
             plan_revision: charged.plan.revision,
             limits: &charged.limits,
             flushed: charged.seen.flushed,
+            history: charged.seen.history,
         };
         let step = charge::charge(&charged.seen.meter.value, &ask);
         let step = match step {
@@ -249,6 +250,11 @@ impl Engine {
                     .flush(&known.record.value.id, plan, &closed, &attempt.budget)
                     .await?;
                 self.note_flushed(attempt, plan, closed.day);
+                Ok(None)
+            }
+            Step::Recount(period, before) => {
+                self.recount(attempt, known, charged, period, before)
+                    .await?;
                 Ok(None)
             }
             Step::Settle(settle) => {
@@ -336,7 +342,7 @@ impl Engine {
 
     fn admitted(&self, attempt: &Attempt<'_>, charged: &Charged, meter: Meter) -> Verdict {
         let now = attempt.request.now;
-        let standing = Standing::of(&meter, &charged.limits, now);
+        let standing = Standing::of(&meter, &charged.limits, None, now);
         self.note(attempt, &charged.plan.id, meter);
         self.keys
             .update(&attempt.hash, |known| known.good_at = Some(now));
@@ -430,8 +436,9 @@ fn doubted(meter: &Meter) -> Meter {
 fn refused(attempt: &Attempt<'_>, charged: &Charged, refusal: &Refusal) -> Verdict {
     let now = attempt.request.now;
     let wait = refusal.until.map(|until| until.duration_since(now));
+    let seen = &charged.seen;
     Verdict {
-        standing: Standing::of(&charged.seen.meter.value, &charged.limits, now),
+        standing: Standing::of(&seen.meter.value, &charged.limits, seen.history, now),
         retry_after: wait.and_then(|wait| Duration::try_from(wait).ok()),
         ..Verdict::because(refusal.reason)
     }

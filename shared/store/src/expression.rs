@@ -6,12 +6,12 @@ use std::fmt::Display;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::bucket::Level;
-use tollgate_core::charge::{Carry, Charge, Fill, Opening, Settle};
+use tollgate_core::charge::{Base, Charge, Fill, Settle};
 use tollgate_core::lane::{MAX_LANES, Stamp};
 
 use crate::meter_item::{
     BUCKETS, CLOSED_COUNT, CLOSED_DAY, CLOSED_LEFT, COUNT, DAY, KEY_REVISION, LANES, PERIOD,
-    PLAN_REVISION, SPENT, level_value,
+    PLAN_REVISION, SPENT, level_value, period_text,
 };
 
 /// An update under its conditions, all of which must hold.
@@ -120,7 +120,7 @@ fn count(update: &mut Update, charge: &Charge, cost: &str) {
     let closed_left = update.name(CLOSED_LEFT);
     update.set(&closed_day, &day);
     update.set(&closed_count, &counted);
-    match charge.limit {
+    match charge.closed_limit {
         Some(limit) => {
             let (limit, spent) = (update.number(limit), update.name(SPENT));
             update.set(&closed_left, format!("{limit} - {spent}"));
@@ -133,39 +133,28 @@ fn count(update: &mut Update, charge: &Charge, cost: &str) {
 
 /// Charges the cost to the quota, in the period it opens or finds.
 fn quota(update: &mut Update, charge: &Charge, cost: &str) {
-    let (period, spent) = (update.name(PERIOD), update.name(SPENT));
-    let from = charge.opens.map_or(charge.period, |opening| opening.from);
-    let from = update.text(from);
-    update.condition(format!("{period} = {from}"));
-    // Right-hand sides see the item as it was: the count is still that of the meter's day.
-    let base = match charge.opens {
-        Some(Opening {
-            carry: Carry::Nothing,
-            ..
-        }) => None,
-        Some(Opening {
-            carry: Carry::Count,
-            ..
-        }) => Some(update.name(COUNT)),
-        Some(Opening {
-            carry: Carry::Spent,
-            ..
-        })
-        | None => Some(spent.clone()),
+    let period = update.name(PERIOD);
+    let before = update.text(period_text(charge.period_before));
+    update.condition(format!("{period} = {before}"));
+    let now = charge.quota.map(|quota| quota.period);
+    if now != charge.period_before {
+        let now = update.text(period_text(now));
+        update.set(&period, now);
+    }
+    let Some(quota) = charge.quota else {
+        return;
     };
-    if let (Some(limit), Some(base)) = (charge.limit, &base) {
-        // The cost is within the limit, or the request would have been refused.
-        let room = update.number(limit.saturating_sub(u64::from(charge.cost)));
-        update.condition(format!("{base} <= {room}"));
-    }
-    if charge.opens.is_some() {
-        let opened = update.text(charge.period);
-        update.set(&period, opened);
-    }
-    match base {
-        Some(base) => update.set(&spent, format!("{base} + {cost}")),
-        None => update.set(&spent, cost),
-    }
+    let spent = update.name(SPENT);
+    // Right-hand sides see the item as it was: the count is still that of the meter's day.
+    let (base, more) = match quota.base {
+        Base::Nothing => return update.set(&spent, cost),
+        Base::Spent => (spent.clone(), 0),
+        Base::CountAnd(more) => (update.name(COUNT), more),
+    };
+    let room = update.number(i128::from(quota.room) - i128::from(more));
+    update.condition(format!("{base} <= {room}"));
+    let add = update.number(u64::from(charge.cost).saturating_add(more));
+    update.set(&spent, format!("{base} + {add}"));
 }
 
 /// No closed day may be overwritten before it is written out.

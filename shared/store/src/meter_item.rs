@@ -7,6 +7,7 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use tollgate_core::bucket::Level;
+use tollgate_core::calendar::Period;
 use tollgate_core::meter::{ClosedDay, Meter};
 
 use crate::failure::Damaged;
@@ -33,6 +34,9 @@ pub(crate) const CLOSED_LEFT: &str = "pleft";
 /// The lanes, a map of sequence numbers.
 pub(crate) const LANES: &str = "l";
 
+/// The period of a meter whose plan has no quota.
+const NO_PERIOD: &str = "-";
+
 /// Reads a meter.
 pub(crate) fn read(item: &Item) -> Result<Meter, Damaged> {
     let reader = Reader { item };
@@ -53,7 +57,10 @@ pub(crate) fn read(item: &Item) -> Result<Meter, Damaged> {
         buckets: reader.map(BUCKETS, level)?,
         day: reader.text::<Date>(DAY)?,
         count: reader.number(COUNT)?,
-        period: reader.text(PERIOD)?,
+        period: match item.get(PERIOD).and_then(|value| value.as_s().ok()) {
+            Some(none) if none == NO_PERIOD => None,
+            _ => Some(reader.text(PERIOD)?),
+        },
         spent: reader.number(SPENT)?,
         closed,
         lanes: reader.map(LANES, number)?,
@@ -102,6 +109,11 @@ impl Reader<'_> {
             what: format!("attribute {name} must be {expected}"),
         })
     }
+}
+
+/// A period as it is stored.
+pub(crate) fn period_text(period: Option<Period>) -> String {
+    period.map_or_else(|| NO_PERIOD.to_owned(), |period| period.to_string())
 }
 
 fn number<T: FromStr>(value: &AttributeValue) -> Option<T> {

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future;
-use jiff::Timestamp;
 use jiff::civil::Date;
-use tollgate_core::meter::Meter;
+use jiff::{Timestamp, ToSpan};
+use tollgate_core::calendar::Period;
+use tollgate_core::charge::History;
+use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::verdict::Reason;
 
 use super::{Attempt, Charged, Engine, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE};
 use crate::cache::Dated;
 use crate::failure::Failure;
+use crate::manage::usage::UsageRecord;
 use crate::record::{HashRecord, ItemKey, KeyRecord, PlanRecord};
 
 /// What is known of a key.
@@ -29,6 +32,8 @@ pub(super) struct Seen {
     pub(super) meter: Dated<Arc<Meter>>,
     /// The closed day that was written out from here.
     pub(super) flushed: Option<Date>,
+    /// What was admitted before the meter's day in a period that the quota was changed to.
+    pub(super) history: Option<History>,
 }
 
 impl Seen {
@@ -39,6 +44,7 @@ impl Seen {
                 read_at,
             },
             flushed: None,
+            history: None,
         }
     }
 }
@@ -258,6 +264,51 @@ impl Engine {
                 };
             }
         });
+    }
+
+    /// Sums up what was admitted in `period` before the meter's day. Only needed once after a quota was changed to one
+    /// that had begun before: at most a month of days, all read at once.
+    pub(super) async fn recount(
+        &self,
+        attempt: &Attempt<'_>,
+        known: &Known,
+        charged: &Charged,
+        period: Period,
+        before: Date,
+    ) -> Result<(), Failure> {
+        let (key, plan) = (known.record.value.id.as_str(), charged.plan.id.as_str());
+        let waiting = charged.seen.meter.value.closed;
+        let days = period.start.series(1.day()).take_while(|day| *day < before);
+        let counts = days.map(|day| self.admitted_on(attempt, key, plan, day, waiting));
+        let counts = future::try_join_all(counts).await?;
+        let history = History {
+            period,
+            before,
+            admitted: counts.iter().sum(),
+        };
+        self.keys.update(&attempt.hash, |known| {
+            if let Some(seen) = known.meters.get_mut(plan) {
+                seen.history = Some(history);
+            }
+        });
+        Ok(())
+    }
+
+    async fn admitted_on(
+        &self,
+        attempt: &Attempt<'_>,
+        key: &str,
+        plan: &str,
+        day: Date,
+        waiting: Option<ClosedDay>,
+    ) -> Result<u64, Failure> {
+        if let Some(closed) = waiting.filter(|closed| closed.day == day) {
+            return Ok(closed.count);
+        }
+        let item = ItemKey::usage(key, plan, day);
+        let usage: Option<UsageRecord> =
+            self.read(|| self.table.get(&item, &attempt.budget)).await?;
+        Ok(usage.map_or(0, |usage| usage.count))
     }
 
     pub(super) fn note_flushed(&self, attempt: &Attempt<'_>, plan: &str, day: Date) {

@@ -12,7 +12,7 @@ use super::{Error, Manager, Page, PageRequest, is_condition};
 use crate::expression::Update;
 use crate::failure::Failure;
 use crate::meter_item::{
-    self, BUCKETS, COUNT, DAY, KEY_REVISION, LANES, PERIOD, PLAN_REVISION, SPENT,
+    self, BUCKETS, COUNT, DAY, KEY_REVISION, LANES, PERIOD, PLAN_REVISION, SPENT, period_text,
 };
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
 use crate::schema::{BY_CREATED, ITEM_VERSION, TTL};
@@ -113,7 +113,8 @@ impl Manager {
             })
             .await?;
         let today = day_of(self.now());
-        let ends = meter.map_or(today, |meter| meter.period.end().max(today));
+        let period = meter.and_then(|meter| meter.period);
+        let ends = period.map_or(today, |period| period.end().max(today));
         let until = start_of(ends).as_second() + TOMBSTONE_SECONDS;
         self.tell(&record, plan_id, Link::Removed { until }).await?;
         self.hint(&record).await
@@ -227,8 +228,7 @@ impl Manager {
     async fn left_of(&self, plan_id: &str, meter: &Meter) -> Result<Option<i64>, Error> {
         let plan: Option<PlanRecord> = self.read(&ItemKey::plan(plan_id)).await?;
         let quota = plan.and_then(|plan| plan.limits.quota);
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        Ok(quota.map(|quota| signed(quota.limit()) - signed(meter.spent)))
+        Ok(quota.map(|quota| super::usage::left(&quota, meter)))
     }
 
     /// Notes the plans beside the value, so that they are read together with the key. Only a hint: the record decides.
@@ -313,7 +313,7 @@ fn start(update: &mut Update, fresh: &Meter) {
         (LANES, empty()),
         (DAY, text(fresh.day.to_string())),
         (COUNT, number(fresh.count)),
-        (PERIOD, text(fresh.period.to_string())),
+        (PERIOD, text(period_text(fresh.period))),
         (SPENT, number(fresh.spent)),
     ];
     for (name, value) in attributes {

@@ -32,9 +32,9 @@ pub struct DayUsage {
 }
 
 #[derive(Serialize, Deserialize)]
-struct UsageRecord {
+pub(crate) struct UsageRecord {
     day: String,
-    count: u64,
+    pub(crate) count: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left: Option<i64>,
     ttl: i64,
@@ -123,12 +123,10 @@ impl Manager {
 
 /// Adds the days that the meter still holds.
 fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<&Quota>) {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let (_, _, spent) = charge::current(meter, quota, start_of(meter.day));
     let today = ClosedDay {
         day: meter.day,
         count: meter.count,
-        left: quota.map(|quota| signed(quota.limit()) - signed(spent)),
+        left: quota.map(|quota| left(quota, meter)),
     };
     for live in [Some(today), meter.closed].into_iter().flatten() {
         let there = days.entry(live.day).or_insert(live);
@@ -137,6 +135,13 @@ fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<
             *there = live;
         }
     }
+}
+
+/// What a quota has left on the meter's day.
+pub(super) fn left(quota: &Quota, meter: &Meter) -> i64 {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let (_, spent) = charge::spent(meter, quota, None, start_of(meter.day));
+    signed(quota.limit()) - signed(spent)
 }
 
 /// Every day of the range: one without usage has what the day before it left, or a new period's whole quota.

@@ -1,0 +1,121 @@
+//! What the store makes of a write, said without DynamoDB: the meaning that expressions are tested against.
+
+use tollgate_core::charge::{Base, Charge, Fill, Settle};
+use tollgate_core::lane::{MAX_LANES, Stamp};
+use tollgate_core::meter::{ClosedDay, Meter};
+
+/// The meter after `charge`; `None` where a condition does not hold.
+pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option<Meter> {
+    let mut after = before.clone();
+    revisions(&mut after, charge.key_revision, charge.plan_revision)?;
+    let cost = u64::from(charge.cost);
+
+    holds(before.period == charge.period_before)?;
+    after.period = charge.quota.map(|quota| quota.period);
+    if let Some(quota) = charge.quota {
+        let base = match quota.base {
+            Base::Nothing => 0,
+            Base::Spent => before.spent,
+            Base::CountAnd(more) => before.count + more,
+        };
+        holds(quota.base == Base::Nothing || base <= quota.room)?;
+        after.spent = base + cost;
+    }
+
+    if let Some(dropped) = charge.drops {
+        holds(before.closed?.day == dropped)?;
+        after.closed = None;
+    } else if charge.closes.is_some() {
+        holds(before.closed.is_none())?;
+    }
+    if let Some(over) = charge.closes {
+        holds(before.day == over)?;
+        after.closed = Some(ClosedDay {
+            day: before.day,
+            count: before.count,
+            left: charge
+                .closed_limit
+                .map(|limit| i64::try_from(limit).unwrap() - i64::try_from(before.spent).unwrap()),
+        });
+        after.day = charge.day;
+        after.count = cost;
+    } else {
+        holds(before.day == charge.day)?;
+        after.count += cost;
+    }
+
+    for (id, fill) in &charge.buckets {
+        let level = before.buckets.get(id).copied();
+        let to = match *fill {
+            Fill::Idle { to } => {
+                holds(level.is_none_or(|level| level.tat <= charge.now))?;
+                to
+            }
+            Fill::Busy {
+                interval,
+                bound,
+                add,
+            } => {
+                let mut level = level?;
+                holds(level.interval == interval)?;
+                holds(charge.now <= level.tat && level.tat <= bound)?;
+                level.tat += add;
+                level
+            }
+            Fill::Convert { from, to } => {
+                holds(level? == from)?;
+                to
+            }
+        };
+        after.buckets.insert(id.clone(), to);
+    }
+    for id in &charge.prunes {
+        holds(before.buckets.get(id).is_none_or(|level| level.tat <= charge.now))?;
+        after.buckets.remove(id);
+    }
+    if let Some(stamp) = stamp {
+        stamped(&mut after, stamp)?;
+    }
+    Some(after)
+}
+
+/// The meter after `settle`; `None` where a condition does not hold.
+pub fn settled(before: &Meter, settle: &Settle) -> Option<Meter> {
+    let mut after = before.clone();
+    revisions(&mut after, settle.key_revision, settle.plan_revision)?;
+    for (id, from, to) in &settle.converts {
+        holds(before.buckets.get(id)? == from)?;
+        after.buckets.insert(id.clone(), *to);
+    }
+    Some(after)
+}
+
+fn revisions(meter: &mut Meter, key: u64, plan: u64) -> Option<()> {
+    holds(meter.key_revision <= key && meter.plan_revision <= plan)?;
+    meter.key_revision = key;
+    meter.plan_revision = plan;
+    Some(())
+}
+
+fn stamped(meter: &mut Meter, stamp: &Stamp) -> Option<()> {
+    let room = match &stamp.evict {
+        None => MAX_LANES - 1,
+        Some((quiet, last)) => {
+            holds(meter.lanes.get(quiet)? == last)?;
+            MAX_LANES
+        }
+    };
+    match meter.lanes.get(&stamp.lane) {
+        Some(last) => holds(*last < stamp.sequence)?,
+        None => holds(meter.lanes.len() <= room)?,
+    }
+    if let Some((quiet, _)) = &stamp.evict {
+        meter.lanes.remove(quiet);
+    }
+    meter.lanes.insert(stamp.lane.clone(), stamp.sequence);
+    Some(())
+}
+
+fn holds(condition: bool) -> Option<()> {
+    condition.then_some(())
+}
