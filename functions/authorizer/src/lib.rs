@@ -66,11 +66,12 @@ impl Authorizer {
     }
 
     async fn decide(&self, event: &Event, deadline: Option<Instant>) -> Verdict {
+        let clock = self.engine.table().connection().clock();
         let request = Request {
             credential: event.credential(&self.key_sources),
             target: event.target(),
             cost: NonZeroU32::MIN,
-            now: self.engine.table().connection().clock().now(),
+            clock: &|| clock.now(),
             deadline,
         };
         self.engine.decide(&request).await

@@ -75,10 +75,16 @@ impl Model {
         let mut water = self.water.clone();
         let buckets = [
             (PLAN_BUCKET.to_owned(), plan.rate, Reason::Rate),
-            (format!("m{method}"), plan.methods[method], Reason::MethodRate),
+            (
+                format!("m{method}"),
+                plan.methods[method],
+                Reason::MethodRate,
+            ),
         ];
         for (id, limit, reason) in &buckets {
-            let Some((pace, burst)) = *limit else { continue };
+            let Some((pace, burst)) = *limit else {
+                continue;
+            };
             let full = pace * i128::from(burst);
             let mut drops = 0;
             if let Some(known) = water.get(id) {
@@ -86,7 +92,14 @@ impl Model {
                 if known.pace != pace && drops > 0 {
                     let owed = (drops * pace + known.pace - 1) / known.pace;
                     drops = owed.min(full);
-                    water.insert(id.clone(), Water { drops, at: now, pace });
+                    water.insert(
+                        id.clone(),
+                        Water {
+                            drops,
+                            at: now,
+                            pace,
+                        },
+                    );
                 }
             }
             let wanted = pace * i128::from(cost);
@@ -100,7 +113,11 @@ impl Model {
         }
         if let Some((limit, kind, offset)) = plan.quota {
             let (start, end) = period(day, kind, offset);
-            let spent: u64 = self.admitted.range(start..end).map(|(_, count)| count).sum();
+            let spent: u64 = self
+                .admitted
+                .range(start..end)
+                .map(|(_, count)| count)
+                .sum();
             if u64::from(cost) > limit {
                 refusals.push((Reason::Quota, None));
             } else if spent + u64::from(cost) > limit {
@@ -121,7 +138,14 @@ impl Model {
             let known = self.water.get(&id);
             let drops = known.map_or(0, |known| (known.drops - (now - known.at)).max(0));
             let drops = drops + pace * i128::from(cost);
-            self.water.insert(id, Water { drops, at: now, pace });
+            self.water.insert(
+                id,
+                Water {
+                    drops,
+                    at: now,
+                    pace,
+                },
+            );
         }
         self.day = Some(day);
         *self.admitted.entry(day).or_default() += u64::from(cost);
@@ -145,7 +169,11 @@ fn period(day: Date, kind: PeriodKind, offset: u8) -> (Date, Date) {
         PeriodKind::Day => true,
         PeriodKind::Week => {
             let sunday = day.weekday() == Weekday::Sunday;
-            let number = if sunday { 0 } else { day.weekday().to_monday_one_offset() };
+            let number = if sunday {
+                0
+            } else {
+                day.weekday().to_monday_one_offset()
+            };
             u8::try_from(number).unwrap() == offset
         }
         PeriodKind::Month => u8::try_from(day.day()).unwrap() == offset + 1,
@@ -221,7 +249,11 @@ impl World {
                 }
                 Step::Recount(period, before) => {
                     let admitted = self.between(period.start, before);
-                    self.seen[who].2 = Some(History { period, before, admitted });
+                    self.seen[who].2 = Some(History {
+                        period,
+                        before,
+                        admitted,
+                    });
                     continue;
                 }
                 Step::Refuse(refusal) if meter == self.stored => return Some(Err(refusal)),
@@ -261,7 +293,11 @@ enum Event {
     /// Time goes on, or back a little: another instance's clock.
     Pass(i128),
     Edit(Plan),
-    Ask { who: usize, method: usize, cost: u32 },
+    Ask {
+        who: usize,
+        method: usize,
+        cost: u32,
+    },
 }
 
 fn throttles() -> impl Strategy<Value = Option<(i128, u32)>> {
@@ -282,15 +318,18 @@ fn quotas() -> impl Strategy<Value = Option<(u64, PeriodKind, u8)>> {
         Just(PeriodKind::Month)
     ];
     let quota = (0..25u64, kind, 0..28u8);
-    let quota = quota.prop_map(|(limit, kind, offset)| (limit, kind, offset % (kind.max_offset() + 1)));
+    let quota =
+        quota.prop_map(|(limit, kind, offset)| (limit, kind, offset % (kind.max_offset() + 1)));
     proptest::option::weighted(0.7, quota)
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    (throttles(), throttles(), throttles(), quotas()).prop_map(|(rate, first, second, quota)| Plan {
-        rate,
-        methods: [first, second],
-        quota,
+    (throttles(), throttles(), throttles(), quotas()).prop_map(|(rate, first, second, quota)| {
+        Plan {
+            rate,
+            methods: [first, second],
+            quota,
+        }
     })
 }
 

@@ -79,7 +79,7 @@ impl Default for Settings {
 }
 
 /// A request to be decided.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// What it carries as its key.
     pub credential: Option<&'a str>,
@@ -87,8 +87,9 @@ pub struct Request<'a> {
     pub target: &'a Target,
     /// What it charges to every limit.
     pub cost: NonZeroU32,
-    /// When it came.
-    pub now: Timestamp,
+    /// Tells the time. It is asked again for each try: a try that goes by the time of the first would find buckets that
+    /// others have filled since fuller than they are.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
     /// When an answer would come too late.
     pub deadline: Option<Instant>,
 }
@@ -108,6 +109,7 @@ pub struct Engine {
 struct Attempt<'a> {
     request: &'a Request<'a>,
     hash: KeyHash,
+    now: Timestamp,
     budget: Budget,
     slot: Slot<'a>,
     sequence: u64,
@@ -159,15 +161,17 @@ impl Engine {
             return Verdict::because(Reason::MalformedKey);
         };
         let end = Instant::now() + self.settings.total_timeout;
+        let now = (request.clock)();
         let mut attempt = Attempt {
             request,
             hash: value.hash(),
+            now,
             budget: Budget {
                 attempt: self.settings.attempt_timeout,
                 end: request.deadline.map_or(end, |deadline| deadline.min(end)),
             },
             slot: self.instance.slot(),
-            sequence: self.instance.sequence(request.now),
+            sequence: self.instance.sequence(now),
             lost: false,
             tries: 0,
             fresh: false,
@@ -204,6 +208,7 @@ impl Engine {
             if attempt.tries >= MAX_TRIES {
                 break;
             }
+            attempt.now = (attempt.request.clock)();
         }
         Ok(Verdict::because(Reason::Contended))
     }
@@ -223,7 +228,7 @@ impl Engine {
             })
         };
         let ask = Ask {
-            now: attempt.request.now,
+            now: attempt.now,
             cost: attempt.request.cost,
             key_revision: known.record.value.revision,
             plan_revision: charged.plan.revision,
@@ -341,7 +346,7 @@ impl Engine {
     }
 
     fn admitted(&self, attempt: &Attempt<'_>, charged: &Charged, meter: Meter) -> Verdict {
-        let now = attempt.request.now;
+        let now = attempt.now;
         let standing = Standing::of(&meter, &charged.limits, None, now);
         self.note(attempt, &charged.plan.id, meter);
         self.keys
@@ -393,9 +398,9 @@ impl Engine {
 
     /// Whether the key was charged from here a short while ago and, as far as is known, may go where this request goes.
     fn was_good(&self, attempt: &Attempt<'_>, known: &Known) -> bool {
-        let recently = known.good_at.is_some_and(|read_at| {
-            Dated { value: (), read_at }.is_within(ALLOW_AGE, attempt.request.now)
-        });
+        let recently = known
+            .good_at
+            .is_some_and(|read_at| Dated { value: (), read_at }.is_within(ALLOW_AGE, attempt.now));
         let record = &known.record.value;
         let opens = |id: &String| {
             let plan = self.plans.get(id).and_then(|plan| plan.value);
@@ -408,7 +413,7 @@ impl Engine {
 impl Attempt<'_> {
     /// Whether what a record says may be repeated without asking: it was read just now, or not longer ago than `age`.
     fn may_repeat<T>(&self, record: &Dated<T>, age: SignedDuration) -> bool {
-        self.fresh || record.is_within(age, self.request.now)
+        self.fresh || record.is_within(age, self.now)
     }
 
     /// Whether a meter as it was seen is good enough to refuse by. A bucket stays full until its time, a quota can be
@@ -419,7 +424,7 @@ impl Attempt<'_> {
         } else {
             PLAN_HARD_AGE
         };
-        seen.meter.is_within(age, self.request.now)
+        seen.meter.is_within(age, self.now)
     }
 }
 
@@ -434,7 +439,7 @@ fn doubted(meter: &Meter) -> Meter {
 }
 
 fn refused(attempt: &Attempt<'_>, charged: &Charged, refusal: &Refusal) -> Verdict {
-    let now = attempt.request.now;
+    let now = attempt.now;
     let wait = refusal.until.map(|until| until.duration_since(now));
     let seen = &charged.seen;
     Verdict {

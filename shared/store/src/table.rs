@@ -96,7 +96,10 @@ impl Table {
     }
 
     /// Reads a meter, as it is now.
-    pub(crate) async fn meter(
+    ///
+    /// # Errors
+    /// [`Failure`] where no answer came or the item is damaged.
+    pub async fn meter(
         &self,
         key: &str,
         plan: &str,
@@ -123,7 +126,10 @@ impl Table {
     }
 
     /// The one write.
-    pub(crate) async fn charge(
+    ///
+    /// # Errors
+    /// [`Failure`]; after [`Failure::Lost`] the write may have been made.
+    pub async fn charge(
         &self,
         meter: &ItemKey,
         charge: &Charge,
@@ -135,7 +141,10 @@ impl Table {
     }
 
     /// The write that charges nothing.
-    pub(crate) async fn settle(
+    ///
+    /// # Errors
+    /// As for [`charge`](Self::charge).
+    pub async fn settle(
         &self,
         meter: &ItemKey,
         settle: &Settle,

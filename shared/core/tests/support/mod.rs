@@ -70,7 +70,12 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
         after.buckets.insert(id.clone(), to);
     }
     for id in &charge.prunes {
-        holds(before.buckets.get(id).is_none_or(|level| level.tat <= charge.now))?;
+        holds(
+            before
+                .buckets
+                .get(id)
+                .is_none_or(|level| level.tat <= charge.now),
+        )?;
         after.buckets.remove(id);
     }
     if let Some(stamp) = stamp {

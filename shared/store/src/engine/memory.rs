@@ -55,7 +55,7 @@ impl Engine {
         if let Some(known) = self.keys.get(&attempt.hash) {
             return Ok(Some(known));
         }
-        let now = attempt.request.now;
+        let now = attempt.now;
         if self
             .unknown
             .get(&attempt.hash)
@@ -116,7 +116,7 @@ impl Engine {
             .collect();
         meters.extend(self.read_meters(attempt, id, &missed).await?);
         meters.retain(|plan, _| record.plans.contains(plan));
-        let read_at = attempt.request.now;
+        let read_at = attempt.now;
         Ok(Some(Known {
             record: Dated {
                 value: Arc::new(record),
@@ -148,7 +148,7 @@ impl Engine {
         let meter = self.read(|| self.table.meter(id, plan, &attempt.budget));
         let (meter, known) = future::join(meter, self.plan(attempt, plan)).await;
         known?;
-        let seen = |meter| (plan.to_owned(), Seen::new(meter, attempt.request.now));
+        let seen = |meter| (plan.to_owned(), Seen::new(meter, attempt.now));
         Ok(meter?.map(seen))
     }
 
@@ -200,7 +200,7 @@ impl Engine {
         id: &str,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
         match self.plans.get(&id.to_owned()) {
-            Some(plan) if plan.is_within(PLAN_HARD_AGE, attempt.request.now) => Ok(plan.value),
+            Some(plan) if plan.is_within(PLAN_HARD_AGE, attempt.now) => Ok(plan.value),
             _ => self.read_plan(attempt, id).await,
         }
     }
@@ -218,7 +218,7 @@ impl Engine {
             id.to_owned(),
             Dated {
                 value: plan.clone(),
-                read_at: attempt.request.now,
+                read_at: attempt.now,
             },
         );
         Ok(plan)
@@ -227,7 +227,7 @@ impl Engine {
     /// Reads an ageing plan again, for the next request. That it failed shows at the hard age, if it still does.
     pub(super) async fn refresh_plan(&self, attempt: &Attempt<'_>, charged: &Charged) {
         let known = self.plans.get(&charged.plan.id);
-        if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, attempt.request.now)) {
+        if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, attempt.now)) {
             return;
         }
         if let Err(failure) = self.read_plan(attempt, &charged.plan.id).await {
@@ -255,7 +255,7 @@ impl Engine {
     }
 
     pub(super) fn note(&self, attempt: &Attempt<'_>, plan: &str, meter: Meter) {
-        let read_at = attempt.request.now;
+        let read_at = attempt.now;
         self.keys.update(&attempt.hash, |known| {
             if let Some(seen) = known.meters.get_mut(plan) {
                 seen.meter = Dated {

@@ -1,0 +1,229 @@
+//! The real bootstraps, driven as Lambda drives them: over a Runtime API that is served here.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::stores::Store;
+
+/// A running function.
+pub struct Function {
+    process: Child,
+    events: mpsc::Sender<(String, Value, u64)>,
+    answers: Mutex<mpsc::Receiver<Answer>>,
+    number: AtomicU64,
+    /// How far the function's clock is set from ours, for its deadlines.
+    clock_offset: i64,
+}
+
+#[derive(Debug)]
+struct Answer {
+    id: String,
+    /// The answer, or the error that the function reported.
+    outcome: Result<Value, Value>,
+}
+
+struct RuntimeApi {
+    events: Mutex<mpsc::Receiver<(String, Value, u64)>>,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// How a function is started.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// More environment.
+    pub environment: Vec<(String, String)>,
+    /// A libfaketime specification such as `+1h` or `@2026-11-22 23:59:50`, and the seconds by which the clock is off then.
+    pub faketime: Option<(String, i64)>,
+}
+
+/// The path of a binary of this workspace, which `./test` builds first.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/debug/deps/test -> target/debug
+    let path = test
+        .parent()
+        .and_then(std::path::Path::parent)
+        .unwrap()
+        .join(name);
+    assert!(
+        path.exists(),
+        "{} is not built; run ./test, or cargo build",
+        path.display()
+    );
+    path
+}
+
+impl Function {
+    /// Starts the bootstrap `name` on `store`.
+    pub async fn start(name: &str, store: &Store, start: Start) -> Self {
+        let (events, queue) = mpsc::channel(64);
+        let (replies, answers) = mpsc::channel(64);
+        let api = Arc::new(RuntimeApi {
+            events: Mutex::new(queue),
+            answers: replies,
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route(
+                "/2018-06-01/runtime/invocation/{id}/response",
+                post(response),
+            )
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(init_error))
+            .with_state(api);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+
+        let mut command = Command::new(binary(name));
+        command
+            .env_remove("RUST_LOG")
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "group")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "stream")
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &store.endpoint)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "local")
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env("TOLLGATE_TABLE", &store.table)
+            .envs(start.environment)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut clock_offset = 0;
+        if let Some((specification, offset)) = start.faketime {
+            clock_offset = offset;
+            command
+                .env("LD_PRELOAD", faketime_library())
+                .env("FAKETIME", specification)
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        Self {
+            process: command.spawn().unwrap(),
+            events,
+            answers: Mutex::new(answers),
+            number: AtomicU64::new(0),
+            clock_offset,
+        }
+    }
+
+    /// Sends an event and waits for the answer; `Err` is what the function reported as its error.
+    pub async fn try_invoke(&self, event: Value) -> Result<Value, Value> {
+        let id = format!("invocation-{}", self.number.fetch_add(1, Ordering::Relaxed));
+        let deadline = jiff::Timestamp::now().as_second() + self.clock_offset + 10;
+        let deadline = u64::try_from(deadline).unwrap() * 1000;
+        let mut answers = self.answers.lock().await;
+        self.events
+            .send((id.clone(), event, deadline))
+            .await
+            .unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(20), answers.recv());
+        let answer = answer.await.expect("an answer in time").unwrap();
+        assert_eq!(answer.id, id);
+        answer.outcome
+    }
+
+    /// Sends an event and waits for the answer.
+    pub async fn invoke(&self, event: Value) -> Value {
+        self.try_invoke(event).await.expect("no error")
+    }
+
+    /// Stops the function and hands out what it has logged.
+    pub async fn stop(mut self) -> String {
+        self.process.start_kill().unwrap();
+        let output = self.process.wait_with_output().await.unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+fn faketime_library() -> String {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib",
+    ];
+    places
+        .iter()
+        .map(|place| format!("{place}/faketime/libfaketime.so.1"))
+        .find(|path| std::path::Path::new(path).exists())
+        .expect("libfaketime is installed; ./test does it")
+}
+
+async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
+    let Some((id, event, deadline)) = api.events.lock().await.recv().await else {
+        return std::future::pending().await;
+    };
+    let headers = [
+        ("lambda-runtime-aws-request-id", id),
+        ("lambda-runtime-deadline-ms", deadline.to_string()),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:000000000000:function:test".to_owned(),
+        ),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+async fn response(
+    State(api): State<Arc<RuntimeApi>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    report(&api, id, &body, Ok).await
+}
+
+async fn error(
+    State(api): State<Arc<RuntimeApi>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    report(&api, id, &body, Err).await
+}
+
+async fn init_error(State(api): State<Arc<RuntimeApi>>, body: Bytes) -> StatusCode {
+    report(&api, "init".to_owned(), &body, Err).await
+}
+
+async fn report(
+    api: &RuntimeApi,
+    id: String,
+    body: &[u8],
+    kind: impl FnOnce(Value) -> Result<Value, Value>,
+) -> StatusCode {
+    let value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let outcome = kind(value);
+    api.answers.send(Answer { id, outcome }).await.unwrap();
+    StatusCode::ACCEPTED
+}
+
+/// The sample event `events/{name}.json` with this key.
+pub fn event(name: &str, key: Option<&str>) -> Value {
+    let path = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut event: Value = serde_json::from_str(&text).unwrap();
+    match key {
+        Some(key) => event["headers"]["x-api-key"] = json!(key),
+        None => drop(
+            event["headers"]
+                .as_object_mut()
+                .unwrap()
+                .remove("x-api-key"),
+        ),
+    }
+    event
+}

@@ -1,0 +1,157 @@
+//! Plans, keys and decisions in a few words.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::limit::{Quota, Throttle};
+use tollgate_core::plan::{ApiStage, Plan, Target};
+use tollgate_core::verdict::{Reason, Verdict};
+use tollgate_store::connection::Connection;
+use tollgate_store::engine::{Engine, Request, Settings};
+use tollgate_store::manage::Manager;
+use tollgate_store::manage::keys::NewKey;
+use tollgate_store::manage::plans::NewPlan;
+use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_store::table::Table;
+
+use crate::stores::Store;
+
+/// Generous with time: test machines are slow, and a time-out would change what is tested.
+pub const PATIENT: Settings = Settings {
+    attempt_timeout: Duration::from_secs(10),
+    total_timeout: Duration::from_secs(30),
+    on_store_failure: tollgate_store::engine::OnStoreFailure::Deny,
+};
+
+/// A key with its value.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its record when it was made.
+    pub record: KeyRecord,
+    /// What clients send.
+    pub value: String,
+}
+
+/// An engine on `store`.
+pub async fn engine(store: &Store, settings: Settings) -> Engine {
+    let connection = Connection::deciding(&store.sdk_config().await);
+    Engine::new(Table::new(connection, store.table.clone()), settings)
+}
+
+/// Management of `store`.
+pub async fn manager(store: &Store) -> Manager {
+    Manager::new(
+        Connection::managing(&store.sdk_config().await),
+        store.table.clone(),
+    )
+}
+
+/// A plan for the stage that [`target`] names.
+pub fn plan(throttle: Option<(f64, u32)>, quota: Option<(u64, PeriodKind)>) -> Plan {
+    Plan {
+        throttle: throttle.map(|(rate, burst)| Throttle::new(Some(rate), Some(burst)).unwrap()),
+        quota: quota.map(|(limit, period)| Quota::new(limit, period, 0).unwrap()),
+        stages: vec![ApiStage {
+            api_id: "api".to_owned(),
+            stage: "prod".to_owned(),
+            throttle: std::collections::BTreeMap::new(),
+        }],
+    }
+}
+
+/// A request to the stage that [`plan`] opens.
+pub fn target(path: &str) -> Target {
+    Target {
+        api_id: "api".to_owned(),
+        stage: "prod".to_owned(),
+        method: "GET".to_owned(),
+        route: None,
+        path: path.to_owned(),
+    }
+}
+
+/// A plan, a key, and the link between them.
+pub async fn linked(manager: &Manager, limits: Plan) -> (PlanRecord, Key) {
+    let plan = make_plan(manager, limits).await;
+    let key = make_key(manager).await;
+    manager.link(&plan.id, &key.record.id).await.unwrap();
+    (plan, key)
+}
+
+/// A plan.
+pub async fn make_plan(manager: &Manager, limits: Plan) -> PlanRecord {
+    let plan = NewPlan {
+        name: "plan".to_owned(),
+        limits,
+        ..NewPlan::default()
+    };
+    manager.create_plan(plan).await.unwrap()
+}
+
+/// An enabled key.
+pub async fn make_key(manager: &Manager) -> Key {
+    let key = NewKey {
+        enabled: true,
+        ..NewKey::default()
+    };
+    let (record, value) = manager.create_key(key).await.unwrap();
+    Key {
+        record,
+        value: value.expose().to_owned(),
+    }
+}
+
+/// One decision at `now`, to `/`.
+pub async fn decide_at(engine: &Engine, key: &str, now: Timestamp) -> Verdict {
+    decide_on(engine, key, &target("/"), 1, now).await
+}
+
+/// One decision.
+pub async fn decide_on(
+    engine: &Engine,
+    key: &str,
+    target: &Target,
+    cost: u32,
+    now: Timestamp,
+) -> Verdict {
+    let request = Request {
+        credential: Some(key),
+        target,
+        cost: NonZeroU32::new(cost).unwrap(),
+        clock: &move || now,
+        deadline: None,
+    };
+    engine.decide(&request).await
+}
+
+/// One decision by the engine's own clock, to `/`.
+pub async fn decide(engine: &Engine, key: &str) -> Reason {
+    let clock = engine.table().connection().clock();
+    let target = target("/");
+    let request = Request {
+        credential: Some(key),
+        target: &target,
+        cost: NonZeroU32::MIN,
+        clock: &|| clock.now(),
+        deadline: None,
+    };
+    engine.decide(&request).await.reason
+}
+
+/// All that a key was admitted under a plan, from `day` on for 80 days.
+pub async fn used(manager: &Manager, plan: &str, key: &str, day: jiff::civil::Date) -> u64 {
+    let quota = manager.plan(plan).await.unwrap().limits.quota;
+    let end = day.saturating_add(jiff::ToSpan::days(80));
+    let usage = manager
+        .usage(plan, key, quota.as_ref(), (day, end))
+        .await
+        .unwrap();
+    usage.iter().map(|day| day.used).sum()
+}
+
+/// A time, as RFC 3339.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

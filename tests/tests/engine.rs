@@ -1,0 +1,571 @@
+//! The engine on real stores: what a decision costs, what is remembered and for how long, and what ends it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, ToSpan};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
+use tollgate_core::verdict::{Decision, Reason};
+use tollgate_store::manage::{Error, Manager};
+use tollgate_store::record::KeyRecord;
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    PATIENT, at, decide, decide_at, decide_on, engine, linked, make_key, make_plan, manager, plan,
+    target, used,
+};
+
+on_both_stores!(
+    a_steady_request_is_one_update_of_one_capacity_unit_and_none_on_indexes,
+    the_cold_path_is_two_sequential_reads_before_the_write,
+    a_refusal_is_repeated_without_a_call_while_it_must_hold,
+    a_spent_quota_is_asked_about_once_a_second,
+    an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exists_after_that,
+    what_is_revoked_is_refused_by_an_engine_that_knew_the_key,
+    a_deleted_key_stays_refused_and_its_value_can_belong_to_another,
+    relinking_does_not_reset_a_spent_quota,
+    a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage,
+    an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it,
+    a_lowered_plan_keeps_the_requests_owed,
+    a_quota_changed_to_a_longer_period_finds_what_was_used_in_it,
+    a_thaw_after_an_hour_reads_the_plan_before_it_admits,
+    several_limits_are_charged_all_or_none,
+    a_method_has_a_bucket_of_its_own,
+    a_damaged_item_refuses_its_key_and_no_other,
+    a_day_that_is_over_is_written_out_and_dropped,
+    a_meter_with_a_dozen_method_buckets_stays_under_a_kilobyte,
+);
+
+async fn enabled(manager: &Manager, key: &str, enabled: bool) {
+    let change = move |record: &mut KeyRecord| {
+        record.enabled = enabled;
+        Ok::<_, Error>(())
+    };
+    manager.update_key(key, change).await.unwrap();
+}
+
+async fn a_steady_request_is_one_update_of_one_capacity_unit_and_none_on_indexes(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let (_, key) = linked(
+        &manager(&store).await,
+        plan(Some((100.0, 50)), Some((1_000, PeriodKind::Month))),
+    )
+    .await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    proxy.take_calls();
+    for _ in 0..20 {
+        assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    }
+    let calls = proxy.take_calls();
+    assert_eq!(calls.len(), 20);
+    for call in calls {
+        assert_eq!(call.operation, "UpdateItem");
+        assert!((call.capacity - 1.0).abs() < f64::EPSILON, "{call:?}");
+        assert!(call.index_capacity.abs() < f64::EPSILON, "{call:?}");
+    }
+}
+
+async fn the_cold_path_is_two_sequential_reads_before_the_write(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let (_, key) = linked(&manager(&store).await, plan(Some((100.0, 50)), None)).await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    // The value; then key, plan and meter at once; then the write.
+    let counts = proxy.take_counts();
+    assert_eq!(
+        counts,
+        BTreeMap::from([("GetItem".to_owned(), 4), ("UpdateItem".to_owned(), 1)])
+    );
+}
+
+async fn a_refusal_is_repeated_without_a_call_while_it_must_hold(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let (_, key) = linked(&manager(&store).await, plan(Some((0.5, 1)), None)).await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    assert_eq!(
+        decide_at(&engine, &key.value, start).await.reason,
+        Reason::Ok
+    );
+    proxy.take_calls();
+    for milliseconds in [0, 1, 500, 1_999] {
+        let verdict = decide_at(&engine, &key.value, start + milliseconds.milliseconds()).await;
+        assert_eq!(verdict.reason, Reason::Rate);
+        let wait = u64::try_from(2_000 - milliseconds).unwrap();
+        assert_eq!(
+            verdict.retry_after,
+            Some(std::time::Duration::from_millis(wait))
+        );
+    }
+    assert_eq!(proxy.take_calls(), []);
+    let then = decide_at(&engine, &key.value, start + 2.seconds()).await;
+    assert_eq!(then.reason, Reason::Ok);
+}
+
+async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let (_, key) = linked(
+        &manager(&store).await,
+        plan(None, Some((1, PeriodKind::Day))),
+    )
+    .await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    assert_eq!(
+        decide_at(&engine, &key.value, start).await.reason,
+        Reason::Ok
+    );
+    proxy.take_calls();
+    for milliseconds in (0..4_000).step_by(50) {
+        let verdict = decide_at(&engine, &key.value, start + milliseconds.milliseconds()).await;
+        assert_eq!(verdict.reason, Reason::Quota);
+        assert_eq!(
+            verdict.standing.quota.unwrap().reset,
+            at("2026-11-23T00:00:00Z")
+        );
+    }
+    let asked = proxy.take_counts()["UpdateItem"];
+    assert!((3..=4).contains(&asked), "{asked} calls in four seconds");
+}
+
+async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exists_after_that(
+    kind: Kind,
+) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    let value = "my-own-key-of-enough-characters";
+    for milliseconds in [0, 400, 1_000] {
+        let verdict = decide_at(&engine, value, start + milliseconds.milliseconds()).await;
+        assert_eq!(verdict.reason, Reason::UnknownKey);
+    }
+    assert_eq!(
+        proxy.take_counts(),
+        BTreeMap::from([("GetItem".to_owned(), 1)])
+    );
+
+    let plan = make_plan(&manager, plan(None, None)).await;
+    let new = tollgate_store::manage::keys::NewKey {
+        value: Some(value.to_owned()),
+        enabled: true,
+        ..Default::default()
+    };
+    let (record, _) = manager.create_key(new).await.unwrap();
+    manager.link(&plan.id, &record.id).await.unwrap();
+    let then = decide_at(&engine, value, start + 1_001.milliseconds()).await;
+    assert_eq!(then.reason, Reason::Ok);
+    let garbage = decide_at(&engine, "tg_garbage-that-has-no-checksum", start).await;
+    assert_eq!(garbage.reason, Reason::MalformedKey);
+}
+
+async fn what_is_revoked_is_refused_by_an_engine_that_knew_the_key(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (plan, key) = linked(&manager, plan(Some((1e6, 1_000)), None)).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    enabled(&manager, &key.record.id, false).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Disabled);
+    enabled(&manager, &key.record.id, true).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    assert_eq!(decide(&engine, &key.value).await, Reason::NotInPlan);
+    manager.link(&plan.id, &key.record.id).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    manager.delete_key(&key.record.id).await.unwrap();
+    assert_eq!(decide(&engine, &key.value).await, Reason::UnknownKey);
+}
+
+async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (plan, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    manager.delete_key(&key.record.id).await.unwrap();
+    assert!(matches!(
+        manager.delete_key(&key.record.id).await,
+        Err(Error::NoSuchKey)
+    ));
+    let new = tollgate_store::manage::keys::NewKey {
+        value: Some(key.value.clone()),
+        enabled: true,
+        ..Default::default()
+    };
+    let (record, _) = manager.create_key(new).await.unwrap();
+    assert_eq!(decide(&engine, &key.value).await, Reason::NotInPlan);
+    manager.link(&plan.id, &record.id).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let verdict = decide_at(&engine, &key.value, jiff::Timestamp::now()).await;
+    assert_eq!(verdict.key_id.as_deref(), Some(record.id.as_str()));
+    assert_eq!(verdict.standing.quota.unwrap().remaining, 9);
+}
+
+async fn relinking_does_not_reset_a_spent_quota(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (plan, key) = linked(&manager, plan(None, Some((3, PeriodKind::Month)))).await;
+    let mut admitted = 0;
+    for _ in 0..3 {
+        for _ in 0..2 {
+            admitted += u64::from(decide(&engine, &key.value).await == Reason::Ok);
+        }
+        manager.unlink(&plan.id, &key.record.id).await.unwrap();
+        assert_ne!(decide(&engine, &key.value).await, Reason::Ok);
+        manager.link(&plan.id, &key.record.id).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    assert_eq!(admitted, 3);
+    let today = day_of(jiff::Timestamp::now());
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, today - 1.day()).await,
+        3
+    );
+}
+
+async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let mut elsewhere = plan(None, Some((20, PeriodKind::Day)));
+    "dev".clone_into(&mut elsewhere.stages[0].stage);
+    let second = make_plan(&manager, elsewhere.clone()).await;
+    manager.link(&second.id, &key.record.id).await.unwrap();
+    let mut dev = target("/");
+    "dev".clone_into(&mut dev.stage);
+    let now = jiff::Timestamp::now();
+    let charged = decide_on(&engine, &key.value, &dev, 1, now).await;
+    assert_eq!(charged.plan_id.as_deref(), Some(second.id.as_str()));
+    assert_eq!(charged.standing.quota.unwrap().remaining, 19);
+    let charged = decide_at(&engine, &key.value, now).await;
+    assert_eq!(charged.plan_id.as_deref(), Some(first.id.as_str()));
+
+    let third = make_plan(&manager, elsewhere).await;
+    let conflict = manager.link(&third.id, &key.record.id).await;
+    assert!(matches!(conflict, Err(Error::StageTaken { .. })));
+    let again = manager.link(&second.id, &key.record.id).await;
+    assert!(matches!(again, Err(Error::AlreadyLinked)));
+}
+
+async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((100, PeriodKind::Day)))).await;
+    let (old, new) = (engine(&store, PATIENT).await, engine(&store, PATIENT).await);
+    let now = jiff::Timestamp::now();
+    assert_eq!(decide_at(&old, &key.value, now).await.reason, Reason::Ok);
+    let lowered = |record: &mut tollgate_store::record::PlanRecord| {
+        record.limits.quota =
+            Some(tollgate_core::limit::Quota::new(2, PeriodKind::Day, 0).unwrap());
+        Ok::<_, Error>(())
+    };
+    manager.update_plan(&plan.id, lowered).await.unwrap();
+    // One that never knew the old plan makes the new one known.
+    assert_eq!(decide_at(&new, &key.value, now).await.reason, Reason::Ok);
+    let verdict = decide_at(&old, &key.value, now).await;
+    assert_eq!(verdict.reason, Reason::Quota);
+    assert_eq!(verdict.standing.quota.unwrap().limit, 2);
+}
+
+async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(Some((100.0, 10)), None)).await;
+    let engine = engine(&store, PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    for _ in 0..10 {
+        assert_eq!(
+            decide_at(&engine, &key.value, start).await.reason,
+            Reason::Ok
+        );
+    }
+    let slower = |record: &mut tollgate_store::record::PlanRecord| {
+        record.limits.throttle = Some(Throttle::new(Some(1.0), Some(10)).unwrap());
+        Ok::<_, Error>(())
+    };
+    manager.update_plan(&plan.id, slower).await.unwrap();
+    // Half of the burst has come back at the old pace when the plan is read again.
+    let then = start + SignedDuration::from_secs(11);
+    let mut admitted = 0;
+    for _ in 0..12 {
+        admitted += u32::from(decide_at(&engine, &key.value, then).await.reason == Reason::Ok);
+    }
+    assert_eq!(admitted, 10);
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits.throttle = Some(Throttle::new(Some(100.0), Some(10)).unwrap());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    // All ten are owed at the new pace too: ten milliseconds bring one back, not a thousandth of one.
+    let later = then + SignedDuration::from_secs(4);
+    let mut admitted = 0;
+    for _ in 0..12 {
+        admitted += u32::from(decide_at(&engine, &key.value, later).await.reason == Reason::Ok);
+    }
+    assert_eq!(admitted, 4);
+}
+
+async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((5, PeriodKind::Day)))).await;
+    let engine = engine(&store, PATIENT).await;
+    let first = at("2026-12-01T12:00:00Z");
+    for day in 0..3 {
+        for _ in 0..3 {
+            let verdict = decide_at(
+                &engine,
+                &key.value,
+                first + SignedDuration::from_hours(24 * day),
+            )
+            .await;
+            assert_eq!(verdict.reason, Reason::Ok);
+        }
+    }
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits.quota =
+                Some(tollgate_core::limit::Quota::new(11, PeriodKind::Month, 0).unwrap());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let then = first + SignedDuration::from_hours(49);
+    let mut reasons = Vec::new();
+    for _ in 0..4 {
+        reasons.push(decide_at(&engine, &key.value, then).await.reason);
+    }
+    assert_eq!(
+        reasons,
+        [Reason::Ok, Reason::Ok, Reason::Quota, Reason::Quota]
+    );
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, day_of(first)).await,
+        11
+    );
+}
+
+async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, None)).await;
+    let engine = engine(&store, PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    assert_eq!(
+        decide_at(&engine, &key.value, start).await.reason,
+        Reason::Ok
+    );
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits.stages.clear();
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    // Still in the cache's time: so it is said, ten seconds at most.
+    let thawed = decide_at(&engine, &key.value, start + SignedDuration::from_hours(1)).await;
+    assert_eq!(thawed.reason, Reason::NotInPlan);
+}
+
+async fn several_limits_are_charged_all_or_none(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let mut limits = plan(Some((1.0, 10)), Some((10, PeriodKind::Day)));
+    limits.stages[0].throttle.insert(
+        "/a/GET".parse().unwrap(),
+        Throttle::new(Some(1.0), Some(2)).unwrap(),
+    );
+    let (plan, key) = linked(&manager, limits).await;
+    let engine = engine(&store, PATIENT).await;
+    let now = at("2026-11-22T12:00:00Z");
+    for expected in [
+        Reason::Ok,
+        Reason::Ok,
+        Reason::MethodRate,
+        Reason::MethodRate,
+    ] {
+        let verdict = decide_on(&engine, &key.value, &target("/a"), 1, now).await;
+        assert_eq!(verdict.reason, expected);
+    }
+    // The refused ones took nothing from the plan's bucket nor from the quota.
+    let verdict = decide_on(&engine, &key.value, &target("/b"), 5, now).await;
+    assert_eq!(verdict.standing.rate.unwrap().remaining, 3);
+    assert_eq!(verdict.standing.quota.unwrap().remaining, 3);
+    let verdict = decide_on(&engine, &key.value, &target("/a"), 3, now).await;
+    assert_eq!(
+        (verdict.reason, verdict.retry_after),
+        (Reason::CostExceedsBurst, None)
+    );
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, day_of(now)).await,
+        7
+    );
+}
+
+async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
+    let store = Store::new(kind).await;
+    let mut limits = plan(None, None);
+    for template in ["/pets/{id}/GET", "//GET"] {
+        let throttle = Throttle::new(Some(1.0), Some(1)).unwrap();
+        limits.stages[0]
+            .throttle
+            .insert(template.parse().unwrap(), throttle);
+    }
+    let (_, key) = linked(&manager(&store).await, limits).await;
+    let engine = engine(&store, PATIENT).await;
+    let now = at("2026-11-22T12:00:00Z");
+    for (path, expected) in [
+        ("/pets/1", Reason::Ok),
+        ("/pets/2", Reason::MethodRate),
+        ("/", Reason::Ok),
+        ("/", Reason::MethodRate),
+        ("/toys", Reason::Ok),
+        ("/toys", Reason::Ok),
+    ] {
+        assert_eq!(
+            decide_on(&engine, &key.value, &target(path), 1, now)
+                .await
+                .reason,
+            expected,
+            "{path}"
+        );
+    }
+}
+
+async fn a_damaged_item_refuses_its_key_and_no_other(kind: Kind) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (plan, bad) = linked(&manager, plan(None, None)).await;
+    let good = make_key(&manager).await;
+    manager.link(&plan.id, &good.record.id).await.unwrap();
+    let meter = tollgate_store::record::ItemKey::meter(&bad.record.id, &plan.id);
+    store
+        .client()
+        .await
+        .update_item()
+        .table_name(&store.table)
+        .set_key(Some(meter.attributes()))
+        .update_expression("SET spent = :text")
+        .expression_attribute_values(":text", AttributeValue::S("many".to_owned()))
+        .send()
+        .await
+        .unwrap();
+    let verdict = decide_at(&engine, &bad.value, jiff::Timestamp::now()).await;
+    assert_eq!(
+        (verdict.decision, verdict.reason),
+        (Decision::Denied, Reason::StoreUnavailable)
+    );
+    assert_eq!(decide(&engine, &good.value).await, Reason::Ok);
+}
+
+async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(
+        &manager,
+        plan(Some((1e6, 10)), Some((100, PeriodKind::Month))),
+    )
+    .await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    let evening = at("2026-12-01T23:59:59Z");
+    for _ in 0..3 {
+        assert_eq!(
+            decide_at(&engine, &key.value, evening).await.reason,
+            Reason::Ok
+        );
+    }
+    proxy.take_calls();
+    let morning = at("2026-12-02T00:00:00Z");
+    let counts = async |proxy: &Proxy| {
+        assert_eq!(
+            decide_at(&engine, &key.value, morning).await.reason,
+            Reason::Ok
+        );
+        let counts = proxy.take_counts();
+        (
+            counts.get("UpdateItem").copied(),
+            counts.get("PutItem").copied(),
+        )
+    };
+    // It is closed by one write, written out beside the next, dropped by the one after.
+    assert_eq!(counts(&proxy).await, (Some(1), None));
+    assert_eq!(counts(&proxy).await, (Some(1), Some(1)));
+    assert_eq!(counts(&proxy).await, (Some(1), None));
+    assert_eq!(counts(&proxy).await, (Some(1), None));
+    let days = manager
+        .usage(
+            &plan.id,
+            &key.record.id,
+            plan.limits.quota.as_ref(),
+            (day_of(evening), day_of(morning)),
+        )
+        .await
+        .unwrap();
+    let days: Vec<_> = days.iter().map(|day| (day.used, day.remaining)).collect();
+    assert_eq!(days, [(3, Some(97)), (4, Some(93))]);
+    // One request a day: what was closed is written out before the next day closes.
+    for day in 3..6 {
+        let noon = at(&format!("2026-12-0{day}T12:00:00Z"));
+        assert_eq!(
+            decide_at(&engine, &key.value, noon).await.reason,
+            Reason::Ok
+        );
+    }
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, day_of(evening)).await,
+        10
+    );
+}
+
+/// The number that the documentation gives.
+async fn a_meter_with_a_dozen_method_buckets_stays_under_a_kilobyte(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let mut limits = plan(
+        Some((0.001, 1_000)),
+        Some((1_000_000_000, PeriodKind::Month)),
+    );
+    for number in 0..12 {
+        let template = format!("/a/rather/long/path/of/number/{number}/GET");
+        let throttle = Throttle::new(Some(0.001), Some(1_000)).unwrap();
+        limits.stages[0]
+            .throttle
+            .insert(template.parse().unwrap(), throttle);
+    }
+    let (_, key) = linked(&manager(&store).await, limits).await;
+    let start = at("2026-12-01T23:59:59Z");
+    // Twelve engines take twelve lanes, and a closed day waits.
+    for number in 0..12 {
+        let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+        let path = format!("/a/rather/long/path/of/number/{number}");
+        let now = start + SignedDuration::from_secs(number / 6);
+        let verdict = decide_on(&engine, &key.value, &target(&path), 1, now).await;
+        assert_eq!(verdict.reason, Reason::Ok);
+    }
+    proxy.rule(|_, _| Fault::None);
+    let last = proxy
+        .take_calls()
+        .into_iter()
+        .rfind(|call| call.operation == "UpdateItem")
+        .unwrap();
+    assert!((last.capacity - 1.0).abs() < f64::EPSILON, "{last:?}");
+}

@@ -1,0 +1,264 @@
+//! A store that fails: answers cut off after the write, originals that arrive after their retry, refusals, stalls.
+//! Never over, nobody charged twice, and always an answer in time.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, ToSpan};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::verdict::{Decision, Reason};
+use tollgate_store::engine::{OnStoreFailure, Settings};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{decide, decide_at, engine, linked, manager, plan, target, used};
+
+on_both_stores!(
+    a_cut_answer_is_found_out_and_charged_once,
+    an_original_that_arrives_after_its_retry_is_not_charged_again,
+    an_original_that_arrives_after_later_requests_is_not_charged_at_all,
+    refusals_for_now_are_tried_again_and_charged_once,
+    with_many_instances_and_all_faults_it_is_never_over_and_nothing_is_lost,
+    a_store_that_stalls_is_given_up_in_time,
+    by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away,
+);
+
+/// Quick to give up, so that the faults cost little time.
+const QUICK: Settings = Settings {
+    attempt_timeout: Duration::from_millis(250),
+    total_timeout: Duration::from_millis(1_500),
+    on_store_failure: OnStoreFailure::Deny,
+};
+
+struct Bench {
+    proxy: Proxy,
+    store: Store,
+    manager: tollgate_store::manage::Manager,
+    plan: String,
+    key: tollgate_tests::world::Key,
+}
+
+impl Bench {
+    async fn new(kind: Kind, limit: u64) -> Self {
+        let store = Store::new(kind).await;
+        let proxy = Proxy::to(&store.endpoint).await;
+        let manager = manager(&store).await;
+        let limits = plan(Some((1_000.0, 100_000)), Some((limit, PeriodKind::Month)));
+        let (plan, key) = linked(&manager, limits).await;
+        Self {
+            store: store.through(&proxy.endpoint),
+            proxy,
+            manager,
+            plan: plan.id,
+            key,
+        }
+    }
+
+    async fn used(&self) -> u64 {
+        let today = day_of(Timestamp::now());
+        used(
+            &self.manager,
+            &self.plan,
+            &self.key.record.id,
+            today - 1.day(),
+        )
+        .await
+    }
+}
+
+/// Every tenth write meets this fault.
+fn every_tenth_write(fault: Fault) -> impl Fn(usize, &str) -> Fault + Send + Sync {
+    move |number, operation| match (operation, number % 10) {
+        ("UpdateItem", 3) => fault.clone(),
+        _ => Fault::None,
+    }
+}
+
+async fn a_cut_answer_is_found_out_and_charged_once(kind: Kind) {
+    for fault in [Fault::CutAnswer, Fault::InternalErrorAfter] {
+        let bench = Bench::new(kind, 1_000).await;
+        let engine = engine(&bench.store, QUICK).await;
+        bench.proxy.rule(every_tenth_write(fault));
+        for _ in 0..60 {
+            assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
+        }
+        assert_eq!(bench.used().await, 60);
+        assert!(engine.tally().store_failures() >= 5);
+    }
+}
+
+async fn an_original_that_arrives_after_its_retry_is_not_charged_again(kind: Kind) {
+    let bench = Bench::new(kind, 1_000).await;
+    let engine = engine(&bench.store, QUICK).await;
+    bench
+        .proxy
+        .rule(every_tenth_write(Fault::Delay(Duration::from_millis(400))));
+    for _ in 0..60 {
+        assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
+    }
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(bench.used().await, 60);
+}
+
+async fn an_original_that_arrives_after_later_requests_is_not_charged_at_all(kind: Kind) {
+    let bench = Bench::new(kind, 1_000).await;
+    let other = engine(&bench.store, QUICK).await;
+    let engine = engine(&bench.store, QUICK).await;
+    assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
+    // Every try of one request is late: it is refused, and its writes are still under way.
+    bench.proxy.rule(|_, operation| match operation {
+        "UpdateItem" => Fault::Delay(Duration::from_secs(3)),
+        _ => Fault::None,
+    });
+    assert_eq!(
+        decide(&engine, &bench.key.value).await,
+        Reason::StoreUnavailable
+    );
+    bench.proxy.rule(|_, _| Fault::None);
+    for _ in 0..5 {
+        assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
+        assert_eq!(decide(&other, &bench.key.value).await, Reason::Ok);
+    }
+    assert_eq!(bench.used().await, 11);
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    assert_eq!(bench.used().await, 11);
+}
+
+async fn refusals_for_now_are_tried_again_and_charged_once(kind: Kind) {
+    let bench = Bench::new(kind, 1_000).await;
+    let engine = engine(&bench.store, QUICK).await;
+    for fault in [
+        Fault::Refuse("ThrottlingException"),
+        Fault::Refuse("ProvisionedThroughputExceededException"),
+        Fault::Refuse("TransactionConflictException"),
+        Fault::InternalError,
+    ] {
+        bench.proxy.rule(every_tenth_write(fault));
+        for _ in 0..20 {
+            assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
+        }
+    }
+    assert_eq!(bench.used().await, 80);
+}
+
+async fn with_many_instances_and_all_faults_it_is_never_over_and_nothing_is_lost(kind: Kind) {
+    let limit = 300;
+    let bench = Bench::new(kind, limit).await;
+    bench
+        .proxy
+        .rule(|number, operation| match (operation, number % 20) {
+            ("UpdateItem", 3 | 13) => Fault::CutAnswer,
+            ("UpdateItem", 5) => Fault::Delay(Duration::from_millis(700)),
+            ("UpdateItem", 7) => Fault::Refuse("ThrottlingException"),
+            ("UpdateItem", 11) => Fault::InternalError,
+            ("UpdateItem", 17) => Fault::InternalErrorAfter,
+            ("GetItem", 9) => Fault::Stall,
+            _ => Fault::None,
+        });
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let engine = Arc::new(engine(&bench.store, QUICK).await);
+        for _ in 0..4 {
+            let (engine, key) = (Arc::clone(&engine), bench.key.value.clone());
+            callers.push(tokio::spawn(async move {
+                let (mut admitted, mut in_doubt) = (0, 0);
+                for _ in 0..40 {
+                    let started = Instant::now();
+                    match decide(&engine, &key).await {
+                        Reason::Ok => admitted += 1,
+                        // Refused, and perhaps charged: the one exception, said out loud.
+                        Reason::Uncertain | Reason::StoreUnavailable | Reason::Contended => {
+                            in_doubt += 1;
+                        }
+                        reason => assert_eq!(reason, Reason::Quota),
+                    }
+                    assert!(started.elapsed() < Duration::from_secs(3));
+                }
+                (admitted, in_doubt)
+            }));
+        }
+    }
+    let (mut admitted, mut in_doubt) = (0, 0);
+    for caller in callers {
+        let counts: (u64, u64) = caller.await.unwrap();
+        admitted += counts.0;
+        in_doubt += counts.1;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let used = bench.used().await;
+    assert!(used <= limit, "{used} used of {limit}");
+    assert!(admitted <= used, "{admitted} admitted, {used} used");
+    assert!(
+        used - admitted <= in_doubt,
+        "{used} used, {admitted} admitted, {in_doubt} in doubt"
+    );
+}
+
+async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
+    let bench = Bench::new(kind, 1_000).await;
+    let engine = engine(&bench.store, QUICK).await;
+    let cold = async || {
+        let started = Instant::now();
+        let reason = decide(&engine, &bench.key.value).await;
+        (reason, started.elapsed())
+    };
+    bench.proxy.rule(|_, _| Fault::Stall);
+    let (reason, took) = cold().await;
+    assert_eq!(reason, Reason::StoreUnavailable);
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
+    bench.proxy.rule(|_, _| Fault::None);
+    assert_eq!(cold().await.0, Reason::Ok);
+    bench.proxy.rule(|_, _| Fault::Stall);
+    let (reason, took) = cold().await;
+    assert_eq!(reason, Reason::StoreUnavailable);
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
+
+    // Never past the function's own deadline.
+    let target = target("/");
+    let request = tollgate_store::engine::Request {
+        credential: Some(&bench.key.value),
+        target: &target,
+        cost: std::num::NonZeroU32::MIN,
+        clock: &Timestamp::now,
+        deadline: Some(tokio::time::Instant::now() + Duration::from_millis(100)),
+    };
+    let started = Instant::now();
+    assert_eq!(
+        engine.decide(&request).await.reason,
+        Reason::StoreUnavailable
+    );
+    assert!(
+        started.elapsed() < Duration::from_millis(600),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away(kind: Kind) {
+    let bench = Bench::new(kind, 1_000).await;
+    let allowing = Settings {
+        on_store_failure: OnStoreFailure::Allow,
+        ..QUICK
+    };
+    let engine = engine(&bench.store, allowing).await;
+    let (_, unseen) = linked(&bench.manager, plan(None, None)).await;
+    assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
+    bench.proxy.rule(|_, _| Fault::InternalError);
+    let now = Timestamp::now();
+    let verdict = decide_at(&engine, &bench.key.value, now).await;
+    assert_eq!(
+        (verdict.decision, verdict.reason),
+        (Decision::Allow, Reason::StoreUnavailable)
+    );
+    let verdict = decide_at(&engine, &unseen.value, now).await;
+    assert_eq!(
+        (verdict.decision, verdict.reason),
+        (Decision::Denied, Reason::StoreUnavailable)
+    );
+    let late = decide_at(&engine, &bench.key.value, now + 61.seconds()).await;
+    assert_eq!(late.decision, Decision::Denied);
+    bench.proxy.rule(|_, _| Fault::None);
+    assert_eq!(bench.used().await, 1);
+}
