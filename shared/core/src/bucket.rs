@@ -138,8 +138,12 @@ mod tests {
             tat: 900,
             interval: 10,
         };
-        assert_eq!(Bucket::new(3, 5).convert(idle, 1_000).tat, 900);
-        assert_eq!(Bucket::new(3, 5).convert(idle, 900).tat, 900);
+        let same = Level {
+            tat: 900,
+            interval: 3,
+        };
+        assert_eq!(Bucket::new(3, 5).convert(idle, 1_000), same);
+        assert_eq!(Bucket::new(3, 5).convert(idle, 900), same);
         let deep = Level {
             tat: 9_000,
             interval: 3,

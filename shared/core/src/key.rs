@@ -172,6 +172,8 @@ mod tests {
     fn debug_never_shows_a_value() {
         let value = KeyValue::generate([7; ENTROPY_BYTES]);
         assert_eq!(format!("{value:?}"), "KeyValue(hidden)");
+        let hash = value.hash();
+        assert_eq!(format!("{hash:?}"), format!("KeyHash({hash})"));
     }
 
     proptest! {

@@ -74,6 +74,7 @@ mod tests {
 
     #[test]
     fn only_the_quietest_lane_gives_way_and_only_after_ten_minutes() {
+        assert_eq!(QUIET_AFTER, 600_000_000, "microseconds");
         let lanes = full(1_000);
         assert_eq!(Stamp::claim(&lanes, "mine", 1_000 + QUIET_AFTER), None);
         let stamp = Stamp::claim(&lanes, "mine", 1_001 + QUIET_AFTER).expect("free");

@@ -225,6 +225,20 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_says_what_it_was_made_of() {
+        let throttle = Throttle::new(Some(2.5), Some(7)).expect("valid");
+        assert_eq!(
+            (throttle.rate_limit(), throttle.burst_limit()),
+            (Some(2.5), Some(7))
+        );
+        let quota = Quota::new(9, PeriodKind::Week, 3).expect("valid");
+        assert_eq!(
+            (quota.limit(), quota.period(), quota.offset()),
+            (9, PeriodKind::Week, 3)
+        );
+    }
+
+    #[test]
     fn rates_that_are_no_rates_are_refused() {
         for rate in [-1.0, f64::NAN, f64::INFINITY, 1e-10] {
             assert!(matches!(

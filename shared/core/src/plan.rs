@@ -209,6 +209,7 @@ mod tests {
         let stage = stage(&[("/a/GET", 1.0), ("/b/GET", 1.0)]);
         let id = |path: &str| stage.method_bucket(&target(None, path)).map(|(id, _)| id);
         assert_ne!(id("/a"), id("/b"));
+        assert_eq!(stage.name(), "api:prod");
         assert_eq!(id("/a"), id("/a/"));
         assert!(id("/a").is_some_and(|id| id.len() <= 11));
     }

@@ -214,6 +214,10 @@ mod tests {
     fn texts_read_back_and_malformed_ones_are_refused() {
         for text in ["/pets/{id}/GET", "//GET", "/a/ANY"] {
             assert_eq!(
+                String::from(text.parse::<MethodTemplate>().expect("a template")),
+                text
+            );
+            assert_eq!(
                 text.parse::<MethodTemplate>()
                     .expect("a template")
                     .to_string(),

@@ -344,6 +344,8 @@ mod tests {
             NotInPlan, Rate, StoreUnavailable, Uncertain, UnknownKey,
         };
         assert_eq!(Reason::Ok.decision(), Decision::Allow);
+        assert!(Verdict::because(Reason::Ok).is_allowed());
+        assert!(!Verdict::because(Reason::Quota).is_allowed());
         assert_eq!(Reason::Quota.decision(), Decision::QuotaExceeded);
         for reason in [Rate, MethodRate, CostExceedsBurst] {
             assert_eq!(reason.decision(), Decision::Throttled);

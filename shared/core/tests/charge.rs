@@ -1,0 +1,284 @@
+//! The steps of charging, one by one: which write is tried, and when another comes first.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::num::NonZeroU32;
+
+use jiff::Timestamp;
+use jiff::civil::date;
+use tollgate_core::bucket::{Bucket, Level};
+use tollgate_core::calendar::{PeriodKind, start_of};
+use tollgate_core::charge::{Ask, Base, Charge, Fill, History, Refusal, Settle, Step, charge};
+use tollgate_core::limit::Quota;
+use tollgate_core::meter::{ClosedDay, Meter};
+use tollgate_core::plan::{Limits, PLAN_BUCKET};
+use tollgate_core::verdict::{Reason, Standing};
+
+/// 2026-12-02, a Wednesday.
+fn now() -> Timestamp {
+    start_of(date(2026, 12, 2))
+}
+
+fn ns() -> i128 {
+    now().as_nanosecond()
+}
+
+fn limits(quota: Option<(u64, PeriodKind)>) -> Limits {
+    Limits {
+        rate: Some(Bucket::new(10, 5)),
+        method: None,
+        quota: quota.map(|(limit, kind)| Quota::new(limit, kind, 0).unwrap()),
+    }
+}
+
+fn meter(limits: &Limits) -> Meter {
+    Meter::new(3, 3, date(2026, 12, 2), limits.quota.as_ref())
+}
+
+fn ask(limits: &Limits) -> Ask<'_> {
+    Ask {
+        now: now(),
+        cost: NonZeroU32::new(2).unwrap(),
+        key_revision: 3,
+        plan_revision: 3,
+        limits,
+        flushed: None,
+        history: None,
+    }
+}
+
+fn charged(step: Step) -> Charge {
+    match step {
+        Step::Charge(charge) => charge,
+        other => panic!("expected a charge, got {other:?}"),
+    }
+}
+
+fn level(ahead: i128, interval: i128) -> Level {
+    Level {
+        tat: ns() + ahead,
+        interval,
+    }
+}
+
+#[test]
+fn a_later_revision_in_the_meter_sends_us_to_read_again_and_an_earlier_one_does_not() {
+    let limits = limits(None);
+    let meter = meter(&limits);
+    for (key_revision, plan_revision, expected) in [
+        (2, 3, Some(Step::KeyChanged)),
+        (3, 2, Some(Step::PlanChanged)),
+        (2, 2, Some(Step::KeyChanged)),
+        (3, 3, None),
+        (4, 4, None),
+    ] {
+        let ask = Ask {
+            key_revision,
+            plan_revision,
+            ..ask(&limits)
+        };
+        let step = charge(&meter, &ask);
+        match expected {
+            Some(expected) => assert_eq!(step, expected),
+            None => {
+                let charge = charged(step);
+                assert_eq!(
+                    (charge.key_revision, charge.plan_revision),
+                    (key_revision, plan_revision)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_branch_follows_the_level() {
+    let limits = limits(None);
+    let fill = |level: Option<Level>| {
+        let mut meter = meter(&limits);
+        meter
+            .buckets
+            .extend(level.map(|level| (PLAN_BUCKET.to_owned(), level)));
+        charged(charge(&meter, &ask(&limits))).buckets[0].1
+    };
+    let idle = Fill::Idle { to: level(20, 10) };
+    assert_eq!(fill(None), idle);
+    assert_eq!(fill(Some(level(-5, 10))), idle);
+    assert_eq!(fill(Some(level(0, 10))), idle);
+    assert_eq!(fill(Some(level(0, 99))), idle);
+    let busy = Fill::Busy {
+        interval: 10,
+        bound: ns() + 30,
+        add: 20,
+    };
+    assert_eq!(fill(Some(level(1, 10))), busy);
+    assert_eq!(fill(Some(level(30, 10))), busy);
+    let convert = Fill::Convert {
+        from: level(200, 100),
+        to: level(40, 10),
+    };
+    assert_eq!(fill(Some(level(200, 100))), convert);
+}
+
+#[test]
+fn a_newer_plan_is_made_known_before_buckets_are_converted_and_only_then() {
+    let limits = limits(None);
+    let mut meter = meter(&limits);
+    meter.plan_revision = 2;
+    // Nothing to convert: the charge itself makes it known.
+    assert_eq!(charged(charge(&meter, &ask(&limits))).plan_revision, 3);
+    meter.buckets.insert(PLAN_BUCKET.to_owned(), level(0, 100));
+    assert_eq!(charged(charge(&meter, &ask(&limits))).plan_revision, 3);
+    meter
+        .buckets
+        .insert(PLAN_BUCKET.to_owned(), level(100, 100));
+    let first = Settle {
+        key_revision: 3,
+        plan_revision: 3,
+        converts: Vec::new(),
+    };
+    assert_eq!(charge(&meter, &ask(&limits)), Step::Settle(first));
+    meter.plan_revision = 3;
+    let fill = charged(charge(&meter, &ask(&limits))).buckets[0].1;
+    assert!(matches!(fill, Fill::Convert { .. }));
+}
+
+#[test]
+fn a_refusal_by_an_unconverted_bucket_converts_it_first() {
+    let limits = limits(None);
+    let mut meter = meter(&limits);
+    meter
+        .buckets
+        .insert(PLAN_BUCKET.to_owned(), level(900, 100));
+    let step = charge(&meter, &ask(&limits));
+    let converts = vec![(PLAN_BUCKET.to_owned(), level(900, 100), level(50, 10))];
+    let settle = Settle {
+        key_revision: 3,
+        plan_revision: 3,
+        converts,
+    };
+    assert_eq!(step, Step::Settle(settle));
+    meter.buckets.insert(PLAN_BUCKET.to_owned(), level(50, 10));
+    let refusal = Refusal {
+        reason: Reason::Rate,
+        until: Some(now() + std::time::Duration::from_nanos(20)),
+    };
+    assert_eq!(charge(&meter, &ask(&limits)), Step::Refuse(refusal));
+}
+
+#[test]
+fn a_day_that_is_over_is_closed_with_what_its_quota_left() {
+    let limits = limits(Some((9, PeriodKind::Month)));
+    let mut meter = meter(&limits);
+    meter.day = date(2026, 12, 1);
+    meter.buckets.insert("idle".to_owned(), level(0, 10));
+    meter.buckets.insert("busy".to_owned(), level(1, 10));
+    let closing = charged(charge(&meter, &ask(&limits)));
+    assert_eq!(closing.closes, Some(date(2026, 12, 1)));
+    assert_eq!(closing.closed_limit, Some(9));
+    assert_eq!(closing.prunes, ["idle"]);
+    // The same day of another period: the limit says nothing of what it left.
+    meter.period = None;
+    assert_eq!(charged(charge(&meter, &ask(&limits))).closed_limit, None);
+    let meter = Meter {
+        day: date(2026, 12, 2),
+        period: limits.quota.map(|quota| quota.period_of(date(2026, 12, 2))),
+        ..meter
+    };
+    let steady = charged(charge(&meter, &ask(&limits)));
+    assert_eq!((steady.closes, steady.prunes.len()), (None, 0));
+}
+
+#[test]
+fn a_closed_day_is_written_out_before_the_next_closes_and_dropped_once_it_is() {
+    let limits = limits(None);
+    let mut meter = meter(&limits);
+    let closed = ClosedDay {
+        day: date(2026, 11, 30),
+        count: 7,
+        left: None,
+    };
+    meter.closed = Some(closed);
+    let flushed = |flushed| Ask {
+        flushed,
+        ..ask(&limits)
+    };
+    assert_eq!(charged(charge(&meter, &flushed(None))).drops, None);
+    assert_eq!(
+        charged(charge(&meter, &flushed(Some(date(2026, 11, 29))))).drops,
+        None
+    );
+    assert_eq!(
+        charged(charge(&meter, &flushed(Some(closed.day)))).drops,
+        Some(closed.day)
+    );
+    meter.day = date(2026, 12, 1);
+    assert_eq!(charge(&meter, &flushed(None)), Step::Flush(closed));
+    let closing = charged(charge(&meter, &flushed(Some(closed.day))));
+    assert_eq!(
+        (closing.closes, closing.drops),
+        (Some(meter.day), Some(closed.day))
+    );
+}
+
+#[test]
+fn a_quota_counts_from_what_its_period_has_seen() {
+    let limits = limits(Some((20, PeriodKind::Week)));
+    let mut meter = meter(&limits);
+    (meter.count, meter.spent) = (4, 6);
+    let base = |meter: &Meter, history| {
+        let ask = Ask {
+            history,
+            ..ask(&limits)
+        };
+        charge(meter, &ask)
+    };
+    let quota = charged(base(&meter, None)).quota.unwrap();
+    assert_eq!((quota.base, quota.room), (Base::Spent, 18));
+    // The meter has been in no period: the week began before its day, so the days before it must be summed up.
+    meter.period = None;
+    let week = limits.quota.unwrap().period_of(meter.day);
+    assert_eq!(base(&meter, None), Step::Recount(week, meter.day));
+    let history = History {
+        period: week,
+        before: meter.day,
+        admitted: 5,
+    };
+    assert_eq!(
+        charged(base(&meter, Some(history))).quota.unwrap().base,
+        Base::CountAnd(5)
+    );
+    let standing = Standing::of(&meter, &limits, Some(history), now());
+    assert_eq!(standing.quota.unwrap().remaining, 11);
+    let of_another_day = History {
+        before: date(2026, 12, 1),
+        ..history
+    };
+    assert_eq!(
+        base(&meter, Some(of_another_day)),
+        Step::Recount(week, meter.day)
+    );
+    // A week that began on the meter's day has seen only that day, one that began later nothing.
+    meter.day = week.start;
+    assert_eq!(
+        charged(base(&meter, None)).quota.unwrap().base,
+        Base::CountAnd(0)
+    );
+    meter.day = date(2026, 11, 28);
+    assert_eq!(
+        charged(base(&meter, None)).quota.unwrap().base,
+        Base::Nothing
+    );
+}
+
+#[test]
+fn what_is_left_of_a_bucket_that_is_neither_full_nor_empty() {
+    let limits = limits(None);
+    let mut meter = meter(&limits);
+    meter.buckets.insert(PLAN_BUCKET.to_owned(), level(15, 10));
+    let rate = Standing::of(&meter, &limits, None, now()).rate.unwrap();
+    assert_eq!(
+        (rate.burst, rate.window, rate.remaining, rate.full_in),
+        (5, 50, 3, 15)
+    );
+}
