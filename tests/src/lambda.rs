@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 
@@ -21,6 +22,8 @@ use crate::stores::Store;
 /// A running function.
 pub struct Function {
     process: Child,
+    /// What it has logged, read as it comes: a full pipe would stop it.
+    log: tokio::task::JoinHandle<String>,
     events: mpsc::Sender<(String, Value, u64)>,
     answers: Mutex<mpsc::Receiver<Answer>>,
     number: AtomicU64,
@@ -113,8 +116,16 @@ impl Function {
                 .env("FAKETIME", specification)
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
+        let mut process = command.spawn().unwrap();
+        let mut stdout = process.stdout.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = Vec::new();
+            stdout.read_to_end(&mut log).await.unwrap();
+            String::from_utf8_lossy(&log).into_owned()
+        });
         Self {
-            process: command.spawn().unwrap(),
+            process,
+            log,
             events,
             answers: Mutex::new(answers),
             number: AtomicU64::new(0),
@@ -145,9 +156,8 @@ impl Function {
 
     /// Stops the function and hands out what it has logged.
     pub async fn stop(mut self) -> String {
-        self.process.start_kill().unwrap();
-        let output = self.process.wait_with_output().await.unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        self.process.kill().await.unwrap();
+        self.log.await.unwrap()
     }
 }
 

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::Config;
 use tollgate_store::connection::{Connection, sdk_config};
-use tracing_subscriber::EnvFilter;
 
 /// Time kept back for the answer's own way.
 const MARGIN: Duration = Duration::from_millis(50);
@@ -18,12 +17,7 @@ const WARM_LIMIT: Duration = Duration::from_secs(3);
 // One event at a time: a second thread would only cost memory and start-up.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let filter =
-        EnvFilter::try_from_env("AWS_LAMBDA_LOG_LEVEL").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        .init();
+    tollgate_telemetry::init();
 
     let config = Config::from_env()?;
     let connection = Connection::deciding(&sdk_config().await);

@@ -1,0 +1,59 @@
+//! The functions' logs: JSON lines on standard output, as Lambda collects them.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Our own crates, whose logs never hold a key's value.
+const OURS: [&str; 4] = [
+    "tollgate_authorizer",
+    "tollgate_keys",
+    "tollgate_store",
+    "authorizer",
+];
+
+/// Starts logging at the level that `AWS_LAMBDA_LOG_LEVEL` names, INFO where it names none.
+///
+/// More than INFO is for our own crates only: at DEBUG the runtime and the HTTP client log whole events and requests,
+/// and with them the callers' keys.
+pub fn init() {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter(&level))
+        .init();
+}
+
+fn filter(level: &str) -> EnvFilter {
+    let level: LevelFilter = match level {
+        // Lambda's own word for what is worse than an error.
+        "FATAL" => LevelFilter::ERROR,
+        "" => LevelFilter::INFO,
+        level => level.parse().unwrap_or(LevelFilter::INFO),
+    };
+    let others = level.min(LevelFilter::INFO);
+    let ours = OURS.map(|name| format!("{name}={level}"));
+    EnvFilter::new(format!("{others},{}", ours.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_crates_log_more_than_info() {
+        assert!(filter("TRACE").to_string().contains("tollgate_store=trace"));
+        for level in ["", "INFO", "DEBUG", "trace", "nonsense"] {
+            let filter = filter(level).to_string();
+            assert!(
+                filter.split(',').any(|directive| directive == "info"),
+                "{filter}"
+            );
+        }
+        assert!(
+            filter("ERROR")
+                .to_string()
+                .split(',')
+                .any(|directive| directive == "error")
+        );
+    }
+}

@@ -1,0 +1,333 @@
+//! The real binaries, driven over a Runtime API as Lambda drives them.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
+use tollgate_tests::lambda::{Function, Start, event};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{at, linked, manager, plan, used};
+
+on_both_stores!(
+    the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason,
+    an_event_that_cannot_be_read_is_denied_and_the_function_lives_on,
+    nothing_is_logged_per_request_and_no_key_ever,
+    two_clocks_a_second_apart_at_midnight_count_into_the_right_days,
+    with_frozen_clocks_four_functions_admit_exactly_the_burst,
+    a_clock_that_is_an_hour_off_follows_the_stores,
+    a_store_that_is_not_there_is_a_denial_in_time,
+    the_keys_function_serves_the_management_api,
+);
+
+async fn authorizer(store: &Store) -> Function {
+    Function::start("authorizer", store, Start::default()).await
+}
+
+fn reason(answer: &Value) -> &str {
+    answer["context"]["reason"].as_str().unwrap()
+}
+
+async fn the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason(kind: Kind) {
+    let store = Store::new(kind).await;
+    let mut limits = plan(Some((0.5, 3)), Some((1_000, PeriodKind::Month)));
+    let throttle = Throttle::new(Some(0.1), Some(2)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("/pets/{id}/GET".parse().unwrap(), throttle);
+    let (plan, key) = linked(&manager(&store).await, limits).await;
+    let function = authorizer(&store).await;
+    let request = event("http-api-v2", Some(&key.value));
+
+    let answer = function.invoke(request.clone()).await;
+    assert_eq!(answer["isAuthorized"], json!(true));
+    let context = &answer["context"];
+    assert_eq!(context["decision"], "allow");
+    assert_eq!(context["reason"], "ok");
+    assert_eq!(context["keyId"], json!(key.record.id));
+    assert_eq!(context["planId"], json!(plan.id));
+    assert_eq!(context["quotaLimit"], 1_000);
+    assert_eq!(context["quotaRemaining"], 999);
+    assert!(context["quotaReset"].as_i64().unwrap() > jiff::Timestamp::now().as_second());
+    assert!(context.get("retryAfter").is_none() && context.get("customerId").is_none());
+    let policy = context["rateLimitPolicy"].as_str().unwrap();
+    assert!(
+        policy.starts_with(r#""rate";q=3;w=6, "method";q=2;w=20, "quota";q=1000;w="#),
+        "{policy}"
+    );
+    let left = context["rateLimit"].as_str().unwrap();
+    assert!(
+        left.starts_with(r#""rate";r=2;t=2, "method";r=1;t=10, "quota";r=999;t="#),
+        "{left}"
+    );
+
+    assert_eq!(reason(&function.invoke(request.clone()).await), "ok");
+    let refused = function.invoke(request.clone()).await;
+    assert_eq!(refused["isAuthorized"], json!(false));
+    assert_eq!(refused["context"]["decision"], "throttled");
+    assert_eq!(reason(&refused), "method_rate");
+    let wait = refused["context"]["retryAfter"].as_u64().unwrap();
+    assert!((1..=10).contains(&wait), "{wait}");
+
+    let mut elsewhere = request.clone();
+    elsewhere["requestContext"]["apiId"] = json!("other");
+    let no_such = event("http-api-v2", Some("a-value-that-nobody-ever-made"));
+    for (event, expected) in [
+        (event("http-api-v2", None), "missing_key"),
+        (event("http-api-v2", Some("short")), "malformed_key"),
+        (
+            event(
+                "http-api-v2",
+                Some("tg_000000000000000000000000000000000000000"),
+            ),
+            "malformed_key",
+        ),
+        (no_such, "unknown_key"),
+        (elsewhere, "not_in_plan"),
+    ] {
+        let answer = function.invoke(event).await;
+        assert_eq!(answer["isAuthorized"], json!(false));
+        assert_eq!(
+            (reason(&answer), &answer["context"]["decision"]),
+            (expected, &json!("denied"))
+        );
+    }
+}
+
+async fn an_event_that_cannot_be_read_is_denied_and_the_function_lives_on(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let function = authorizer(&store).await;
+    for event in [
+        json!(null),
+        json!([]),
+        json!("x"),
+        json!({}),
+        json!({ "version": "2.0", "type": "REQUEST" }),
+    ] {
+        let answer = function.invoke(event).await;
+        assert_eq!(answer["isAuthorized"], json!(false));
+        assert_eq!(reason(&answer), "bad_event");
+    }
+    assert_eq!(
+        reason(
+            &function
+                .invoke(event("http-api-v2", Some(&key.value)))
+                .await
+        ),
+        "ok"
+    );
+    let log = function.stop().await;
+    assert_eq!(
+        log.lines()
+            .filter(|line| line.contains("cannot read the event"))
+            .count(),
+        5,
+        "{log}"
+    );
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).expect("every line is JSON");
+        assert!(line["level"].is_string());
+    }
+}
+
+async fn nothing_is_logged_per_request_and_no_key_ever(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (_, key) = linked(&manager(&store).await, plan(Some((0.001, 3)), None)).await;
+    for level in ["", "trace"] {
+        let start = Start {
+            environment: vec![("AWS_LAMBDA_LOG_LEVEL".to_owned(), level.to_owned())],
+            ..Start::default()
+        };
+        let function = Function::start("authorizer", &store, start).await;
+        for _ in 0..5 {
+            function
+                .invoke(event("http-api-v2", Some(&key.value)))
+                .await;
+        }
+        let log = function.stop().await;
+        assert_eq!(log.is_empty(), level.is_empty(), "{log}");
+        assert!(
+            !log.contains(&key.value),
+            "the key is in the log at level {level:?}"
+        );
+    }
+}
+
+fn faketime(text: &str) -> (String, i64) {
+    let offset = at(text).as_second() - jiff::Timestamp::now().as_second();
+    (
+        format!("{}{offset}s", if offset < 0 { "" } else { "+" }),
+        offset,
+    )
+}
+
+/// A store whose clock is not ours: functions with moved clocks must not be put right by it.
+async fn timeless(store: &Store) -> Store {
+    let proxy = Proxy::to(&store.endpoint).await;
+    proxy.set_date("no date");
+    store.through(&proxy.endpoint)
+}
+
+async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((100_000, PeriodKind::Month)))).await;
+    let timeless = timeless(&store).await;
+    let mut callers = Vec::new();
+    for second in [57, 58] {
+        let start = Start {
+            faketime: Some(faketime(&format!("2027-01-31T23:59:{second}Z"))),
+            ..Start::default()
+        };
+        let function = Function::start("authorizer", &timeless, start).await;
+        let key = key.value.clone();
+        callers.push(tokio::spawn(async move {
+            let (mut admitted, until) = (0, tokio::time::Instant::now() + Duration::from_secs(5));
+            while tokio::time::Instant::now() < until {
+                let answer = function.invoke(event("http-api-v2", Some(&key))).await;
+                assert_eq!(reason(&answer), "ok", "{answer}");
+                admitted += 1;
+            }
+            admitted
+        }));
+    }
+    let mut admitted = 0;
+    for caller in callers {
+        admitted += caller.await.unwrap();
+    }
+    let (last, first) = (
+        day_of(at("2027-01-31T12:00:00Z")),
+        day_of(at("2027-02-01T12:00:00Z")),
+    );
+    let days = manager
+        .usage(
+            &plan.id,
+            &key.record.id,
+            plan.limits.quota.as_ref(),
+            (last, first),
+        )
+        .await
+        .unwrap();
+    assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
+    assert!(days.iter().all(|day| day.used > 0), "{days:?}");
+    // Each month's quota has paid for its own day.
+    assert!(
+        days.iter()
+            .all(|day| day.remaining == Some(100_000 - day.used)),
+        "{days:?}"
+    );
+}
+
+async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(Some((100.0, 60)), None)).await;
+    let timeless = timeless(&store).await;
+    let frozen = "2027-01-31 12:00:00";
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let start = Start {
+            faketime: Some((frozen.to_owned(), faketime("2027-01-31T12:00:00Z").1)),
+            environment: vec![("TZ".to_owned(), "UTC".to_owned())],
+        };
+        let function = Function::start("authorizer", &timeless, start).await;
+        let key = key.value.clone();
+        callers.push(tokio::spawn(async move {
+            let mut admitted = 0;
+            for _ in 0..40 {
+                let answer = function.invoke(event("http-api-v2", Some(&key))).await;
+                admitted += u64::from(answer["isAuthorized"] == json!(true));
+            }
+            admitted
+        }));
+    }
+    let mut admitted = 0;
+    for caller in callers {
+        admitted += caller.await.unwrap();
+    }
+    assert_eq!(admitted, 60);
+    let day = day_of(at("2027-01-31T12:00:00Z"));
+    assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 60);
+}
+
+async fn a_clock_that_is_an_hour_off_follows_the_stores(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (_, key) = linked(
+        &manager(&store).await,
+        plan(None, Some((5, PeriodKind::Day))),
+    )
+    .await;
+    let start = Start {
+        faketime: Some(("+49h".to_owned(), 49 * 3600)),
+        ..Start::default()
+    };
+    let function = Function::start("authorizer", &store, start).await;
+    let answer = function
+        .invoke(event("http-api-v2", Some(&key.value)))
+        .await;
+    assert_eq!(reason(&answer), "ok");
+    let reset = answer["context"]["quotaReset"].as_i64().unwrap();
+    let away = reset - jiff::Timestamp::now().as_second();
+    assert!((0..=86_400 + 5).contains(&away), "{away}");
+}
+
+async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let function = authorizer(&store.through(&proxy.endpoint)).await;
+    assert_eq!(
+        reason(
+            &function
+                .invoke(event("http-api-v2", Some(&key.value)))
+                .await
+        ),
+        "ok"
+    );
+    proxy.rule(|_, _| Fault::Stall);
+    let started = std::time::Instant::now();
+    let answer = function
+        .invoke(event("http-api-v2", Some(&key.value)))
+        .await;
+    assert_eq!(answer["isAuthorized"], json!(false));
+    assert_eq!(reason(&answer), "store_unavailable");
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(function.stop().await.contains("no decision by the store"));
+}
+
+async fn the_keys_function_serves_the_management_api(kind: Kind) {
+    let store = Store::new(kind).await;
+    let function = Function::start("keys", &store, Start::default()).await;
+    let mut request = event("http-api-v2", None);
+    request["routeKey"] = json!("$default");
+    request["requestContext"]["routeKey"] = json!("$default");
+    request["requestContext"]["stage"] = json!("$default");
+    request["rawPath"] = json!("/apikeys");
+    request["requestContext"]["http"]["path"] = json!("/apikeys");
+    request["requestContext"]["http"]["method"] = json!("POST");
+    request["body"] = json!(json!({ "name": "n", "enabled": true }).to_string());
+    request["isBase64Encoded"] = json!(false);
+    let answer = function.invoke(request).await;
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+    let key: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert!(key["value"].as_str().unwrap().starts_with("tg_"));
+    assert_eq!(
+        manager(&store)
+            .await
+            .key(key["id"].as_str().unwrap())
+            .await
+            .unwrap()
+            .name
+            .as_deref(),
+        Some("n")
+    );
+}
