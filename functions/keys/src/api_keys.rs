@@ -13,7 +13,7 @@ use tollgate_store::record::KeyRecord;
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
 use crate::request::{Body, Paging, Params};
-use crate::wire::{ApiKey, Items, Tags, bad};
+use crate::wire::{ApiKey, Items, ObjectOnly, Tags, bad};
 
 /// Characters of a name at most.
 const MAX_NAME: usize = 1024;
@@ -32,6 +32,8 @@ pub struct CreateApiKey {
     value: Option<String>,
     customer_id: Option<String>,
     tags: Option<Tags>,
+    #[serde(flatten)]
+    _object: ObjectOnly,
 }
 
 /// Makes a key. The answer is the only one that ever shows its value.

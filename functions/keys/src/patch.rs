@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::error::ApiError;
-use crate::wire::bad;
+use crate::wire::{ObjectOnly, bad};
 
 pub mod plan;
 
@@ -12,6 +12,8 @@ pub mod plan;
 #[serde(rename_all = "camelCase", default)]
 pub struct Patch {
     patch_operations: Option<Vec<WireOperation>>,
+    #[serde(flatten)]
+    _object: ObjectOnly,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +22,8 @@ struct WireOperation {
     op: Option<String>,
     path: Option<String>,
     value: Option<String>,
+    #[serde(flatten)]
+    _object: ObjectOnly,
 }
 
 /// One operation.
@@ -189,7 +193,7 @@ mod tests {
         let operation = WireOperation {
             op: Some(op.to_owned()),
             path: Some(path.to_owned()),
-            value: None,
+            ..WireOperation::default()
         };
         operation.read(paths).map_err(|error| error.to_string())
     }

@@ -10,7 +10,7 @@ use tollgate_store::manage::Manager;
 
 use crate::error::ApiError;
 use crate::request::{Body, Paging, Params};
-use crate::wire::{Items, UsagePlanKey, bad};
+use crate::wire::{Items, ObjectOnly, UsagePlanKey, bad};
 
 /// `CreateUsagePlanKey`.
 #[derive(Debug, Default, Deserialize)]
@@ -18,6 +18,8 @@ use crate::wire::{Items, UsagePlanKey, bad};
 pub struct CreateUsagePlanKey {
     key_id: Option<String>,
     key_type: Option<String>,
+    #[serde(flatten)]
+    _object: ObjectOnly,
 }
 
 /// Puts a key into a plan.

@@ -14,6 +14,10 @@ use crate::error::ApiError;
 /// The largest `burstLimit`: an `Integer` of the service model.
 const MAX_BURST: i64 = i32::MAX as i64;
 
+/// Makes serde take a shape from a JSON object only: without it, a list would be read as the fields in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ObjectOnly {}
+
 /// Tags, by key.
 pub type Tags = BTreeMap<String, String>;
 
@@ -125,6 +129,9 @@ pub struct UsagePlan {
     /// Its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
 }
 
 /// A missing member and `null` are the same to AWS's clients.
@@ -151,6 +158,9 @@ pub struct WireStage {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub throttle: BTreeMap<String, WireThrottle>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
 }
 
 /// `ThrottleSettings`.
@@ -163,6 +173,9 @@ pub struct WireThrottle {
     /// Requests per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<f64>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
 }
 
 /// `QuotaSettings`.
@@ -177,6 +190,9 @@ pub struct WireQuota {
     /// DAY, WEEK or MONTH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<String>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
 }
 
 impl UsagePlan {
@@ -191,6 +207,7 @@ impl UsagePlan {
             quota: record.limits.quota.as_ref().map(WireQuota::of),
             product_code: record.product_code,
             tags: None,
+            object: ObjectOnly {},
         }
     }
 
@@ -245,6 +262,7 @@ impl WireStage {
             throttle: throttle
                 .map(|(template, throttle)| (template.to_string(), WireThrottle::of(throttle)))
                 .collect(),
+            object: ObjectOnly {},
         }
     }
 
@@ -280,6 +298,7 @@ impl WireThrottle {
         Self {
             burst_limit: throttle.burst_limit().map(i64::from),
             rate_limit: throttle.rate_limit(),
+            object: ObjectOnly {},
         }
     }
 
@@ -303,6 +322,7 @@ impl WireQuota {
             limit: i64::try_from(quota.limit()).ok(),
             offset: Some(i64::from(quota.offset())),
             period: Some(quota.period().as_str().to_owned()),
+            object: ObjectOnly {},
         }
     }
 

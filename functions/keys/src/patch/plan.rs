@@ -121,7 +121,7 @@ fn stages(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
         (_, None) => plan.api_stages.push(WireStage {
             api_id: api_id.to_owned(),
             stage: stage.to_owned(),
-            throttle: BTreeMap::new(),
+            ..WireStage::default()
         }),
     }
     Ok(())
@@ -239,6 +239,7 @@ mod tests {
         let both = WireThrottle {
             rate_limit: Some(1.0),
             burst_limit: Some(7),
+            ..WireThrottle::default()
         };
         assert_eq!(throttle.get("/pets/{id}/GET"), Some(&both));
         assert_eq!(

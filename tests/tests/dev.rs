@@ -1,0 +1,251 @@
+//! `tollgate dev` and `tollgate table`, as people run them.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::process::{Command, Output};
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tollgate_tests::gateway::Dev;
+use tollgate_tests::lambda::binary;
+use tollgate_tests::on_both_stores;
+use tollgate_tests::stores::{Kind, Store};
+
+on_both_stores!(
+    the_table_is_created_shown_and_deleted,
+    the_gateway_honours_a_new_key_at_once_and_another_process_counts_on,
+);
+
+async fn demo_keys(dev: &mut Dev) -> Vec<(String, String)> {
+    let mut keys = Vec::new();
+    while keys.len() < 2 {
+        let line = dev.lines.next_line().await.unwrap().unwrap();
+        if let Some(demo) = line.strip_prefix("demo plan=") {
+            let (plan, key) = demo.split_once(" key=").unwrap();
+            keys.push((plan.to_owned(), key.to_owned()));
+        }
+    }
+    keys
+}
+
+#[tokio::test]
+async fn the_demo_serves_two_plans_with_burst_and_quota() {
+    let mut dev = Dev::start(&["--demo"], &[]).await;
+    let keys = demo_keys(&mut dev).await;
+    assert_eq!([&*keys[0].0, &*keys[1].0], ["Basic", "Premium"]);
+    let mut reasons = Vec::new();
+    for _ in 0..7 {
+        let (status, decision, reason) = dev.get("/pets", Some(&keys[0].1)).await;
+        assert_eq!(status == StatusCode::OK, decision == "allow");
+        reasons.push(reason);
+    }
+    assert_eq!(reasons[..5], ["ok"; 5]);
+    assert_eq!(reasons[6], "rate");
+    for _ in 0..20 {
+        assert_eq!(dev.get("/", Some(&keys[1].1)).await.2, "ok");
+    }
+    assert_eq!(
+        dev.get("/", None).await,
+        (StatusCode::FORBIDDEN, "denied".into(), "missing_key".into())
+    );
+}
+
+#[tokio::test]
+async fn keys_are_taken_from_where_the_environment_says() {
+    let mut dev = Dev::start(
+        &["--demo"],
+        &[("TOLLGATE_KEY_SOURCE", "query:key,header:x-api-key")],
+    )
+    .await;
+    let keys = demo_keys(&mut dev).await;
+    let premium = &keys[1].1;
+    assert_eq!(dev.get(&format!("/?key={premium}"), None).await.2, "ok");
+    assert_eq!(dev.get("/", Some(premium)).await.2, "ok");
+    assert_eq!(
+        dev.get("/?key=tg_wrong_wrong_wrong_wrong", Some(premium))
+            .await
+            .2,
+        "malformed_key"
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_gets_what_is_admitted() {
+    let upstream = axum::Router::new().fallback(async |request: axum::extract::Request| {
+        (StatusCode::IM_A_TEAPOT, request.uri().to_string())
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, upstream).await });
+    let mut dev = Dev::start(&["--demo", "--upstream", &url], &[]).await;
+    let keys = demo_keys(&mut dev).await;
+    assert_eq!(
+        dev.get("/a?b=c", Some(&keys[1].1)).await.0,
+        StatusCode::IM_A_TEAPOT
+    );
+    assert_eq!(dev.get("/a?b=c", None).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_says_why_and_what_to_do() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (arguments, environment, expected) in [
+        (
+            vec!["dev", "--gateway-port", &port],
+            vec![],
+            "choose another with --gateway-port",
+        ),
+        (
+            vec![
+                "dev",
+                "--gateway-port",
+                "0",
+                "--management-port",
+                "0",
+                "--dynamodb-endpoint",
+                "http://127.0.0.1:1",
+            ],
+            vec![],
+            "is DynamoDB running at http://127.0.0.1:1?",
+        ),
+        (
+            vec!["dev", "--upstream", "ftp://x"],
+            vec![],
+            "--upstream must be a URL such as http://127.0.0.1:8080",
+        ),
+        (
+            vec!["dev"],
+            vec![("TOLLGATE_KEY_SOURCE", "cookie")],
+            "TOLLGATE_KEY_SOURCE must be",
+        ),
+        (
+            vec!["dev", "--gateway-port", "many"],
+            vec![],
+            "invalid value 'many'",
+        ),
+    ] {
+        let output = run(&arguments, &environment);
+        assert!(!output.status.success());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(binary("tollgate"))
+        .args(arguments)
+        .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+async fn the_table_is_created_shown_and_deleted(kind: Kind) {
+    let store = Store::new(kind).await;
+    let name = format!("{}-by-hand", store.table);
+    let table = async |action: &'static str| {
+        let (endpoint, name) = (store.endpoint.clone(), name.clone());
+        let output = tokio::task::spawn_blocking(move || {
+            run(
+                &[
+                    "table",
+                    action,
+                    "--dynamodb-endpoint",
+                    &endpoint,
+                    "--table",
+                    &name,
+                ],
+                &[],
+            )
+        });
+        let output = output.await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (
+            output.status.code().unwrap(),
+            said.trim_end().replace(&store.table, ""),
+        )
+    };
+    assert_eq!(
+        table("status").await,
+        (1, "table -by-hand: missing".to_owned())
+    );
+    assert_eq!(
+        table("create").await,
+        (0, "table -by-hand: created".to_owned())
+    );
+    assert_eq!(
+        table("create").await,
+        (0, "table -by-hand: was there already".to_owned())
+    );
+    assert_eq!(
+        table("status").await,
+        (0, "table -by-hand: ACTIVE".to_owned())
+    );
+    assert_eq!(
+        table("delete").await,
+        (0, "table -by-hand: deleted".to_owned())
+    );
+    assert_eq!(
+        table("delete").await,
+        (0, "table -by-hand: was not there".to_owned())
+    );
+    let far = run(
+        &[
+            "table",
+            "delete",
+            "--dynamodb-endpoint",
+            "http://192.0.2.1:8000",
+        ],
+        &[],
+    );
+    assert!(String::from_utf8(far.stderr).unwrap().contains("say --yes"));
+}
+
+async fn the_gateway_honours_a_new_key_at_once_and_another_process_counts_on(kind: Kind) {
+    let store = Store::new(kind).await;
+    let arguments = [
+        "--dynamodb-endpoint",
+        &store.endpoint,
+        "--table",
+        &store.table,
+    ];
+    let (one, two) = (
+        Dev::start(&arguments, &[]).await,
+        Dev::start(&arguments, &[]).await,
+    );
+    assert_eq!(one.dynamodb, store.endpoint);
+    let stage = json!({ "apiId": "local", "stage": "$default" });
+    let plan =
+        json!({ "name": "p", "apiStages": [stage], "quota": { "limit": 3, "period": "DAY" } });
+    let (_, plan) = one.manage(Method::POST, "/usageplans", plan).await;
+    let (_, key) = one
+        .manage(Method::POST, "/apikeys", json!({ "enabled": true }))
+        .await;
+    let value = key["value"].as_str().unwrap();
+    assert_eq!(two.get("/", Some(value)).await.2, "not_in_plan");
+    let keys = format!("/usageplans/{}/keys", plan["id"].as_str().unwrap());
+    let link = json!({ "keyId": key["id"], "keyType": "API_KEY" });
+    assert_eq!(
+        one.manage(Method::POST, &keys, link).await.0,
+        StatusCode::CREATED
+    );
+    assert_eq!(one.get("/", Some(value)).await.2, "ok");
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(two.get("/", Some(value)).await.2, "ok");
+    assert_eq!(one.get("/", Some(value)).await.2, "ok");
+    assert_eq!(two.get("/", Some(value)).await.2, "quota");
+    let disable =
+        json!({ "patchOperations": [{ "op": "replace", "path": "/enabled", "value": "false" }] });
+    let path = format!("/apikeys/{}", key["id"].as_str().unwrap());
+    assert_eq!(
+        one.manage(Method::PATCH, &path, disable).await.0,
+        StatusCode::OK
+    );
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(two.get("/", Some(value)).await.2, "disabled");
+    assert_eq!(
+        one.manage(Method::GET, &path, Value::Null).await.1["enabled"],
+        json!(false)
+    );
+}
