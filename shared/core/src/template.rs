@@ -163,7 +163,7 @@ mod tests {
                 let template: MethodTemplate = text.parse().expect("a template");
                 Some((template.fit(method, path)?, *text))
             })
-            .min_by(|(a, _), (b, _)| a.cmp(b))
+            .reduce(|best, next| if next.0 < best.0 { next } else { best })
             .map(|(_, text)| text)
     }
 

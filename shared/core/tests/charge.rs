@@ -78,15 +78,14 @@ fn a_later_revision_in_the_meter_sends_us_to_read_again_and_an_earlier_one_does_
             ..ask(&limits)
         };
         let step = charge(&meter, &ask);
-        match expected {
-            Some(expected) => assert_eq!(step, expected),
-            None => {
-                let charge = charged(step);
-                assert_eq!(
-                    (charge.key_revision, charge.plan_revision),
-                    (key_revision, plan_revision)
-                );
-            }
+        if let Some(expected) = expected {
+            assert_eq!(step, expected);
+        } else {
+            let charge = charged(step);
+            assert_eq!(
+                (charge.key_revision, charge.plan_revision),
+                (key_revision, plan_revision)
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+#[expect(unreachable_pub, reason = "shared with the tests of the store")]
 mod support;
 
 use std::collections::BTreeMap;
