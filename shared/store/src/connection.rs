@@ -177,7 +177,54 @@ impl Intercept for DateHeader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Answers every request on every connection, and counts the connections.
+    async fn counting_server() -> (String, Arc<AtomicUsize>) {
+        const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 2\r\n\r\n{}";
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut request = vec![0; 16 * 1024];
+                    while socket.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        socket.write_all(ANSWER).await.expect("an open socket");
+                    }
+                });
+            }
+        });
+        (url, connections)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_between_calls_and_dropped_after_a_thaw() {
+        let (url, connections) = counting_server().await;
+        let connection = Connection::deciding(&sdk_config_at(&url).await);
+        let call = async || {
+            let read = connection.client().get_item().table_name("t");
+            read.key("pk", AttributeValue::S("k".into()))
+                .send()
+                .await
+                .expect("an answer");
+            connections.load(Ordering::SeqCst)
+        };
+        assert_eq!(call().await, 1);
+        assert_eq!(call().await, 1);
+        let hour = SignedDuration::from_hours(1);
+        connection.current.lock().expect("not poisoned").used -= hour;
+        assert_eq!(call().await, 2);
+        assert_eq!(call().await, 2);
+    }
 
     #[test]
     fn only_addresses_of_this_machine_are_loopback() {
