@@ -7,8 +7,8 @@ use tollgate_store::manage::Manager;
 use tollgate_store::manage::keys::NewKey;
 use tollgate_store::manage::plans::NewPlan;
 
-use crate::Failure;
 use crate::gateway::{API_ID, STAGE};
+use crate::{Failure, say};
 
 /// Makes plans and keys, and prints them with commands to try.
 pub(crate) async fn make(manager: &Manager, gateway: &str) -> Result<(), Failure> {
@@ -16,15 +16,15 @@ pub(crate) async fn make(manager: &Manager, gateway: &str) -> Result<(), Failure
     let premium = limits(50.0, 100, 100_000, PeriodKind::Month)?;
     let basic = make_one(manager, "Basic", basic).await?;
     let premium = make_one(manager, "Premium", premium).await?;
-    println!();
-    println!("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
-    println!(
+    say("");
+    say("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
+    say(format!(
         "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -H 'x-api-key: {basic}' {gateway}/pets; done"
-    );
-    println!("# Premium: 50 requests/s, burst 100, 100,000 a month:");
-    println!("curl -i -H 'x-api-key: {premium}' {gateway}/pets");
-    println!("# No key:");
-    println!("curl -i {gateway}/pets");
+    ));
+    say("# Premium: 50 requests/s, burst 100, 100,000 a month:");
+    say(format!("curl -i -H 'x-api-key: {premium}' {gateway}/pets"));
+    say("# No key:");
+    say(format!("curl -i {gateway}/pets"));
     Ok(())
 }
 
@@ -54,6 +54,6 @@ async fn make_one(manager: &Manager, name: &str, limits: Plan) -> Result<String,
     };
     let (key, value) = manager.create_key(key).await?;
     manager.link(&plan.id, &key.id).await?;
-    println!("demo plan={name} key={}", value.expose());
+    say(format!("demo plan={name} key={}", value.expose()));
     Ok(value.expose().to_owned())
 }

@@ -17,7 +17,7 @@ use tollgate_store::schema;
 
 use crate::gateway::{self, Backend};
 use crate::store::StoreArguments;
-use crate::{Failure, demo};
+use crate::{Failure, demo, say};
 
 /// `tollgate dev`.
 #[derive(Debug, Args)]
@@ -66,7 +66,9 @@ impl Dev {
         let management = axum::serve(management, tollgate_keys::app(Arc::clone(&manager)));
 
         // Both listen already: what connects from here on is served.
-        println!("ready gateway={gateway_url} management={management_url} dynamodb={endpoint}");
+        say(format!(
+            "ready gateway={gateway_url} management={management_url} dynamodb={endpoint}"
+        ));
         if self.demo {
             demo::make(&manager, &gateway_url).await?;
         }

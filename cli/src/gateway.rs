@@ -219,6 +219,7 @@ async fn echo(parts: &Parts, body: Body, context: &Context) -> Response {
     Json(json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
+        "query": query(&parts.uri),
         "headers": told,
         "body": String::from_utf8_lossy(&body),
         "authorizer": context,

@@ -18,9 +18,15 @@ mod table;
 /// What a command fails with: a text for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Prints a line. Whoever read the first ones and left is no reason to stop serving.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    drop(writeln!(std::io::stdout(), "{line}"));
+}
+
 /// Exact API keys, throttles and quotas for AWS APIs.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "tollgate", version, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -36,8 +42,10 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Standard output is the commands' own: others read it.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Standard output is the commands' own: others read it. The embedded store warns of every condition that does not
+    // hold, which is an everyday matter here.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,dynoxide=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -8,7 +8,7 @@ use tollgate_store::connection::{is_loopback, sdk_config, sdk_config_at};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArguments {
     /// The DynamoDB endpoint; without one, the one that `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` names
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint_url)]
     pub(crate) dynamodb_endpoint: Option<String>,
     /// The table
     #[arg(
@@ -44,5 +44,14 @@ impl StoreArguments {
             Some(endpoint) => sdk_config_at(&endpoint).await,
             None => sdk_config().await,
         }
+    }
+}
+
+fn endpoint_url(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => {
+            Ok(text.to_owned())
+        }
+        _ => Err("expected a URL such as http://127.0.0.1:8000".to_owned()),
     }
 }

@@ -10,10 +10,11 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tollgate_core::verdict::Reason;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::manager;
+use tollgate_tests::world::{decide, manager};
 use tower::ServiceExt;
 
 on_both_stores!(
@@ -29,6 +30,9 @@ on_both_stores!(
     unknown_routes_and_methods_and_bodies_have_their_codes,
     a_deletion_that_was_interrupted_is_taken_up_again,
     a_link_that_was_interrupted_is_finished_by_the_next_call,
+    an_unlinking_that_was_interrupted_revokes_with_the_next_change,
+    a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one,
+    the_plans_of_a_key_are_paged,
     a_damaged_item_is_left_out_of_lists_and_told_when_asked_for,
     changes_at_the_same_time_all_count,
 );
@@ -618,6 +622,41 @@ async fn bad_input_is_told_what_was_expected_and_changes_nothing(kind: Kind) {
         ),
         (
             "/apikeys",
+            json!({ "customerId": "c".repeat(257) }),
+            "Invalid customerId, can be at most 256 characters.",
+        ),
+        (
+            "/apikeys",
+            json!({ "description": "\u{1F600}".repeat(125_000) }),
+            "Invalid API Key description specified.",
+        ),
+        (
+            "/apikeys",
+            json!({ "tags": { "": "v" } }),
+            "Invalid tags: expected keys of 1 to 128",
+        ),
+        (
+            "/apikeys",
+            json!({ "tollgate": { "x": 1 } }),
+            "Invalid value for tollgate.x: unknown field",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "tollgate": { "typo": 1 } }),
+            "Invalid value for tollgate.typo: unknown field",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "n".repeat(1025) }),
+            "Invalid Usage Plan name, can be at most 1024",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "throttle": { "rateLimit": 1e308 } }),
+            "throttle: rateLimit must be 0 or a number",
+        ),
+        (
+            "/apikeys",
             json!({ "enabled": "yes" }),
             "Invalid value for enabled: invalid type: string",
         ),
@@ -720,6 +759,16 @@ async fn unknown_routes_and_methods_and_bodies_have_their_codes(kind: Kind) {
     ] {
         api.call(405, method, path, Value::Null).await;
     }
+    let long = "x".repeat(3_000);
+    for path in [
+        format!("/apikeys/{long}"),
+        format!("/usageplans/{long}"),
+        format!("/usageplans?keyId={long}"),
+    ] {
+        api.call(404, Method::GET, &path, Value::Null).await;
+    }
+    api.call(400, Method::GET, "/apikeys/%FF", Value::Null)
+        .await;
     for body in ["{", "{} trailing", "name=n"] {
         let (status, error, _) = api.raw(Method::POST, "/apikeys", body.to_owned()).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -828,6 +877,133 @@ async fn a_link_that_was_interrupted_is_finished_by_the_next_call(kind: Kind) {
         );
         assert_eq!(ids(&api.get(&path).await)[0], key);
     }
+}
+
+/// Whatever step an unlinking stops at: the next change of the key makes it whole, and a key that is revoked is revoked.
+async fn an_unlinking_that_was_interrupted_revokes_with_the_next_change(kind: Kind) {
+    let (api, proxy) = failing(kind).await;
+    let engine = tollgate_tests::world::engine(&api.store, tollgate_tests::world::PATIENT).await;
+    let stage = json!({ "apiId": "api", "stage": "prod" });
+    let plan =
+        json!({ "name": "p", "apiStages": [stage], "quota": { "limit": 5, "period": "MONTH" } });
+    let plan = text(&api.post("/usageplans", plan).await["id"]);
+    let path = format!("/usageplans/{plan}/keys");
+    for interrupted_at in 0..12 {
+        let made = api.post("/apikeys", json!({ "enabled": true })).await;
+        let (key, value) = (text(&made["id"]), text(&made["value"]));
+        let link = json!({ "keyId": key, "keyType": "API_KEY" });
+        api.post(&path, link.clone()).await;
+        assert_eq!(decide(&engine, &value).await, Reason::Ok);
+        fail_at(&proxy, interrupted_at);
+        let (first, ..) = api
+            .raw(Method::DELETE, &format!("{path}/{key}"), String::new())
+            .await;
+        proxy.rule(|_, _| Fault::None);
+        if interrupted_at % 2 == 0 {
+            api.patch(
+                200,
+                &format!("/apikeys/{key}"),
+                &[["replace", "/enabled", "false"]],
+            )
+            .await;
+        } else {
+            let (again, ..) = api
+                .raw(Method::DELETE, &format!("{path}/{key}"), String::new())
+                .await;
+            assert!(
+                again == StatusCode::ACCEPTED
+                    || first == StatusCode::ACCEPTED
+                    || again == StatusCode::NOT_FOUND
+            );
+        }
+        let reason = decide(&engine, &value).await;
+        assert_ne!(reason, Reason::Ok, "interrupted at {interrupted_at}");
+        // Linked again, the quota goes on from where it was.
+        api.patch(
+            200,
+            &format!("/apikeys/{key}"),
+            &[["replace", "/enabled", "true"]],
+        )
+        .await;
+        let (status, ..) = api.raw(Method::POST, &path, link.to_string()).await;
+        assert!(status == StatusCode::CREATED || status == StatusCode::CONFLICT);
+        let mut admitted = 0;
+        for _ in 0..6 {
+            admitted += u32::from(decide(&engine, &value).await == Reason::Ok);
+        }
+        assert_eq!(admitted, 4, "interrupted at {interrupted_at}");
+    }
+}
+
+async fn a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one(kind: Kind) {
+    let api = Arc::new(Api::new(kind).await);
+    let mut plans = Vec::new();
+    for _ in 0..4 {
+        let plan = json!({ "name": "p", "apiStages": [{ "apiId": "a", "stage": "s" }] });
+        plans.push(text(&api.post("/usageplans", plan).await["id"]));
+    }
+    let key = api.key(json!({})).await;
+    let mut links = Vec::new();
+    for plan in plans {
+        let (api, key) = (Arc::clone(&api), key.clone());
+        links.push(tokio::spawn(async move {
+            let body = json!({ "keyId": key, "keyType": "API_KEY" });
+            api.raw(
+                Method::POST,
+                &format!("/usageplans/{plan}/keys"),
+                body.to_string(),
+            )
+            .await
+            .0
+        }));
+    }
+    let mut made = 0;
+    for link in links {
+        match link.await.unwrap() {
+            StatusCode::CREATED => made += 1,
+            status => assert_eq!(status, StatusCode::CONFLICT),
+        }
+    }
+    assert_eq!(made, 1);
+    assert_eq!(
+        ids(&api.get(&format!("/usageplans?keyId={key}")).await).len(),
+        1
+    );
+}
+
+async fn the_plans_of_a_key_are_paged(kind: Kind) {
+    let api = Api::new(kind).await;
+    let key = api.key(json!({})).await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
+        api.post(
+            &format!("/usageplans/{plan}/keys"),
+            json!({ "keyId": key, "keyType": "API_KEY" }),
+        )
+        .await;
+        made.push(plan);
+    }
+    let (mut seen, mut path) = (Vec::new(), format!("/usageplans?keyId={key}&limit=2"));
+    loop {
+        let page = api.get(&path).await;
+        seen.extend(ids(&page));
+        let Some(position) = page.get("position") else {
+            break;
+        };
+        path = format!(
+            "/usageplans?keyId={key}&limit=2&position={}",
+            text(position)
+        );
+    }
+    assert_eq!(seen, made);
+    api.call(
+        400,
+        Method::GET,
+        &format!("/usageplans?keyId={key}&position=nope"),
+        Value::Null,
+    )
+    .await;
 }
 
 async fn a_damaged_item_is_left_out_of_lists_and_told_when_asked_for(kind: Kind) {

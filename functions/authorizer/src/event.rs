@@ -64,7 +64,9 @@ impl Event {
 
 impl Carrier for ApiGatewayV2CustomAuthorizerV2Request {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        let value = self.headers.get(name)?;
+        // What is no text is still something that was sent: a malformed key, not a missing one.
+        Some(std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}"))
     }
 
     fn query(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_store::manage::Manager;
@@ -12,13 +12,13 @@ use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
-use crate::request::{Body, Paging, Params};
-use crate::wire::{ApiKey, Items, ObjectOnly, Tags, bad};
+use crate::request::{Body, Ids, Paging, Params};
+use crate::wire::{ApiKey, Items, ObjectOnly, OwnFields, Tags, bad, description, name, tags};
 
-/// Characters of a name at most.
-const MAX_NAME: usize = 1024;
-/// Characters of a description at most.
-const MAX_DESCRIPTION: usize = 125_000;
+/// What the resource is called in messages.
+const WHAT: &str = "API Key";
+/// Characters of a customer id at most; it is the key of an index.
+const MAX_CUSTOMER_ID: usize = 256;
 
 type Answer<T> = Result<T, ApiError>;
 
@@ -32,6 +32,8 @@ pub struct CreateApiKey {
     value: Option<String>,
     customer_id: Option<String>,
     tags: Option<Tags>,
+    #[serde(rename = "tollgate")]
+    _tollgate: Option<OwnFields>,
     #[serde(flatten)]
     _object: ObjectOnly,
 }
@@ -46,11 +48,11 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<ApiKey>)> {
     let new = NewKey {
         value: body.value.filter(|value| !value.is_empty()),
-        name: name(body.name)?,
-        description: description(body.description)?,
-        customer_id: body.customer_id.filter(|customer| !customer.is_empty()),
+        name: name(WHAT, body.name)?,
+        description: description(WHAT, body.description)?,
+        customer_id: customer_id(body.customer_id)?,
         enabled: body.enabled.unwrap_or(false),
-        tags: body.tags.unwrap_or_default(),
+        tags: tags(body.tags)?,
     };
     let (record, value) = manager.create_key(new).await?;
     Ok((
@@ -59,22 +61,12 @@ pub async fn create(
     ))
 }
 
-/// No name and an empty one are the same.
-fn name(name: Option<String>) -> Answer<Option<String>> {
-    match name {
-        Some(name) if name.chars().count() > MAX_NAME => Err(bad(format!(
-            "Invalid API Key name, can be at most {MAX_NAME} characters."
+fn customer_id(customer_id: Option<String>) -> Answer<Option<String>> {
+    match customer_id {
+        Some(id) if id.chars().count() > MAX_CUSTOMER_ID => Err(bad(format!(
+            "Invalid customerId, can be at most {MAX_CUSTOMER_ID} characters."
         ))),
-        name => Ok(name.filter(|name| !name.is_empty())),
-    }
-}
-
-fn description(description: Option<String>) -> Answer<Option<String>> {
-    match description {
-        Some(text) if text.chars().count() > MAX_DESCRIPTION => {
-            Err(bad("Invalid API Key description specified.".to_owned()))
-        }
-        description => Ok(description),
+        customer_id => Ok(customer_id.filter(|id| !id.is_empty())),
     }
 }
 
@@ -111,7 +103,7 @@ pub async fn list(
 /// 404 where there is none.
 pub async fn show(
     State(manager): State<Arc<Manager>>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
 ) -> Answer<Json<ApiKey>> {
     Ok(Json(ApiKey::tagged(manager.key(&id).await?)))
 }
@@ -122,7 +114,7 @@ pub async fn show(
 /// 400 for an operation or path that cannot be, 404 where there is no such key.
 pub async fn update(
     State(manager): State<Arc<Manager>>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
     Body(patch): Body<Patch>,
 ) -> Answer<Json<ApiKey>> {
     let operations = patch.read(patch::API_KEY)?;
@@ -139,9 +131,9 @@ pub async fn update(
 fn apply(operation: &patch::Operation, record: &mut KeyRecord) -> Answer<()> {
     let value = operation.value.clone();
     match operation.path.as_str() {
-        "/name" => record.name = name(value)?,
-        "/description" => record.description = description(value)?,
-        "/customerId" => record.customer_id = value.filter(|customer| !customer.is_empty()),
+        "/name" => record.name = name(WHAT, value)?,
+        "/description" => record.description = description(WHAT, value)?,
+        "/customerId" => record.customer_id = customer_id(value)?,
         // Anything but "true" is false, as in API Gateway.
         "/enabled" => {
             record.enabled = value.is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -158,7 +150,7 @@ fn apply(operation: &patch::Operation, record: &mut KeyRecord) -> Answer<()> {
 /// 404 where there is none.
 pub async fn delete(
     State(manager): State<Arc<Manager>>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
 ) -> Answer<StatusCode> {
     manager.delete_key(&id).await?;
     Ok(StatusCode::ACCEPTED)

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_store::manage::Manager;
 
 use crate::error::ApiError;
-use crate::request::{Body, Paging, Params};
+use crate::request::{Body, Ids, Paging, Params};
 use crate::wire::{Items, ObjectOnly, UsagePlanKey, bad};
 
 /// `CreateUsagePlanKey`.
@@ -29,7 +29,7 @@ pub struct CreateUsagePlanKey {
 /// plan, or in another that opens one of its stages.
 pub async fn create(
     State(manager): State<Arc<Manager>>,
-    Path(plan_id): Path<String>,
+    Ids(plan_id): Ids<String>,
     Body(body): Body<CreateUsagePlanKey>,
 ) -> Result<(StatusCode, Json<UsagePlanKey>), ApiError> {
     let Some(key_id) = body.key_id.filter(|id| !id.is_empty()) else {
@@ -63,7 +63,7 @@ pub struct ListQuery {
 /// 400 for a limit or position that cannot be.
 pub async fn list(
     State(manager): State<Arc<Manager>>,
-    Path(plan_id): Path<String>,
+    Ids(plan_id): Ids<String>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
     let page = Paging::new(query.position, query.limit).page()?;
@@ -80,7 +80,7 @@ pub async fn list(
 /// 404 where the plan does not exist or the key is not in it.
 pub async fn show(
     State(manager): State<Arc<Manager>>,
-    Path((plan_id, key_id)): Path<(String, String)>,
+    Ids((plan_id, key_id)): Ids<(String, String)>,
 ) -> Result<Json<UsagePlanKey>, ApiError> {
     Ok(Json(UsagePlanKey::of(
         manager.linked_key(&plan_id, &key_id).await?,
@@ -93,7 +93,7 @@ pub async fn show(
 /// 404 where the key is not in the plan.
 pub async fn delete(
     State(manager): State<Arc<Manager>>,
-    Path((plan_id, key_id)): Path<(String, String)>,
+    Ids((plan_id, key_id)): Ids<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     manager.unlink(&plan_id, &key_id).await?;
     Ok(StatusCode::ACCEPTED)

@@ -1,7 +1,7 @@
 //! Bodies and queries, read with errors that name the field.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
@@ -40,7 +40,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        ApiError::BadRequest(if error.is_data() {
+        ApiError::BadRequest(if error.is_data() && path == "." {
+            "Invalid request body: expected a JSON object".to_owned()
+        } else if error.is_data() {
             format!("Invalid value for {path}: {error}")
         } else {
             format!("Invalid request body: expected JSON; {error}")
@@ -50,6 +52,21 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         ApiError::BadRequest(format!("Invalid request body: expected JSON; {error}"))
     })?;
     Ok(value)
+}
+
+/// The variable parts of a path.
+#[derive(Debug)]
+pub struct Ids<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(value) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
+        Ok(Self(value))
+    }
 }
 
 /// A query string.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_store::manage::usage::DayUsage;
 use tollgate_store::manage::{Manager, Page};
 
 use crate::error::ApiError;
-use crate::request::{Paging, Params};
+use crate::request::{Ids, Paging, Params};
 use crate::wire::bad;
 
 /// Days of a range at most.
@@ -48,7 +48,7 @@ pub struct Usage {
 /// 400 for dates that cannot be or are too far apart, 404 for an unknown plan or key.
 pub async fn show(
     State(manager): State<Arc<Manager>>,
-    Path(plan_id): Path<String>,
+    Ids(plan_id): Ids<String>,
     Params(query): Params<UsageQuery>,
 ) -> Result<Json<Usage>, ApiError> {
     let start = date("startDate", query.start_date.as_deref())?;

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_store::manage::plans::NewPlan;
-use tollgate_store::manage::{Manager, Page};
+use tollgate_store::manage::{self, Manager, Page, PageRequest};
 use tollgate_store::record::PlanRecord;
 
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
-use crate::request::{Body, Paging, Params};
-use crate::wire::{Items, UsagePlan, bad};
+use crate::request::{Body, Ids, Paging, Params};
+use crate::wire::{Items, UsagePlan, bad, description, name, tags};
+
+/// What the resource is called in messages.
+const WHAT: &str = "Usage Plan";
 
 type Answer<T> = Result<T, ApiError>;
 
@@ -27,17 +30,17 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<UsagePlan>)> {
     let limits = body.limits()?;
     let new = NewPlan {
-        name: name(body.name)?,
-        description: body.description,
-        tags: body.tags.unwrap_or_default(),
+        name: required_name(body.name)?,
+        description: description(WHAT, body.description)?,
+        tags: tags(body.tags)?,
         limits,
     };
     let record = manager.create_plan(new).await?;
     Ok((StatusCode::CREATED, Json(UsagePlan::created(record))))
 }
 
-fn name(name: Option<String>) -> Answer<String> {
-    name.filter(|name| !name.is_empty())
+fn required_name(given: Option<String>) -> Answer<String> {
+    name(WHAT, given)?
         .ok_or_else(|| bad("Usage Plan name is required and must not be empty".to_owned()))
 }
 
@@ -60,14 +63,30 @@ pub async fn list(
 ) -> Answer<Json<Items<UsagePlan>>> {
     let page = Paging::new(query.position, query.limit).page()?;
     let plans = match query.key_id.filter(|id| !id.is_empty()) {
-        // A key has few plans: they are one page.
-        Some(id) => Page {
-            items: manager.plans_by_id(&manager.key(&id).await?.plans).await?,
-            position: None,
-        },
+        Some(id) => plans_of(&manager, &id, &page).await?,
         None => manager.plans(&page).await?,
     };
     Ok(Json(Items::of(plans, UsagePlan::of)))
+}
+
+/// A page of a key's plans; its position is the id of the page's last plan.
+async fn plans_of(manager: &Manager, key: &str, page: &PageRequest) -> Answer<Page<PlanRecord>> {
+    let all = manager.key(key).await?.plans;
+    let start = match &page.position {
+        None => 0,
+        Some(last) => {
+            1 + all
+                .iter()
+                .position(|id| id == last)
+                .ok_or(manage::Error::BadPosition)?
+        }
+    };
+    let end = all.len().min(start + page.limit);
+    let more = end < all.len() && page.limit > 0;
+    Ok(Page {
+        items: manager.plans_by_id(&all[start..end]).await?,
+        position: more.then(|| all[end - 1].clone()),
+    })
 }
 
 /// Shows a plan.
@@ -76,7 +95,7 @@ pub async fn list(
 /// 404 where there is none.
 pub async fn show(
     State(manager): State<Arc<Manager>>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
 ) -> Answer<Json<UsagePlan>> {
     Ok(Json(UsagePlan::tagged(manager.plan(&id).await?)))
 }
@@ -87,7 +106,7 @@ pub async fn show(
 /// 400 for an operation, path or value that cannot be, 404 where there is no such plan.
 pub async fn update(
     State(manager): State<Arc<Manager>>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
     Body(patch): Body<Patch>,
 ) -> Answer<Json<UsagePlan>> {
     let operations = patch.read(patch::USAGE_PLAN)?;
@@ -106,8 +125,8 @@ pub async fn update(
 /// Only the whole of a patch has to make sense: a quota may get its limit and its period by two operations.
 fn take(record: &mut PlanRecord, plan: UsagePlan) -> Answer<()> {
     record.limits = plan.limits()?;
-    record.name = name(plan.name)?;
-    record.description = plan.description;
+    record.name = required_name(plan.name)?;
+    record.description = description(WHAT, plan.description)?;
     record.product_code = plan.product_code;
     Ok(())
 }
@@ -118,7 +137,7 @@ fn take(record: &mut PlanRecord, plan: UsagePlan) -> Answer<()> {
 /// 400 where it still does, 404 where there is no such plan.
 pub async fn delete(
     State(manager): State<Arc<Manager>>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
 ) -> Answer<StatusCode> {
     manager.delete_plan(&id).await?;
     Ok(StatusCode::ACCEPTED)

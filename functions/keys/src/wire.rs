@@ -13,13 +13,78 @@ use crate::error::ApiError;
 
 /// The largest `burstLimit`: an `Integer` of the service model.
 const MAX_BURST: i64 = i32::MAX as i64;
+/// Characters of a name at most.
+const MAX_NAME: usize = 1024;
+/// Characters of a description at most.
+const MAX_DESCRIPTION: usize = 125_000;
+/// A DynamoDB item holds 400 KB, and there is more in it.
+const MAX_DESCRIPTION_BYTES: usize = 350_000;
+const MAX_TAGS: usize = 50;
+const MAX_TAG_KEY: usize = 128;
+const MAX_TAG_VALUE: usize = 256;
 
 /// Makes serde take a shape from a JSON object only: without it, a list would be read as the fields in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObjectOnly {}
 
+/// Tollgate's own fields. There are none yet; what is there all the same is a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnFields {}
+
 /// Tags, by key.
 pub type Tags = BTreeMap<String, String>;
+
+/// Tags of a resource, its keys of 1 to 128 and its values of at most 256 characters, and no more than 50.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] names the rule.
+pub fn tags(tags: Option<Tags>) -> Result<Tags, ApiError> {
+    let tags = tags.unwrap_or_default();
+    if tags.len() > MAX_TAGS {
+        return Err(bad(format!(
+            "Invalid tags: expected at most {MAX_TAGS}, got {}",
+            tags.len()
+        )));
+    }
+    for (key, value) in &tags {
+        let (length, of_value) = (key.chars().count(), value.chars().count());
+        if !(1..=MAX_TAG_KEY).contains(&length) || of_value > MAX_TAG_VALUE {
+            return Err(bad(format!(
+                "Invalid tags: expected keys of 1 to {MAX_TAG_KEY} characters and values of at most {MAX_TAG_VALUE}"
+            )));
+        }
+    }
+    Ok(tags)
+}
+
+/// A description of at most 125,000 characters, and of so many bytes that its item can hold it.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] in API Gateway's words; `what` is the resource.
+pub fn description(what: &str, description: Option<String>) -> Result<Option<String>, ApiError> {
+    match description {
+        Some(text)
+            if text.len() > MAX_DESCRIPTION_BYTES || text.chars().count() > MAX_DESCRIPTION =>
+        {
+            Err(bad(format!("Invalid {what} description specified.")))
+        }
+        description => Ok(description),
+    }
+}
+
+/// A name of at most 1024 characters. No name and an empty one are the same.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] in API Gateway's words; `what` is the resource.
+pub fn name(what: &str, name: Option<String>) -> Result<Option<String>, ApiError> {
+    match name {
+        Some(name) if name.chars().count() > MAX_NAME => Err(bad(format!(
+            "Invalid {what} name, can be at most {MAX_NAME} characters."
+        ))),
+        name => Ok(name.filter(|name| !name.is_empty())),
+    }
+}
 
 /// A list.
 #[derive(Debug, Serialize)]
@@ -129,6 +194,9 @@ pub struct UsagePlan {
     /// Its tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
+    /// Tollgate's own.
+    #[serde(default, skip_serializing)]
+    pub tollgate: Option<OwnFields>,
     /// Not a list.
     #[serde(flatten)]
     pub object: ObjectOnly,
@@ -207,6 +275,7 @@ impl UsagePlan {
             quota: record.limits.quota.as_ref().map(WireQuota::of),
             product_code: record.product_code,
             tags: None,
+            tollgate: None,
             object: ObjectOnly {},
         }
     }

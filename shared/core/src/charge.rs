@@ -394,6 +394,9 @@ fn settle(ask: &Ask, converts: Vec<(BucketId, Level, Level)>) -> Step {
     })
 }
 
+/// Buckets cleared away by one charge; DynamoDB takes expressions of 4 KB at most.
+const MOST_PRUNED: usize = 16;
+
 /// Buckets that this request does not fill and that say nothing any more.
 fn idle(meter: &Meter, limits: &Limits, now: i128) -> Vec<BucketId> {
     meter
@@ -401,5 +404,6 @@ fn idle(meter: &Meter, limits: &Limits, now: i128) -> Vec<BucketId> {
         .iter()
         .filter(|(id, level)| level.tat <= now && limits.buckets().all(|(asked, _)| asked != *id))
         .map(|(id, _)| id.clone())
+        .take(MOST_PRUNED)
         .collect()
 }

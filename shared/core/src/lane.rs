@@ -46,11 +46,6 @@ impl Stamp {
             evict,
         })
     }
-
-    /// Whether a meter with these lanes has taken the write that carried this stamp.
-    pub fn is_on(&self, lanes: &BTreeMap<String, u64>) -> bool {
-        lanes.get(&self.lane) == Some(&self.sequence)
-    }
 }
 
 #[cfg(test)]
@@ -79,12 +74,5 @@ mod tests {
         assert_eq!(Stamp::claim(&lanes, "mine", 1_000 + QUIET_AFTER), None);
         let stamp = Stamp::claim(&lanes, "mine", 1_001 + QUIET_AFTER).expect("free");
         assert_eq!(stamp.evict, Some(("l0".to_owned(), 1_000)));
-    }
-
-    #[test]
-    fn a_stamp_is_on_the_meter_only_with_its_own_number() {
-        let stamp = Stamp::claim(&BTreeMap::new(), "mine", 5).expect("free");
-        let on = |sequence| stamp.is_on(&BTreeMap::from([("mine".to_owned(), sequence)]));
-        assert!(on(5) && !on(4) && !on(6) && !stamp.is_on(&BTreeMap::new()));
     }
 }

@@ -11,11 +11,14 @@ use crate::calendar::{self, Period, PeriodKind};
 /// Slower ones would overflow the 38 digits of a DynamoDB number.
 pub const SLOWEST_RATE: f64 = 1e-9;
 
+/// The fastest rate, in requests per second; a bucket is exact up to one request per nanosecond.
+pub const FASTEST_RATE: f64 = 1e12;
+
 /// A limit that was asked for and cannot be.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidLimit {
-    /// Negative, infinite, not a number, or slower than [`SLOWEST_RATE`].
-    #[error("rateLimit must be 0 or a number of requests per second from 1e-9 up, got {0}")]
+    /// Negative, not a number, slower than [`SLOWEST_RATE`] or faster than [`FASTEST_RATE`].
+    #[error("rateLimit must be 0 or a number of requests per second from 1e-9 to 1e12, got {0:e}")]
     Rate(f64),
     /// Outside what the period kind allows.
     #[error("quota offset for {kind} must be from 0 to {max}, got {offset}")]
@@ -61,7 +64,7 @@ impl Throttle {
     /// [`InvalidLimit::Rate`] for a rate that is no rate.
     pub fn new(rate_limit: Option<f64>, burst_limit: Option<u32>) -> Result<Self, InvalidLimit> {
         match rate_limit {
-            Some(rate) if rate != 0.0 && !(rate.is_finite() && rate >= SLOWEST_RATE) => {
+            Some(rate) if rate != 0.0 && !(SLOWEST_RATE..=FASTEST_RATE).contains(&rate) => {
                 Err(InvalidLimit::Rate(rate))
             }
             _ => Ok(Self {
@@ -240,7 +243,7 @@ mod tests {
 
     #[test]
     fn rates_that_are_no_rates_are_refused() {
-        for rate in [-1.0, f64::NAN, f64::INFINITY, 1e-10] {
+        for rate in [-1.0, f64::NAN, f64::INFINITY, 1e-10, 1e13] {
             assert!(matches!(
                 Throttle::new(Some(rate), None),
                 Err(InvalidLimit::Rate(_))

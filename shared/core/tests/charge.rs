@@ -176,6 +176,10 @@ fn a_day_that_is_over_is_closed_with_what_its_quota_left() {
     assert_eq!(closing.closes, Some(date(2026, 12, 1)));
     assert_eq!(closing.closed_limit, Some(9));
     assert_eq!(closing.prunes, ["idle"]);
+    let crowd = (0..99).map(|number| (format!("m{number}"), level(-1, 10)));
+    let mut crowded = meter.clone();
+    crowded.buckets.extend(crowd);
+    assert_eq!(charged(charge(&crowded, &ask(&limits))).prunes.len(), 16);
     // The same day of another period: the limit says nothing of what it left.
     meter.period = None;
     assert_eq!(charged(charge(&meter, &ask(&limits))).closed_limit, None);

@@ -34,7 +34,7 @@ pub use tally::Tally;
 const PLAN_SOFT_AGE: SignedDuration = SignedDuration::from_secs(5);
 /// The longest that an edit of a plan stays unknown here, and so the longest that a refusal may be repeated unasked.
 const PLAN_HARD_AGE: SignedDuration = SignedDuration::from_secs(10);
-/// The longest that a spent quota, an unknown key or one that opens nothing is taken for so without asking.
+/// The longest that a spent quota or an unknown key is taken for so without asking.
 const NEGATIVE_AGE: SignedDuration = SignedDuration::from_secs(1);
 /// Under [`OnStoreFailure::Allow`], how long ago a key must have been good.
 const ALLOW_AGE: SignedDuration = SignedDuration::from_secs(60);
@@ -113,8 +113,8 @@ struct Attempt<'a> {
     budget: Budget,
     slot: Slot<'a>,
     sequence: u64,
-    /// An answer was lost: the write it belonged to may still be made.
-    lost: bool,
+    /// An answer was lost: the write it belonged to, to the meter under this plan, may still be made.
+    lost: Option<String>,
     tries: u32,
     /// The key's record was read in this decision.
     fresh: bool,
@@ -172,7 +172,7 @@ impl Engine {
             },
             slot: self.instance.slot(),
             sequence: self.instance.sequence(now),
-            lost: false,
+            lost: None,
             tries: 0,
             fresh: false,
         };
@@ -185,13 +185,15 @@ impl Engine {
     }
 
     async fn run(&self, attempt: &mut Attempt<'_>) -> Result<Verdict, Failure> {
+        let request = attempt.request;
         for _ in 0..MAX_TURNS {
             let Some(known) = self.known(attempt).await? else {
                 return Ok(Verdict::because(Reason::UnknownKey));
             };
             let charged = match self.charged(attempt, &known).await? {
                 Ok(charged) => charged,
-                Err(reason) if attempt.may_repeat(&known.record, NEGATIVE_AGE) => {
+                // What a call of management could end at any moment is not repeated from memory.
+                Err(reason) if attempt.fresh => {
                     return Ok(about(Verdict::because(reason), &known.record.value));
                 }
                 Err(_) => {
@@ -202,13 +204,14 @@ impl Engine {
                     continue;
                 }
             };
+            // Reading may have taken a while.
+            attempt.now = (request.clock)();
             if let Some(verdict) = self.turn(attempt, &known, &charged).await? {
                 return Ok(about(verdict, &known.record.value));
             }
             if attempt.tries >= MAX_TRIES {
                 break;
             }
-            attempt.now = (attempt.request.clock)();
         }
         Ok(Verdict::because(Reason::Contended))
     }
@@ -227,6 +230,11 @@ impl Engine {
                 ..verdict
             })
         };
+        if attempt.is_made(plan, &charged.seen.meter.value) {
+            // Another request of this process has seen that an earlier try of this decision was made.
+            let meter = Meter::clone(&charged.seen.meter.value);
+            return Ok(under(self.admitted(attempt, charged, meter)));
+        }
         let ask = Ask {
             now: attempt.now,
             cost: attempt.request.cost,
@@ -251,8 +259,8 @@ impl Engine {
             Step::KeyChanged => self.reread(attempt, known).await.map(|()| None),
             Step::PlanChanged => self.read_plan(attempt, plan).await.map(|_| None),
             Step::Flush(closed) => {
-                self.table
-                    .flush(&known.record.value.id, plan, &closed, &attempt.budget)
+                let key = known.record.value.id.as_str();
+                self.read(|| self.table.flush(key, plan, &closed, &attempt.budget))
                     .await?;
                 self.note_flushed(attempt, plan, closed.day);
                 Ok(None)
@@ -286,7 +294,11 @@ impl Engine {
         let (key_id, plan) = (known.record.value.id.as_str(), charged.plan.id.as_str());
         let lanes = &charged.seen.meter.value.lanes;
         let stamp = Stamp::claim(lanes, attempt.slot.lane(), attempt.sequence);
-        if stamp.is_none() && attempt.lost {
+        if attempt
+            .lost
+            .as_deref()
+            .is_some_and(|lost| lost != plan || stamp.is_none())
+        {
             // The lost write may still be made, and nothing would keep this one from being made as well.
             return Ok(Some(Verdict::because(Reason::Uncertain)));
         }
@@ -303,7 +315,7 @@ impl Engine {
             Err(Failure::Lost(what)) => {
                 tracing::warn!(key_id, plan, what, "the answer to a charge was lost");
                 self.tally.store_failure();
-                attempt.lost = true;
+                attempt.lost = Some(plan.to_owned());
                 match stamp {
                     None => Ok(Some(Verdict::because(Reason::Uncertain))),
                     Some(_) if attempt.tries < MAX_TRIES => Ok(None),
@@ -311,10 +323,8 @@ impl Engine {
                 }
             }
             Ok(Written::Done(meter)) => Ok(Some(self.admitted(attempt, charged, meter))),
-            Ok(Written::Refused(Some(meter)))
-                if stamp.is_some_and(|stamp| stamp.is_on(&meter.lanes)) =>
-            {
-                // An earlier try of this very decision was made after all.
+            // An earlier try of this very decision was made after all.
+            Ok(Written::Refused(Some(meter))) if attempt.is_made(plan, &meter) => {
                 Ok(Some(self.admitted(attempt, charged, meter)))
             }
             written => self.settled(attempt, known, plan, written).await,
@@ -411,9 +421,10 @@ impl Engine {
 }
 
 impl Attempt<'_> {
-    /// Whether what a record says may be repeated without asking: it was read just now, or not longer ago than `age`.
-    fn may_repeat<T>(&self, record: &Dated<T>, age: SignedDuration) -> bool {
-        self.fresh || record.is_within(age, self.now)
+    /// Whether a meter under `plan` has taken a write of this decision whose answer was lost.
+    fn is_made(&self, plan: &str, meter: &Meter) -> bool {
+        self.lost.as_deref() == Some(plan)
+            && meter.lanes.get(self.slot.lane()) == Some(&self.sequence)
     }
 
     /// Whether a meter as it was seen is good enough to refuse by. A bucket stays full until its time, a quota can be

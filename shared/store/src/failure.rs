@@ -1,9 +1,7 @@
 //! What a failed call means for what it was to change.
 
-use std::fmt;
-
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// A call that gave no answer we can go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,15 +75,14 @@ where
             service.code().unwrap_or("unknown"),
             service.message().unwrap_or("")
         ),
-        None => chain(&DisplayErrorContext(error)),
+        None => chain(error),
     }
 }
 
-/// The first line: the context that follows prints whole responses.
-fn chain(text: &impl fmt::Display) -> String {
-    text.to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+/// An error and what caused it, as one line for people.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
 }

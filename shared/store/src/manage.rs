@@ -26,7 +26,9 @@ pub mod usage;
 pub use listing::{Page, PageRequest};
 
 /// Tries of a change that others keep getting ahead of.
-const MAX_TRIES: usize = 8;
+const MAX_TRIES: u32 = 12;
+/// Characters of an id at most; ours have ten.
+const MAX_ID: usize = 64;
 
 /// What management calls can run into. What the caller did wrong is told apart from what went wrong here.
 #[derive(Debug, thiserror::Error)]
@@ -76,12 +78,26 @@ pub enum Error {
         "Invalid position specified: expected the position of an earlier page of the same list"
     )]
     BadPosition,
+    /// More than an item can hold.
+    #[error(
+        "the resource is too large to be stored: 400 KB at most, with name, description and tags"
+    )]
+    TooLarge,
     /// Others kept changing the same thing.
     #[error("the resource is being changed by others; try again")]
     Contended,
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] Failure),
+    Store(Failure),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(text) if text.contains("Item size") => Self::TooLarge,
+            failure => Self::Store(failure),
+        }
+    }
 }
 
 impl From<Damaged> for Error {
@@ -192,6 +208,22 @@ impl Manager {
         }
     }
 
+    /// Puts a new item under a random id. That it is there already can only mean that the SDK tried twice.
+    async fn put_once(&self, item: Item) -> Result<(), Error> {
+        let put = self
+            .client()
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        match put {
+            Err(error) if !is_condition(&error) => Err(Failure::from(error).into()),
+            _ => Ok(()),
+        }
+    }
+
     async fn delete_item(&self, key: &ItemKey) -> Result<(), Error> {
         self.client()
             .delete_item()
@@ -218,7 +250,8 @@ fn number(number: impl std::fmt::Display) -> aws_sdk_dynamodb::types::AttributeV
     aws_sdk_dynamodb::types::AttributeValue::N(number.to_string())
 }
 
-fn is_condition(error: &impl ProvideErrorMetadata) -> bool {
+/// Whether a write was refused by its condition.
+pub(crate) fn is_condition(error: &impl ProvideErrorMetadata) -> bool {
     error.code() == Some("ConditionalCheckFailedException")
 }
 
@@ -226,6 +259,20 @@ fn logged<T>(outcome: Result<T, Damaged>) -> Option<T> {
     outcome
         .inspect_err(|damaged| tracing::error!(%damaged, "left out of a list"))
         .ok()
+}
+
+/// Waits before a try that others got ahead of: longer each time, and not all alike.
+async fn back_off(tries: u32) {
+    if tries > 0 {
+        let spread = getrandom::u64().unwrap_or(0) % 10;
+        let wait = u64::from(tries) * (5 + spread);
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    }
+}
+
+/// Whether a text can be an id at all. What cannot is unknown; DynamoDB would refuse to look for it.
+fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len())
 }
 
 /// A new id: ten characters of lower-case base 36, as API Gateway's are.

@@ -3,12 +3,14 @@
 //! The indexes project keys only, and no attribute that a charge changes is in one: a charge costs nothing there.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
 };
+
+use crate::failure::Failure;
 
 /// The version that every item carries in `v`.
 pub const ITEM_VERSION: u8 = 1;
@@ -69,7 +71,7 @@ pub async fn create(client: &Client, table: &str) -> Result<bool, TableError> {
     let created = match definition(client, table).send().await {
         Ok(_) => true,
         Err(error) if error.code() == Some("ResourceInUseException") => false,
-        Err(error) => return Err(failed("create", table, DisplayErrorContext(error))),
+        Err(error) => return Err(failed("create", table, Failure::from(error))),
     };
     while status(client, table).await? != Some(TableStatus::Active) {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -86,9 +88,7 @@ pub async fn create(client: &Client, table: &str) -> Result<bool, TableError> {
             .time_to_live_specification(ttl)
             .send()
             .await
-            .map_err(|error| {
-                failed("set the time to live of", table, DisplayErrorContext(error))
-            })?;
+            .map_err(|error| failed("set the time to live of", table, Failure::from(error)))?;
     }
     Ok(created)
 }
@@ -101,7 +101,7 @@ pub async fn delete(client: &Client, table: &str) -> Result<bool, TableError> {
     match client.delete_table().table_name(table).send().await {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(false),
-        Err(error) => Err(failed("delete", table, DisplayErrorContext(error))),
+        Err(error) => Err(failed("delete", table, Failure::from(error))),
     }
 }
 
@@ -113,7 +113,7 @@ pub async fn status(client: &Client, table: &str) -> Result<Option<TableStatus>,
     match client.describe_table().table_name(table).send().await {
         Ok(answer) => Ok(answer.table.and_then(|table| table.table_status)),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(failed("describe", table, DisplayErrorContext(error))),
+        Err(error) => Err(failed("describe", table, Failure::from(error))),
     }
 }
 

@@ -13,7 +13,8 @@ use tollgate_core::meter::{ClosedDay, Meter};
 use crate::connection::Connection;
 use crate::expression::{self, Update};
 use crate::failure::Failure;
-use crate::manage::usage::usage_item;
+use crate::manage::is_condition;
+use crate::manage::usage::put_usage;
 use crate::meter_item;
 use crate::record::{ItemKey, from_item};
 
@@ -153,7 +154,7 @@ impl Table {
         self.update(meter, expression::settle(settle), budget).await
     }
 
-    /// Writes a closed day out. Doing so again changes nothing: a closed day is final.
+    /// Writes a closed day out. Doing so again changes nothing.
     pub(crate) async fn flush(
         &self,
         key: &str,
@@ -161,15 +162,12 @@ impl Table {
         closed: &ClosedDay,
         budget: &Budget,
     ) -> Result<(), Failure> {
-        let call = self
-            .connection
-            .client()
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(usage_item(key, plan, closed)))
-            .send();
-        attempt(budget, call).await??;
-        Ok(())
+        let client = self.connection.client();
+        let put = put_usage(&client, &self.name, key, plan, closed);
+        match attempt(budget, put.send()).await? {
+            Err(error) if !is_condition(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     async fn update(

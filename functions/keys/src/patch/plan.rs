@@ -103,7 +103,7 @@ pub fn apply(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError
 
 fn stages(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
     let value = operation.value.as_deref().unwrap_or_default();
-    let invalid = || bad("Invalid API Stage specified: expected apiId:stage".to_owned());
+    let invalid = || bad("Invalid API Stage specified".to_owned());
     let (api_id, stage) = value.split_once(':').ok_or_else(invalid)?;
     if api_id.is_empty() || stage.is_empty() {
         return Err(invalid());
@@ -113,7 +113,7 @@ fn stages(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
         .iter()
         .position(|stage| stage.name() == value);
     match (operation.op, known) {
-        (Op::Remove, None) => return Err(bad("Invalid API Stage specified".to_owned())),
+        (Op::Remove, None) => return Err(invalid()),
         (Op::Remove, Some(index)) => {
             plan.api_stages.remove(index);
         }

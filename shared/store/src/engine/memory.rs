@@ -159,6 +159,9 @@ impl Engine {
         known: &Known,
     ) -> Result<(), Failure> {
         attempt.fresh = true;
+        // Until it is read, nothing says that the key is still good.
+        self.keys
+            .update(&attempt.hash, |known| known.good_at = None);
         let record = &known.record.value;
         match self.read_record(attempt, &record.id, &record.plans).await? {
             Some(known) => self.keys.put(attempt.hash, known),
@@ -236,7 +239,7 @@ impl Engine {
         }
     }
 
-    /// Tries a read until it is answered or time is out. Reading twice does no harm.
+    /// Tries a call until it is answered or time is out: a read, or a write that does no harm twice.
     pub(super) async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, WriteRequest};
-use futures_util::future;
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
 
-use super::links::Link;
 use super::listing::{List, by_time, shard_of};
-use super::{Error, MAX_TRIES, Manager, Page, PageRequest, new_id};
+use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_condition, is_id, new_id};
 use crate::failure::Failure;
 use crate::record::{HashRecord, Item, ItemKey, KeyRecord, to_item};
 use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
@@ -118,7 +116,10 @@ impl Manager {
             .await;
         match written {
             Ok(_) => Ok((record, value)),
-            Err(error) if is_taken(&error) => Err(Error::ValueExists),
+            Err(error) if is_cancelled_by(&error, "ConditionalCheckFailed") => {
+                Err(Error::ValueExists)
+            }
+            Err(error) if is_cancelled_by(&error, "ValidationError") => Err(Error::TooLarge),
             Err(error) => Err(Failure::from(error).into()),
         }
     }
@@ -135,6 +136,9 @@ impl Manager {
     }
 
     async fn any_key(&self, id: &str) -> Result<Option<KeyRecord>, Error> {
+        if !is_id(id) {
+            return Ok(None);
+        }
         self.read(&ItemKey::key(id)).await
     }
 
@@ -167,7 +171,7 @@ impl Manager {
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
     ) -> Result<KeyRecord, E> {
         let record = self.change_key(id, change).await?;
-        self.publish(&record).await?;
+        self.publish(&record, None).await?;
         Ok(record)
     }
 
@@ -177,32 +181,31 @@ impl Manager {
         id: &str,
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
     ) -> Result<KeyRecord, E> {
-        for _ in 0..MAX_TRIES {
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
             let before = self.key(id).await?;
-            let mut after = before.clone();
-            change(&mut after)?;
-            after.revision = before.revision + 1;
-            after.updated = self.now().as_millisecond();
-            let item = item_of(&after);
-            let key = ItemKey::key(id);
-            if self
-                .replace::<KeyRecord>(&key, item, before.revision)
-                .await?
-            {
+            if let Some(after) = self.replace_key(before, &change).await? {
                 return Ok(after);
             }
         }
         Err(Error::Contended.into())
     }
 
-    /// Tells every meter of a key the revision of its record.
-    async fn publish(&self, record: &KeyRecord) -> Result<(), Error> {
-        let meters = record
-            .plans
-            .iter()
-            .map(|plan| self.tell(record, plan, Link::Unchanged));
-        future::try_join_all(meters).await?;
-        Ok(())
+    /// Changes a key's record that is still as it was read; `None` where it is not.
+    pub(super) async fn replace_key<E: From<Error>>(
+        &self,
+        before: KeyRecord,
+        change: impl Fn(&mut KeyRecord) -> Result<(), E>,
+    ) -> Result<Option<KeyRecord>, E> {
+        let mut after = before.clone();
+        change(&mut after)?;
+        after.revision = before.revision + 1;
+        after.updated = self.now().as_millisecond();
+        let (key, item) = (ItemKey::key(&before.id), item_of(&after));
+        let replaced = self
+            .replace::<KeyRecord>(&key, item, before.revision)
+            .await?;
+        Ok(replaced.then_some(after))
     }
 
     /// Deletes a key: first it is revoked everywhere, then what it leaves is swept. A deletion that was interrupted is
@@ -222,14 +225,28 @@ impl Manager {
             })
             .await?
         };
-        let until = self.now().as_second() + super::links::TOMBSTONE_SECONDS;
-        let meters = record.plans.iter();
-        let meters = meters.map(|plan| self.tell(&record, plan, Link::Removed { until }));
-        future::try_join_all(meters).await?;
+        self.publish(&record, None).await?;
         // The value can be used for another key from here on.
-        self.delete_item(&ItemKey::hash(&record.hash)).await?;
+        self.release_value(&record).await?;
         self.sweep_usage(id).await?;
         self.delete_item(&ItemKey::key(id)).await
+    }
+
+    /// Deletes the item of a key's value, unless the value belongs to another key by now.
+    async fn release_value(&self, record: &KeyRecord) -> Result<(), Error> {
+        let deleted = self
+            .client()
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(ItemKey::hash(&record.hash).attributes()))
+            .condition_expression("key_id = :id")
+            .expression_attribute_values(":id", AttributeValue::S(record.id.clone()))
+            .send()
+            .await;
+        match deleted {
+            Err(error) if !is_condition(&error) => Err(Failure::from(error).into()),
+            _ => Ok(()),
+        }
     }
 
     async fn sweep_usage(&self, id: &str) -> Result<(), Error> {
@@ -279,12 +296,13 @@ impl Manager {
     }
 }
 
-/// Whether a transaction was cancelled because an item was there already.
-fn is_taken<R>(
+/// Whether a transaction was cancelled for this reason.
+fn is_cancelled_by<R>(
     error: &aws_sdk_dynamodb::error::SdkError<
         aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
         R,
     >,
+    code: &str,
 ) -> bool {
     use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
     matches!(
@@ -292,7 +310,7 @@ fn is_taken<R>(
         Some(TransactionCanceledException(cancelled)) if cancelled
             .cancellation_reasons()
             .iter()
-            .any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+            .any(|reason| reason.code() == Some(code))
     )
 }
 

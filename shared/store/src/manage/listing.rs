@@ -13,6 +13,11 @@ use crate::schema::{Index, PK};
 /// Partitions of one list.
 const SHARDS: u32 = 8;
 
+/// DynamoDB takes no empty key; every sort key is after a single space.
+const LOWEST: &str = " ";
+/// The longest sort key that DynamoDB takes.
+const MAX_SORT_BYTES: usize = 1024;
+
 /// Which page of a list.
 #[derive(Debug, Clone, Default)]
 pub struct PageRequest {
@@ -65,7 +70,11 @@ impl Manager {
                 position: None,
             });
         }
-        let after = page.position.as_deref().map(decode).transpose()?;
+        let after = page
+            .position
+            .as_deref()
+            .map(|position| decode(position, list));
+        let after = after.transpose()?;
         let shards = (0..SHARDS).map(|shard| self.shard(list, shard, after.as_deref(), page.limit));
         let mut entries: Vec<_> = future::try_join_all(shards).await?.concat();
         entries.sort_unstable();
@@ -131,8 +140,11 @@ fn bounds(list: &List, after: Option<&str>) -> (String, String) {
     let low = list.prefix.clone();
     // U+10FFFF sorts after everything that a sort key can go on with.
     let high = format!("{}\u{10ffff}", list.prefix);
-    // DynamoDB takes no empty key; every sort key is after a single space.
-    let low = if low.is_empty() { " ".to_owned() } else { low };
+    let low = if low.is_empty() {
+        LOWEST.to_owned()
+    } else {
+        low
+    };
     match after {
         Some(after) if list.newest_first => (low, after.to_owned()),
         Some(after) => (after.to_owned(), high),
@@ -140,12 +152,14 @@ fn bounds(list: &List, after: Option<&str>) -> (String, String) {
     }
 }
 
-fn decode(position: &str) -> Result<String, Error> {
+/// The sort key that a position stands for, which must be one that this list can have.
+fn decode(position: &str, list: &List) -> Result<String, Error> {
     URL_SAFE_NO_PAD
         .decode(position)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|sort| !sort.is_empty())
+        .filter(|sort| sort.len() <= MAX_SORT_BYTES && sort.starts_with(&list.prefix))
+        .filter(|sort| !sort.is_empty() && sort.as_str() >= LOWEST)
         .ok_or(Error::BadPosition)
 }
 

@@ -6,8 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::plan::Plan;
 
 use super::listing::{List, by_time, shard_of};
-use super::{Error, MAX_TRIES, Manager, Page, PageRequest, new_id};
-use crate::failure::Failure;
+use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
 use crate::record::{Item, ItemKey, PlanRecord, to_item};
 use crate::schema::BY_CREATED;
 
@@ -44,14 +43,7 @@ impl Manager {
             created: self.now().as_millisecond(),
             limits: new.limits,
         };
-        // Ids are random: writing over what an earlier try of the SDK wrote is all that can happen.
-        self.client()
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item_of(&record)))
-            .send()
-            .await
-            .map_err(Failure::from)?;
+        self.put_once(item_of(&record)).await?;
         Ok(record)
     }
 
@@ -67,6 +59,9 @@ impl Manager {
     }
 
     async fn any_plan(&self, id: &str) -> Result<Option<PlanRecord>, Error> {
+        if !is_id(id) {
+            return Ok(None);
+        }
         self.read(&ItemKey::plan(id)).await
     }
 
@@ -112,7 +107,8 @@ impl Manager {
         id: &str,
         change: impl Fn(&mut PlanRecord) -> Result<(), E>,
     ) -> Result<PlanRecord, E> {
-        for _ in 0..MAX_TRIES {
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
             let before = self.plan(id).await?;
             let mut after = before.clone();
             change(&mut after)?;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -14,7 +16,7 @@ use tollgate_core::meter::{ClosedDay, Meter};
 use super::{Error, Manager, logged};
 use crate::failure::Failure;
 use crate::meter_item;
-use crate::record::{Item, ItemKey, from_item, to_item};
+use crate::record::{ItemKey, from_item, to_item};
 use crate::schema::TTL;
 
 /// Days for which a closed day is kept.
@@ -40,16 +42,29 @@ pub(crate) struct UsageRecord {
     ttl: i64,
 }
 
-/// The item of a closed day.
-pub(crate) fn usage_item(key: &str, plan: &str, closed: &ClosedDay) -> Item {
+/// Writes out a day of a meter, unless more of that day is written out already: a day that was written out when its key
+/// was unlinked may have gone on since, and a call may arrive late.
+pub(crate) fn put_usage(
+    client: &Client,
+    table: &str,
+    key: &str,
+    plan: &str,
+    day: &ClosedDay,
+) -> PutItemFluentBuilder {
     let record = UsageRecord {
-        day: closed.day.to_string(),
-        count: closed.count,
-        left: closed.left,
-        ttl: start_of(closed.day).as_second() + KEPT_DAYS * 24 * 60 * 60,
+        day: day.day.to_string(),
+        count: day.count,
+        left: day.left,
+        ttl: start_of(day.day).as_second() + KEPT_DAYS * 24 * 60 * 60,
     };
     debug_assert_eq!(TTL, "ttl");
-    to_item(&ItemKey::usage(key, plan, closed.day), &record)
+    client
+        .put_item()
+        .table_name(table)
+        .set_item(Some(to_item(&ItemKey::usage(key, plan, day.day), &record)))
+        .condition_expression("attribute_not_exists(pk) OR #count <= :count")
+        .expression_attribute_names("#count", "count")
+        .expression_attribute_values(":count", AttributeValue::N(day.count.to_string()))
 }
 
 impl Manager {
@@ -79,7 +94,7 @@ impl Manager {
             .collect())
     }
 
-    async fn closed_days(
+    pub(super) async fn closed_days(
         &self,
         key_id: &str,
         plan_id: &str,
