@@ -4,12 +4,14 @@
 //! - [`stores`]: the embedded DynamoDB and DynamoDB Local, a table of its own for each test.
 //! - [`proxy`]: between a function and its store: counts, cuts, delays, refuses.
 //! - [`lambda`]: the real bootstraps, driven as Lambda drives them.
+//! - [`api`]: the management API, called in process.
 //! - [`gateway`]: `tollgate dev` as a process.
 //! - [`world`]: plans, keys and decisions in a few words.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 #![expect(clippy::missing_errors_doc, reason = "test support")]
 
+pub mod api;
 pub mod gateway;
 pub mod lambda;
 pub mod proxy;

@@ -10,11 +10,17 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::bucket::{Bucket, Level};
-use crate::calendar::{Period, day_of, start_of};
-use crate::limit::Quota;
+use crate::calendar::Period;
 use crate::meter::{ClosedDay, Meter};
-use crate::plan::{BucketId, Limits, PLAN_BUCKET};
-use crate::verdict::Reason;
+use crate::plan::{BucketId, Limits};
+
+mod refusal;
+mod turn;
+
+pub use refusal::Refusal;
+use refusal::refusal;
+use turn::Turn;
+pub use turn::spent;
 
 /// A request, as far as its charge goes.
 #[derive(Debug, Clone, Copy)]
@@ -154,15 +160,6 @@ pub struct Settle {
     pub converts: Vec<(BucketId, Level, Level)>,
 }
 
-/// Why a request is refused, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The limit that holds longest.
-    pub reason: Reason,
-    /// The first instant at which the request would pass; `None` if it never does under this plan.
-    pub until: Option<Timestamp>,
-}
-
 /// The step that decides `ask` on `meter`.
 pub fn charge(meter: &Meter, ask: &Ask) -> Step {
     if meter.key_revision > ask.key_revision {
@@ -229,122 +226,6 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
             .closes
             .map_or_else(Vec::new, |_| idle(meter, ask.limits, now)),
         drops,
-    })
-}
-
-/// The quota's period, and what is spent in it, as they stand at `now`, whatever the meter was last charged on. Where the
-/// quota was changed to one that began before the meter's day, `history` says what was admitted until then; without it
-/// nothing is counted for that time.
-pub fn spent(
-    meter: &Meter,
-    quota: &Quota,
-    history: Option<History>,
-    now: Timestamp,
-) -> (Period, u64) {
-    let period = quota.period_of(today(meter, now));
-    let admitted = history_of(meter, period, history).unwrap_or(0);
-    let spent = match base(meter, period, admitted) {
-        Base::Spent => meter.spent,
-        Base::Nothing => 0,
-        Base::CountAnd(more) => meter.count.saturating_add(more),
-    };
-    (period, spent)
-}
-
-/// A stored day later than our clock's wins: time never runs back.
-fn today(meter: &Meter, now: Timestamp) -> Date {
-    day_of(now).max(meter.day)
-}
-
-fn base(meter: &Meter, period: Period, admitted: u64) -> Base {
-    if meter.period == Some(period) {
-        Base::Spent
-    } else if period.start > meter.day {
-        Base::Nothing
-    } else {
-        Base::CountAnd(admitted)
-    }
-}
-
-/// What was admitted in `period` before the meter's day; `None` where that has to be summed up first.
-fn history_of(meter: &Meter, period: Period, history: Option<History>) -> Option<u64> {
-    if meter.period == Some(period) || period.start >= meter.day {
-        return Some(0);
-    }
-    history
-        .filter(|history| history.period == period && history.before == meter.day)
-        .map(|history| history.admitted)
-}
-
-/// How day and period turn between the meter's last charge and now.
-struct Turn {
-    day: Date,
-    closes: Option<Date>,
-    quota: Option<(Period, Base)>,
-}
-
-impl Turn {
-    /// The turn; or the period that has to be summed up before it can be told.
-    fn of(meter: &Meter, ask: &Ask) -> Result<Self, Period> {
-        let day = today(meter, ask.now);
-        let period = ask.limits.quota.map(|quota| quota.period_of(day));
-        let quota = period.map(|period| {
-            let admitted = history_of(meter, period, ask.history).ok_or(period)?;
-            Ok((period, base(meter, period, admitted)))
-        });
-        Ok(Self {
-            day,
-            closes: (day > meter.day).then_some(meter.day),
-            quota: quota.transpose()?,
-        })
-    }
-}
-
-/// Why `ask` cannot pass on `meter`: the limit that holds longest.
-fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
-    let buckets = ask
-        .limits
-        .buckets()
-        .filter_map(|(id, bucket)| bucket_refusal(id, bucket, meter.buckets.get(id), ask));
-    let quota = ask
-        .limits
-        .quota
-        .and_then(|quota| quota_refusal(meter, &quota, ask));
-    buckets
-        .chain(quota)
-        .max_by_key(|refusal| refusal.until.unwrap_or(Timestamp::MAX))
-}
-
-fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) -> Option<Refusal> {
-    let now = ask.now.as_nanosecond();
-    let reason = if id == PLAN_BUCKET {
-        Reason::Rate
-    } else {
-        Reason::MethodRate
-    };
-    let Some(tolerance) = bucket.tolerance(ask.cost.get()) else {
-        return Some(Refusal {
-            reason: if bucket.burst() == 0 {
-                reason
-            } else {
-                Reason::CostExceedsBurst
-            },
-            until: None,
-        });
-    };
-    let passes_at = bucket.convert(*level?, now).tat - tolerance;
-    (passes_at > now).then(|| Refusal {
-        reason,
-        until: Some(Timestamp::from_nanosecond(passes_at).unwrap_or(Timestamp::MAX)),
-    })
-}
-
-fn quota_refusal(meter: &Meter, quota: &Quota, ask: &Ask) -> Option<Refusal> {
-    let cost = u64::from(ask.cost.get());
-    let (period, spent) = spent(meter, quota, ask.history, ask.now);
-    (spent.saturating_add(cost) > quota.limit()).then(|| Refusal {
-        reason: Reason::Quota,
-        until: (cost <= quota.limit()).then(|| start_of(period.end())),
     })
 }
 

@@ -15,7 +15,7 @@ use tollgate_core::key::{KeyHash, KeyValue};
 use tollgate_core::lane::Stamp;
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{Limits, Target};
-use tollgate_core::verdict::{Decision, Reason, Standing, Verdict};
+use tollgate_core::verdict::{Reason, Standing, Verdict};
 
 use crate::cache::{Cache, Dated};
 use crate::failure::Failure;
@@ -24,6 +24,7 @@ use crate::table::{Budget, Table, Written};
 
 mod instance;
 mod memory;
+mod policy;
 mod tally;
 
 use instance::{Instance, Slot};
@@ -387,36 +388,6 @@ impl Engine {
                 self.tally.store_failure();
             }
         }
-    }
-
-    fn on_failure(&self, attempt: &Attempt<'_>, failure: &Failure) -> Verdict {
-        self.tally.store_failure();
-        tracing::error!(%failure, policy = ?self.settings.on_store_failure, "no decision by the store");
-        let mut verdict = Verdict::because(Reason::StoreUnavailable);
-        let Some(known) = self.keys.get(&attempt.hash) else {
-            return verdict;
-        };
-        let damaged = matches!(failure, Failure::Damaged(_));
-        if self.settings.on_store_failure == OnStoreFailure::Allow
-            && !damaged
-            && self.was_good(attempt, &known)
-        {
-            verdict.decision = Decision::Allow;
-        }
-        about(verdict, &known.record.value)
-    }
-
-    /// Whether the key was charged from here a short while ago and, as far as is known, may go where this request goes.
-    fn was_good(&self, attempt: &Attempt<'_>, known: &Known) -> bool {
-        let recently = known
-            .good_at
-            .is_some_and(|read_at| Dated { value: (), read_at }.is_within(ALLOW_AGE, attempt.now));
-        let record = &known.record.value;
-        let opens = |id: &String| {
-            let plan = self.plans.get(id).and_then(|plan| plan.value);
-            plan.is_some_and(|plan| plan.limits.stage(attempt.request.target).is_some())
-        };
-        recently && record.enabled && record.plans.iter().any(opens)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::record::{Item, ItemKey, from_item};
 pub mod keys;
 pub mod links;
 mod listing;
+mod meters;
 pub mod plans;
 pub mod usage;
 

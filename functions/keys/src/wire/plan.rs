@@ -1,0 +1,261 @@
+//! The shapes of usage plans, and the limits that they state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::limit::{Quota, Throttle};
+use tollgate_core::plan::{ApiStage, Plan};
+use tollgate_store::record::PlanRecord;
+
+use super::{ObjectOnly, OwnFields, Tags, bad};
+use crate::error::ApiError;
+
+/// The largest `burstLimit`: an `Integer` of the service model.
+const MAX_BURST: i64 = i32::MAX as i64;
+
+/// `UsagePlan`: what is created, shown, and changed by patches.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsagePlan {
+    /// Its id.
+    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub id: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The stages it opens, present even where there is none.
+    #[serde(default, deserialize_with = "or_default")]
+    pub api_stages: Vec<WireStage>,
+    /// Its throttle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<WireThrottle>,
+    /// Its quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<WireQuota>,
+    /// The AWS Marketplace product it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub product_code: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Tags>,
+    /// Tollgate's own.
+    #[serde(default, skip_serializing)]
+    pub tollgate: Option<OwnFields>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
+}
+
+/// A missing member and `null` are the same to AWS's clients.
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// `ApiStage`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WireStage {
+    /// The API's id.
+    #[serde(default, deserialize_with = "or_default")]
+    pub api_id: String,
+    /// The stage's name.
+    #[serde(default, deserialize_with = "or_default")]
+    pub stage: String,
+    /// Throttles by method template.
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub throttle: BTreeMap<String, WireThrottle>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
+}
+
+/// `ThrottleSettings`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WireThrottle {
+    /// Requests that may come at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst_limit: Option<i64>,
+    /// Requests per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<f64>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
+}
+
+/// `QuotaSettings`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WireQuota {
+    /// Requests per period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// The day the period starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// DAY, WEEK or MONTH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<String>,
+    /// Not a list.
+    #[serde(flatten)]
+    pub object: ObjectOnly,
+}
+
+impl UsagePlan {
+    /// A plan without its tags.
+    pub fn of(record: PlanRecord) -> Self {
+        Self {
+            id: Some(record.id),
+            name: Some(record.name),
+            description: record.description,
+            api_stages: record.limits.stages.iter().map(WireStage::of).collect(),
+            throttle: record.limits.throttle.as_ref().map(WireThrottle::of),
+            quota: record.limits.quota.as_ref().map(WireQuota::of),
+            product_code: record.product_code,
+            tags: None,
+            tollgate: None,
+            object: ObjectOnly {},
+        }
+    }
+
+    /// With its tags.
+    pub fn tagged(record: PlanRecord) -> Self {
+        let tags = Some(record.tags.clone());
+        Self {
+            tags,
+            ..Self::of(record)
+        }
+    }
+
+    /// As it is answered when it is made: with the tags that were given.
+    pub fn created(record: PlanRecord) -> Self {
+        let tags = Some(record.tags.clone()).filter(|tags| !tags.is_empty());
+        Self {
+            tags,
+            ..Self::of(record)
+        }
+    }
+
+    /// The limits it states.
+    ///
+    /// # Errors
+    /// [`ApiError::BadRequest`] names the field and what was expected.
+    pub fn limits(&self) -> Result<Plan, ApiError> {
+        let mut stages: Vec<ApiStage> = Vec::new();
+        for stage in &self.api_stages {
+            let stage = stage.read()?;
+            if stages.iter().any(|known| known.name() == stage.name()) {
+                return Err(bad(format!("apiStages names {} twice", stage.name())));
+            }
+            stages.push(stage);
+        }
+        Ok(Plan {
+            throttle: self
+                .throttle
+                .map(|throttle| throttle.read("throttle"))
+                .transpose()?,
+            quota: self.quota.as_ref().map(WireQuota::read).transpose()?,
+            stages,
+        })
+    }
+}
+
+impl WireStage {
+    fn of(stage: &ApiStage) -> Self {
+        let throttle = stage.throttle.iter();
+        Self {
+            api_id: stage.api_id.clone(),
+            stage: stage.stage.clone(),
+            throttle: throttle
+                .map(|(template, throttle)| (template.to_string(), WireThrottle::of(throttle)))
+                .collect(),
+            object: ObjectOnly {},
+        }
+    }
+
+    /// `apiId:stage`, the name of a stage in PATCH values.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.api_id, self.stage)
+    }
+
+    fn read(&self) -> Result<ApiStage, ApiError> {
+        if self.api_id.is_empty() || self.stage.is_empty() {
+            return Err(bad(
+                "Invalid API Stage specified: expected apiId and stage in each of apiStages"
+                    .to_owned(),
+            ));
+        }
+        let throttle = self.throttle.iter().map(|(template, throttle)| {
+            let path = format!("apiStages[{}].throttle[{template}]", self.name());
+            let template = template
+                .parse()
+                .map_err(|error| bad(format!("{path}: {error}")))?;
+            Ok((template, throttle.read(&path)?))
+        });
+        Ok(ApiStage {
+            api_id: self.api_id.clone(),
+            stage: self.stage.clone(),
+            throttle: throttle.collect::<Result<_, ApiError>>()?,
+        })
+    }
+}
+
+impl WireThrottle {
+    fn of(throttle: &Throttle) -> Self {
+        Self {
+            burst_limit: throttle.burst_limit().map(i64::from),
+            rate_limit: throttle.rate_limit(),
+            object: ObjectOnly {},
+        }
+    }
+
+    fn read(self, path: &str) -> Result<Throttle, ApiError> {
+        let burst = match self.burst_limit {
+            None => None,
+            Some(burst @ 0..=MAX_BURST) => u32::try_from(burst).ok(),
+            Some(burst) => {
+                return Err(bad(format!(
+                    "{path}.burstLimit must be a whole number from 0 to {MAX_BURST}, got {burst}"
+                )));
+            }
+        };
+        Throttle::new(self.rate_limit, burst).map_err(|error| bad(format!("{path}: {error}")))
+    }
+}
+
+impl WireQuota {
+    fn of(quota: &Quota) -> Self {
+        Self {
+            limit: i64::try_from(quota.limit()).ok(),
+            offset: Some(i64::from(quota.offset())),
+            period: Some(quota.period().as_str().to_owned()),
+            object: ObjectOnly {},
+        }
+    }
+
+    fn read(&self) -> Result<Quota, ApiError> {
+        let limit = self
+            .limit
+            .ok_or_else(|| bad("quota.limit is required".to_owned()))?;
+        let limit = u64::try_from(limit).map_err(|_| {
+            bad(format!(
+                "quota.limit must be a whole number from 0 up, got {limit}"
+            ))
+        })?;
+        let period = self.period.as_deref().unwrap_or_default();
+        let period: PeriodKind = period
+            .parse()
+            .map_err(|error| bad(format!("quota.period: {error}")))?;
+        Quota::new(limit, period, self.offset.unwrap_or(0)).map_err(|error| bad(error.to_string()))
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a request cannot pass, and from when on it can.
+
+use jiff::Timestamp;
+
+use super::Ask;
+use super::turn::spent;
+use crate::bucket::{Bucket, Level};
+use crate::calendar::start_of;
+use crate::limit::Quota;
+use crate::meter::Meter;
+use crate::plan::PLAN_BUCKET;
+use crate::verdict::Reason;
+
+/// Why a request is refused, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The limit that holds longest.
+    pub reason: Reason,
+    /// The first instant at which the request would pass; `None` if it never does under this plan.
+    pub until: Option<Timestamp>,
+}
+
+/// Why `ask` cannot pass on `meter`: the limit that holds longest.
+pub(super) fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
+    let buckets = ask
+        .limits
+        .buckets()
+        .filter_map(|(id, bucket)| bucket_refusal(id, bucket, meter.buckets.get(id), ask));
+    let quota = ask
+        .limits
+        .quota
+        .and_then(|quota| quota_refusal(meter, &quota, ask));
+    buckets
+        .chain(quota)
+        .max_by_key(|refusal| refusal.until.unwrap_or(Timestamp::MAX))
+}
+
+fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) -> Option<Refusal> {
+    let now = ask.now.as_nanosecond();
+    let reason = if id == PLAN_BUCKET {
+        Reason::Rate
+    } else {
+        Reason::MethodRate
+    };
+    let Some(tolerance) = bucket.tolerance(ask.cost.get()) else {
+        return Some(Refusal {
+            reason: if bucket.burst() == 0 {
+                reason
+            } else {
+                Reason::CostExceedsBurst
+            },
+            until: None,
+        });
+    };
+    let passes_at = bucket.convert(*level?, now).tat - tolerance;
+    (passes_at > now).then(|| Refusal {
+        reason,
+        until: Some(Timestamp::from_nanosecond(passes_at).unwrap_or(Timestamp::MAX)),
+    })
+}
+
+fn quota_refusal(meter: &Meter, quota: &Quota, ask: &Ask) -> Option<Refusal> {
+    let cost = u64::from(ask.cost.get());
+    let (period, spent) = spent(meter, quota, ask.history, ask.now);
+    (spent.saturating_add(cost) > quota.limit()).then(|| Refusal {
+        reason: Reason::Quota,
+        until: (cost <= quota.limit()).then(|| start_of(period.end())),
+    })
+}

@@ -1,0 +1,77 @@
+//! How day and quota period turn between a meter's last charge and now.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::{Ask, Base, History};
+use crate::calendar::{Period, day_of};
+use crate::limit::Quota;
+use crate::meter::Meter;
+
+/// The quota's period, and what is spent in it, as they stand at `now`, whatever the meter was last charged on. Where the
+/// quota was changed to one that began before the meter's day, `history` says what was admitted until then; without it
+/// nothing is counted for that time.
+pub fn spent(
+    meter: &Meter,
+    quota: &Quota,
+    history: Option<History>,
+    now: Timestamp,
+) -> (Period, u64) {
+    let period = quota.period_of(today(meter, now));
+    let admitted = history_of(meter, period, history).unwrap_or(0);
+    let spent = match base(meter, period, admitted) {
+        Base::Spent => meter.spent,
+        Base::Nothing => 0,
+        Base::CountAnd(more) => meter.count.saturating_add(more),
+    };
+    (period, spent)
+}
+
+/// A stored day later than our clock's wins: time never runs back.
+fn today(meter: &Meter, now: Timestamp) -> Date {
+    day_of(now).max(meter.day)
+}
+
+fn base(meter: &Meter, period: Period, admitted: u64) -> Base {
+    if meter.period == Some(period) {
+        Base::Spent
+    } else if period.start > meter.day {
+        Base::Nothing
+    } else {
+        Base::CountAnd(admitted)
+    }
+}
+
+/// What was admitted in `period` before the meter's day; `None` where that has to be summed up first.
+fn history_of(meter: &Meter, period: Period, history: Option<History>) -> Option<u64> {
+    if meter.period == Some(period) || period.start >= meter.day {
+        return Some(0);
+    }
+    history
+        .filter(|history| history.period == period && history.before == meter.day)
+        .map(|history| history.admitted)
+}
+
+/// How day and period turn between the meter's last charge and now.
+pub(super) struct Turn {
+    pub(super) day: Date,
+    pub(super) closes: Option<Date>,
+    pub(super) quota: Option<(Period, Base)>,
+}
+
+impl Turn {
+    /// The turn; or the period that has to be summed up before it can be told.
+    pub(super) fn of(meter: &Meter, ask: &Ask) -> Result<Self, Period> {
+        let day = today(meter, ask.now);
+        let period = ask.limits.quota.map(|quota| quota.period_of(day));
+        let quota = period.map(|period| {
+            let admitted = history_of(meter, period, ask.history).ok_or(period)?;
+            Ok((period, base(meter, period, admitted)))
+        });
+        Ok(Self {
+            day,
+            closes: (day > meter.day).then_some(meter.day),
+            quota: quota.transpose()?,
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! What is answered where the store gives no answer.
+
+use tollgate_core::verdict::{Decision, Reason, Verdict};
+
+use super::memory::Known;
+use super::{ALLOW_AGE, Attempt, Engine, OnStoreFailure, about};
+use crate::cache::Dated;
+use crate::failure::Failure;
+
+impl Engine {
+    /// The verdict where the store gave none.
+    pub(super) fn on_failure(&self, attempt: &Attempt<'_>, failure: &Failure) -> Verdict {
+        self.tally.store_failure();
+        tracing::error!(%failure, policy = ?self.settings.on_store_failure, "no decision by the store");
+        let mut verdict = Verdict::because(Reason::StoreUnavailable);
+        let Some(known) = self.keys.get(&attempt.hash) else {
+            return verdict;
+        };
+        let damaged = matches!(failure, Failure::Damaged(_));
+        if self.settings.on_store_failure == OnStoreFailure::Allow
+            && !damaged
+            && self.was_good(attempt, &known)
+        {
+            verdict.decision = Decision::Allow;
+        }
+        about(verdict, &known.record.value)
+    }
+
+    /// Whether the key was charged from here a short while ago and, as far as is known, may go where this request goes.
+    fn was_good(&self, attempt: &Attempt<'_>, known: &Known) -> bool {
+        let recently = known
+            .good_at
+            .is_some_and(|read_at| Dated { value: (), read_at }.is_within(ALLOW_AGE, attempt.now));
+        let record = &known.record.value;
+        let opens = |id: &String| {
+            let plan = self.plans.get(id).and_then(|plan| plan.value);
+            plan.is_some_and(|plan| plan.limits.stage(attempt.request.target).is_some())
+        };
+        recently && record.enabled && record.plans.iter().any(opens)
+    }
+}

@@ -1,0 +1,227 @@
+//! The meters of a key, brought in line with its record: told its revision, made for its plans, left behind for others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use futures_util::future;
+use jiff::Timestamp;
+use tollgate_core::calendar::{day_of, start_of};
+use tollgate_core::meter::{ClosedDay, Meter};
+
+use super::links::plan_list;
+use super::listing::{by_time, shard_of};
+use super::usage::{left, put_usage};
+use super::{Error, Manager, is_condition, logged};
+use crate::expression::Update;
+use crate::failure::Failure;
+use crate::meter_item::{
+    self, BUCKETS, COUNT, DAY, KEY_REVISION, LANES, PERIOD, PLAN_REVISION, SPENT, period_text,
+};
+use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
+use crate::schema::{BY_CREATED, ITEM_VERSION, SK, TTL};
+
+/// How long a meter that is left behind is kept beyond what it still limits: long enough that no call under way can make
+/// a new one in its place.
+const TOMBSTONE_SECONDS: i64 = 24 * 60 * 60;
+
+impl Manager {
+    /// Brings every meter of a key in line with its record: those of its plans, and those that are left behind. What an
+    /// interrupted call has left undone is done by the next one, whichever it is. `also` names a plan that the key was just
+    /// taken out of.
+    pub(super) async fn publish(
+        &self,
+        record: &KeyRecord,
+        also: Option<&String>,
+    ) -> Result<(), Error> {
+        let plans: Vec<_> = record.plans.iter().map(|id| ItemKey::plan(id)).collect();
+        let (plans, meters) =
+            future::join(self.read_many(&plans), self.meters_of(&record.id)).await;
+        let (mut kept, meters): (Vec<PlanRecord>, _) = (plans?, meters?);
+        kept.retain(|plan| !plan.deleted && !record.deleted);
+        // Not only those that are there: a link under way may be about to make one.
+        let mut left: BTreeSet<_> = meters.keys().chain(&record.plans).chain(also).collect();
+        left.retain(|id| kept.iter().all(|plan| plan.id != **id));
+        let left = left.into_iter().map(|plan| self.leave(record, plan));
+        let kept = kept.iter().map(|plan| {
+            let counts = meters.get(&plan.id).copied().unwrap_or(false);
+            self.keep(record, plan, counts)
+        });
+        future::try_join(future::try_join_all(left), future::try_join_all(kept)).await?;
+        Ok(())
+    }
+
+    /// The plans under which a key has meters, left behind or not, and whether each has counters.
+    async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, bool>, Error> {
+        let prefix = ItemKey::meter(key_id, "");
+        let mut pages = self
+            .client()
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :meter)")
+            .expression_attribute_values(":pk", AttributeValue::S(prefix.pk))
+            .expression_attribute_values(":meter", AttributeValue::S(prefix.sk.clone()))
+            .projection_expression("sk, #day")
+            .expression_attribute_names("#day", DAY)
+            .into_paginator()
+            .items()
+            .send();
+        let mut meters = BTreeMap::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(Failure::from)?;
+            let sort = item.get(SK).and_then(|sort| sort.as_s().ok());
+            if let Some(plan) = sort.and_then(|sort| sort.strip_prefix(&prefix.sk)) {
+                meters.insert(plan.to_owned(), item.contains_key(DAY));
+            }
+        }
+        Ok(meters)
+    }
+
+    /// Tells a meter that the key is in the plan. One that is missing starts from what was written out, one that was left
+    /// behind goes on.
+    async fn keep(&self, key: &KeyRecord, plan: &PlanRecord, counts: bool) -> Result<(), Error> {
+        let now = self.now();
+        let mut fresh = Meter::new(
+            key.revision,
+            plan.revision,
+            day_of(now),
+            plan.limits.quota.as_ref(),
+        );
+        if !counts {
+            let from = fresh.period.map_or(fresh.day, |period| period.start);
+            let days = self.closed_days(&key.id, &plan.id, from, fresh.day).await?;
+            fresh.spent = days.values().map(|day| day.count).sum();
+            fresh.count = days.get(&fresh.day).map_or(0, |day| day.count);
+        }
+        let mut update = revision(key);
+        let (list, sort, ttl) = (
+            update.name(BY_CREATED.pk),
+            update.name(BY_CREATED.sk),
+            update.name(TTL),
+        );
+        let shard = update.text(shard_of(&plan_list(&plan.id), &key.id));
+        let time = update.text(by_time(now.as_millisecond(), &key.id));
+        update.set(&list, shard);
+        update.set(&sort, format!("if_not_exists({sort}, {time})"));
+        update.remove(ttl);
+        start(&mut update, &fresh);
+        self.tell(key, &plan.id, update).await?;
+        Ok(())
+    }
+
+    /// Tells a meter that the key is not in the plan any more. First no charge can reach it; then what it counted is
+    /// written out; then it may go, but not before it has nothing to limit any more, so that linking the key again does
+    /// not reset a spent quota or a spent burst.
+    async fn leave(&self, key: &KeyRecord, plan_id: &str) -> Result<(), Error> {
+        let Some(item) = self.tell(key, plan_id, revision(key)).await? else {
+            return Ok(());
+        };
+        // One that has no counters yet has nothing to write out; a damaged one is revoked all the same.
+        let counts = item.contains_key(DAY);
+        let meter = counts.then(|| meter_item::read(&item)).and_then(logged);
+        if let Some(meter) = meter.as_ref().filter(|_| !key.deleted) {
+            self.write_out(key, plan_id, meter).await?;
+        }
+        let mut update = revision(key);
+        let (list, sort, ttl) = (
+            update.name(BY_CREATED.pk),
+            update.name(BY_CREATED.sk),
+            update.name(TTL),
+        );
+        update.remove(list);
+        update.remove(sort);
+        let until = update.number(limits_until(meter.as_ref(), self.now()) + TOMBSTONE_SECONDS);
+        update.set(&ttl, until);
+        self.tell(key, plan_id, update).await?;
+        Ok(())
+    }
+
+    /// Makes an update of a meter; the meter after it. `None` where the meter has been told something newer: then whoever
+    /// did so has brought it in line.
+    async fn tell(
+        &self,
+        key: &KeyRecord,
+        plan_id: &str,
+        update: Update,
+    ) -> Result<Option<Item>, Error> {
+        let request = self
+            .client()
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(ItemKey::meter(&key.id, plan_id).attributes()))
+            .return_values(ReturnValue::AllNew);
+        match update.apply(request).send().await {
+            Ok(answer) => Ok(answer.attributes),
+            Err(error) if is_condition(&error) => Ok(None),
+            Err(error) => Err(Failure::from(error).into()),
+        }
+    }
+
+    /// A meter that is left behind will be gone some day: what it counted is written out.
+    async fn write_out(&self, key: &KeyRecord, plan_id: &str, meter: &Meter) -> Result<(), Error> {
+        let today = ClosedDay {
+            day: meter.day,
+            count: meter.count,
+            left: self.left_of(plan_id, meter).await?,
+        };
+        let days = [Some(today).filter(|day| day.count > 0), meter.closed];
+        for day in days.into_iter().flatten() {
+            match put_usage(&self.client(), &self.table, &key.id, plan_id, &day)
+                .send()
+                .await
+            {
+                Err(error) if !is_condition(&error) => return Err(Failure::from(error).into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn left_of(&self, plan_id: &str, meter: &Meter) -> Result<Option<i64>, Error> {
+        let plan: Option<PlanRecord> = self.read(&ItemKey::plan(plan_id)).await?;
+        let quota = plan.and_then(|plan| plan.limits.quota);
+        Ok(quota.map(|quota| left(&quota, meter)))
+    }
+}
+
+/// An update that makes the key's revision known, under the condition that the meter knows no later one.
+fn revision(key: &KeyRecord) -> Update {
+    let mut update = Update::default();
+    let (known, revision) = (update.name(KEY_REVISION), update.number(key.revision));
+    update.condition(format!(
+        "(attribute_not_exists({known}) OR {known} <= {revision})"
+    ));
+    update.set(&known, revision);
+    update
+}
+
+/// When a meter has nothing to limit any more, epoch seconds: its period is over and its buckets are full.
+fn limits_until(meter: Option<&Meter>, now: Timestamp) -> i64 {
+    let period = meter.and_then(|meter| meter.period);
+    let period = period.map(|period| start_of(period.end()).as_second());
+    let levels = meter.into_iter().flat_map(|meter| meter.buckets.values());
+    let levels =
+        levels.map(|level| i64::try_from(level.tat / 1_000_000_000).unwrap_or(i64::MAX / 2));
+    levels.chain(period).fold(now.as_second(), i64::max)
+}
+
+/// What a meter starts with, where it has nothing yet.
+fn start(update: &mut Update, fresh: &Meter) {
+    let empty = || AttributeValue::M(std::collections::HashMap::new());
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let text = |text: String| AttributeValue::S(text);
+    let attributes = [
+        ("v", number(u64::from(ITEM_VERSION))),
+        (PLAN_REVISION, number(fresh.plan_revision)),
+        (BUCKETS, empty()),
+        (LANES, empty()),
+        (DAY, text(fresh.day.to_string())),
+        (COUNT, number(fresh.count)),
+        (PERIOD, text(period_text(fresh.period))),
+        (SPENT, number(fresh.spent)),
+    ];
+    for (name, value) in attributes {
+        let (name, value) = (update.name(name), update.value(value));
+        update.set(&name, format!("if_not_exists({name}, {value})"));
+    }
+}

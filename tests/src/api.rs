@@ -1,0 +1,138 @@
+//! The management API, called in process.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::stores::{Kind, Store};
+use crate::world::manager;
+
+/// The management API on a store of its own, called in process.
+pub struct Api {
+    app: Router,
+    /// Its store.
+    pub store: Store,
+}
+
+impl Api {
+    /// On a new table.
+    pub async fn new(kind: Kind) -> Self {
+        let store = Store::new(kind).await;
+        Self::on(store).await
+    }
+
+    /// On this table.
+    pub async fn on(store: Store) -> Self {
+        let app = tollgate_keys::app(Arc::new(manager(&store).await));
+        Self { app, store }
+    }
+
+    /// A call: the status, the body, and the error's name.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> (StatusCode, Value, String) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::from(body))
+            .unwrap();
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let error = response
+            .headers()
+            .get("x-amzn-ErrorType")
+            .map(|name| name.to_str().unwrap().to_owned());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        (status, body, error.unwrap_or_default())
+    }
+
+    /// A call that must be answered with this status.
+    pub async fn call(&self, expected: u16, method: Method, path: &str, body: Value) -> Value {
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, answer, error) = self.raw(method, path, text).await;
+        assert_eq!(status.as_u16(), expected, "{path} {body}: {answer}");
+        if expected >= 400 {
+            assert_eq!(answer["__type"], json!(error));
+            assert!(
+                answer["message"]
+                    .as_str()
+                    .is_some_and(|message| !message.is_empty())
+            );
+        }
+        answer
+    }
+
+    /// A GET that is answered 200.
+    pub async fn get(&self, path: &str) -> Value {
+        self.call(200, Method::GET, path, Value::Null).await
+    }
+
+    /// A POST that is answered 201.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        self.call(201, Method::POST, path, body).await
+    }
+
+    /// A DELETE that is answered 202.
+    pub async fn delete(&self, path: &str) {
+        self.call(202, Method::DELETE, path, Value::Null).await;
+    }
+
+    /// A PATCH of these operations, path and value each.
+    pub async fn patch(&self, expected: u16, path: &str, operations: &[[&str; 3]]) -> Value {
+        let operations: Vec<_> = operations
+            .iter()
+            .map(|[op, path, value]| json!({ "op": op, "path": path, "value": value }))
+            .collect();
+        self.call(
+            expected,
+            Method::PATCH,
+            path,
+            json!({ "patchOperations": operations }),
+        )
+        .await
+    }
+
+    /// A new key; its id.
+    pub async fn key(&self, body: Value) -> String {
+        text(&self.post("/apikeys", body).await["id"])
+    }
+}
+
+/// A string's text.
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// The ids of a list's entries.
+pub fn ids(list: &Value) -> Vec<String> {
+    list["item"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| text(&item["id"]))
+        .collect()
+}
+
+/// The names of an object's members.
+pub fn members(value: &Value) -> BTreeSet<&str> {
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}

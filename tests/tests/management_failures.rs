@@ -1,0 +1,459 @@
+//! What management refuses, and what interrupted and simultaneous calls leave behind.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::sync::Arc;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tollgate_core::verdict::Reason;
+use tollgate_tests::api::{Api, ids, text};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::decide;
+
+on_both_stores!(
+    bad_input_is_told_what_was_expected_and_changes_nothing,
+    unknown_routes_and_methods_and_bodies_have_their_codes,
+    a_deletion_that_was_interrupted_is_taken_up_again,
+    a_link_that_was_interrupted_is_finished_by_the_next_call,
+    an_unlinking_that_was_interrupted_revokes_with_the_next_change,
+    a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one,
+    a_damaged_item_is_left_out_of_lists_and_told_when_asked_for,
+    changes_at_the_same_time_all_count,
+);
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+async fn bad_input_is_told_what_was_expected_and_changes_nothing(kind: Kind) {
+    let api = Api::new(kind).await;
+    for (path, body, expected) in [
+        (
+            "/apikeys",
+            json!({ "name": "n".repeat(1025) }),
+            "Invalid API Key name, can be at most 1024 characters.",
+        ),
+        (
+            "/apikeys",
+            json!({ "description": "d".repeat(125_001) }),
+            "Invalid API Key description specified.",
+        ),
+        (
+            "/apikeys",
+            json!({ "value": "short" }),
+            "API Key value should be at least 20 characters",
+        ),
+        (
+            "/apikeys",
+            json!({ "value": "v".repeat(129) }),
+            "API Key value exceeds maximum size of 128 characters",
+        ),
+        (
+            "/apikeys",
+            json!({ "value": "spaces are not allowed here" }),
+            "API Key value must be visible ASCII",
+        ),
+        (
+            "/apikeys",
+            json!({ "value": "tg_not-one-that-was-generated" }),
+            "API Key value starts with tg_",
+        ),
+        (
+            "/apikeys",
+            json!({ "customerId": "c".repeat(257) }),
+            "Invalid customerId, can be at most 256 characters.",
+        ),
+        (
+            "/apikeys",
+            json!({ "description": "\u{1F600}".repeat(125_000) }),
+            "Invalid API Key description specified.",
+        ),
+        (
+            "/apikeys",
+            json!({ "tags": { "": "v" } }),
+            "Invalid tags: expected keys of 1 to 128",
+        ),
+        (
+            "/apikeys",
+            json!({ "tollgate": { "x": 1 } }),
+            "Invalid value for tollgate.x: unknown field",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "tollgate": { "typo": 1 } }),
+            "Invalid value for tollgate.typo: unknown field",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "n".repeat(1025) }),
+            "Invalid Usage Plan name, can be at most 1024",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "throttle": { "rateLimit": 1e308 } }),
+            "throttle: rateLimit must be 0 or a number",
+        ),
+        (
+            "/apikeys",
+            json!({ "enabled": "yes" }),
+            "Invalid value for enabled: invalid type: string",
+        ),
+        (
+            "/apikeys",
+            json!({ "tags": { "a": 1 } }),
+            "Invalid value for tags.a: invalid type: integer",
+        ),
+        ("/usageplans", json!({}), "Usage Plan name is required"),
+        (
+            "/usageplans",
+            json!({ "name": "p", "throttle": { "rateLimit": -1 } }),
+            "throttle: rateLimit must be 0 or a number",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "throttle": { "burstLimit": -1 } }),
+            "throttle.burstLimit must be a whole number from 0 to 2147483647, got -1",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "throttle": { "burstLimit": 1.5 } }),
+            "Invalid value for throttle.burstLimit",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "quota": { "period": "DAY" } }),
+            "quota.limit is required",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "quota": { "limit": -1, "period": "DAY" } }),
+            "quota.limit must be a whole number from 0 up, got -1",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "quota": { "limit": 1 } }),
+            "quota.period: expected DAY, WEEK or MONTH",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "quota": { "limit": 1, "period": "WEEK", "offset": 9 } }),
+            "quota offset for WEEK must be from 0 to 6, got 9",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "apiStages": [{ "apiId": "a" }] }),
+            "Invalid API Stage specified",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "apiStages": [{ "apiId": "a", "stage": "s" }, { "apiId": "a", "stage": "s" }] }),
+            "apiStages names a:s twice",
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "apiStages": [{ "apiId": "a", "stage": "s", "throttle": { "pets/GET": {} } }] }),
+            "apiStages[a:s].throttle[pets/GET]: expected a method throttle key such as /pets/{id}/GET",
+        ),
+    ] {
+        let error = api.call(400, Method::POST, path, body).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.starts_with(expected),
+            "{message:?} should start with {expected:?}"
+        );
+        assert_eq!(error["__type"], "BadRequestException");
+    }
+    for path in [
+        "/apikeys?limit=many",
+        "/apikeys?position=%21",
+        "/usageplans?limit=1.5",
+    ] {
+        api.call(400, Method::GET, path, Value::Null).await;
+    }
+    let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
+    for body in [
+        json!({}),
+        json!({ "keyId": "k" }),
+        json!({ "keyId": "k", "keyType": "OTHER" }),
+    ] {
+        api.call(400, Method::POST, &format!("/usageplans/{plan}/keys"), body)
+            .await;
+    }
+    assert_eq!(api.get("/apikeys").await, json!({ "item": [] }));
+    assert_eq!(ids(&api.get("/usageplans").await), [plan]);
+}
+
+async fn unknown_routes_and_methods_and_bodies_have_their_codes(kind: Kind) {
+    let api = Api::new(kind).await;
+    for path in ["/", "/apikey", "/usageplans/x/y", "/apikeys/x/y"] {
+        let error = api.call(404, Method::GET, path, Value::Null).await;
+        assert_eq!(error["__type"], "NotFoundException");
+    }
+    for (method, path) in [
+        (Method::PUT, "/apikeys"),
+        (Method::POST, "/apikeys/x"),
+        (Method::DELETE, "/usageplans"),
+        (Method::POST, "/usageplans/x/usage"),
+    ] {
+        api.call(405, method, path, Value::Null).await;
+    }
+    let long = "x".repeat(3_000);
+    for path in [
+        format!("/apikeys/{long}"),
+        format!("/usageplans/{long}"),
+        format!("/usageplans?keyId={long}"),
+    ] {
+        api.call(404, Method::GET, &path, Value::Null).await;
+    }
+    api.call(400, Method::GET, "/apikeys/%FF", Value::Null)
+        .await;
+    for body in ["{", "{} trailing", "name=n"] {
+        let (status, error, _) = api.raw(Method::POST, "/apikeys", body.to_owned()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(
+            error["message"].as_str().unwrap().contains("expected JSON"),
+            "{error}"
+        );
+    }
+    for (path, body) in [
+        ("/apikeys", json!([])),
+        ("/apikeys", json!(["name"])),
+        ("/usageplans", json!({ "name": "p", "throttle": [1, 2] })),
+        (
+            "/usageplans",
+            json!({ "name": "p", "quota": [1, 0, "DAY"] }),
+        ),
+        (
+            "/usageplans",
+            json!({ "name": "p", "apiStages": [["a", "s"]] }),
+        ),
+    ] {
+        api.call(400, Method::POST, path, body).await;
+    }
+    let (status, ..) = api
+        .raw(
+            Method::POST,
+            "/apikeys",
+            format!("\"{}\"", "x".repeat(3_000_000)),
+        )
+        .await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// An API whose store refuses, for good, the `n`th call from here on, and lets all others through.
+async fn failing(kind: Kind) -> (Api, Proxy) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    (Api::on(store.through(&proxy.endpoint)).await, proxy)
+}
+
+fn fail_at(proxy: &Proxy, call: usize) {
+    proxy.rule(move |number, _| {
+        if number >= call {
+            Fault::Refuse("AccessDeniedException")
+        } else {
+            Fault::None
+        }
+    });
+}
+
+async fn a_deletion_that_was_interrupted_is_taken_up_again(kind: Kind) {
+    let (api, proxy) = failing(kind).await;
+    let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
+    for interrupted_at in 0..6 {
+        let value = format!("my-own-value-of-enough-characters-{interrupted_at}");
+        let key = api.key(json!({ "value": value })).await;
+        api.post(
+            &format!("/usageplans/{plan}/keys"),
+            json!({ "keyId": key, "keyType": "API_KEY" }),
+        )
+        .await;
+        fail_at(&proxy, interrupted_at);
+        let (status, ..) = api
+            .raw(Method::DELETE, &format!("/apikeys/{key}"), String::new())
+            .await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        proxy.rule(|_, _| Fault::None);
+        let (_, list, _) = api.raw(Method::GET, "/apikeys", String::new()).await;
+        let (status, ..) = api
+            .raw(Method::GET, &format!("/apikeys/{key}"), String::new())
+            .await;
+        // Nothing half visible: it is there, or it is gone.
+        assert_eq!(
+            status == StatusCode::OK,
+            ids(&list).contains(&key),
+            "interrupted at {interrupted_at}"
+        );
+        api.delete(&format!("/apikeys/{key}")).await;
+        api.call(404, Method::DELETE, &format!("/apikeys/{key}"), Value::Null)
+            .await;
+        let again = api.key(json!({ "value": value })).await;
+        api.delete(&format!("/apikeys/{again}")).await;
+    }
+    assert_eq!(
+        api.get(&format!("/usageplans/{plan}/keys")).await,
+        json!({ "item": [] })
+    );
+}
+
+async fn a_link_that_was_interrupted_is_finished_by_the_next_call(kind: Kind) {
+    let (api, proxy) = failing(kind).await;
+    let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
+    let path = format!("/usageplans/{plan}/keys");
+    for interrupted_at in 0..5 {
+        let key = api.key(json!({})).await;
+        let link = json!({ "keyId": key, "keyType": "API_KEY" });
+        fail_at(&proxy, interrupted_at);
+        let (status, ..) = api.raw(Method::POST, &path, link.to_string()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        proxy.rule(|_, _| Fault::None);
+        let (status, ..) = api.raw(Method::POST, &path, link.to_string()).await;
+        assert_eq!(
+            status,
+            StatusCode::CREATED,
+            "interrupted at {interrupted_at}"
+        );
+        assert_eq!(ids(&api.get(&path).await)[0], key);
+    }
+}
+
+/// Whatever step an unlinking stops at: the next change of the key makes it whole, and a key that is revoked is revoked.
+async fn an_unlinking_that_was_interrupted_revokes_with_the_next_change(kind: Kind) {
+    let (api, proxy) = failing(kind).await;
+    let engine = tollgate_tests::world::engine(&api.store, tollgate_tests::world::PATIENT).await;
+    let stage = json!({ "apiId": "api", "stage": "prod" });
+    let plan =
+        json!({ "name": "p", "apiStages": [stage], "quota": { "limit": 5, "period": "MONTH" } });
+    let plan = text(&api.post("/usageplans", plan).await["id"]);
+    let path = format!("/usageplans/{plan}/keys");
+    for interrupted_at in 0..12 {
+        let made = api.post("/apikeys", json!({ "enabled": true })).await;
+        let (key, value) = (text(&made["id"]), text(&made["value"]));
+        let link = json!({ "keyId": key, "keyType": "API_KEY" });
+        api.post(&path, link.clone()).await;
+        assert_eq!(decide(&engine, &value).await, Reason::Ok);
+        fail_at(&proxy, interrupted_at);
+        let (first, ..) = api
+            .raw(Method::DELETE, &format!("{path}/{key}"), String::new())
+            .await;
+        proxy.rule(|_, _| Fault::None);
+        if interrupted_at % 2 == 0 {
+            api.patch(
+                200,
+                &format!("/apikeys/{key}"),
+                &[["replace", "/enabled", "false"]],
+            )
+            .await;
+        } else {
+            let (again, ..) = api
+                .raw(Method::DELETE, &format!("{path}/{key}"), String::new())
+                .await;
+            assert!(
+                again == StatusCode::ACCEPTED
+                    || first == StatusCode::ACCEPTED
+                    || again == StatusCode::NOT_FOUND
+            );
+        }
+        let reason = decide(&engine, &value).await;
+        assert_ne!(reason, Reason::Ok, "interrupted at {interrupted_at}");
+        // Linked again, the quota goes on from where it was.
+        api.patch(
+            200,
+            &format!("/apikeys/{key}"),
+            &[["replace", "/enabled", "true"]],
+        )
+        .await;
+        let (status, ..) = api.raw(Method::POST, &path, link.to_string()).await;
+        assert!(status == StatusCode::CREATED || status == StatusCode::CONFLICT);
+        let mut admitted = 0;
+        for _ in 0..6 {
+            admitted += u32::from(decide(&engine, &value).await == Reason::Ok);
+        }
+        assert_eq!(admitted, 4, "interrupted at {interrupted_at}");
+    }
+}
+
+async fn a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one(kind: Kind) {
+    let api = Arc::new(Api::new(kind).await);
+    let mut plans = Vec::new();
+    for _ in 0..4 {
+        let plan = json!({ "name": "p", "apiStages": [{ "apiId": "a", "stage": "s" }] });
+        plans.push(text(&api.post("/usageplans", plan).await["id"]));
+    }
+    let key = api.key(json!({})).await;
+    let mut links = Vec::new();
+    for plan in plans {
+        let (api, key) = (Arc::clone(&api), key.clone());
+        links.push(tokio::spawn(async move {
+            let body = json!({ "keyId": key, "keyType": "API_KEY" });
+            api.raw(
+                Method::POST,
+                &format!("/usageplans/{plan}/keys"),
+                body.to_string(),
+            )
+            .await
+            .0
+        }));
+    }
+    let mut made = 0;
+    for link in links {
+        match link.await.unwrap() {
+            StatusCode::CREATED => made += 1,
+            status => assert_eq!(status, StatusCode::CONFLICT),
+        }
+    }
+    assert_eq!(made, 1);
+    assert_eq!(
+        ids(&api.get(&format!("/usageplans?keyId={key}")).await).len(),
+        1
+    );
+}
+
+async fn a_damaged_item_is_left_out_of_lists_and_told_when_asked_for(kind: Kind) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let api = Api::new(kind).await;
+    let (good, bad) = (api.key(json!({})).await, api.key(json!({})).await);
+    api.store
+        .client()
+        .await
+        .update_item()
+        .table_name(&api.store.table)
+        .set_key(Some(
+            tollgate_store::record::ItemKey::key(&bad).attributes(),
+        ))
+        .update_expression("SET enabled = :text")
+        .expression_attribute_values(":text", AttributeValue::S("yes".to_owned()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(ids(&api.get("/apikeys").await), [good]);
+    let error = api
+        .call(500, Method::GET, &format!("/apikeys/{bad}"), Value::Null)
+        .await;
+    assert_eq!(error["message"], "the stored item is damaged; see the log");
+}
+
+async fn changes_at_the_same_time_all_count(kind: Kind) {
+    let api = Arc::new(Api::new(kind).await);
+    let plan = api.post("/usageplans", json!({ "name": "p" })).await;
+    let path = format!("/usageplans/{}", text(&plan["id"]));
+    let mut changes = Vec::new();
+    for number in 0..4 {
+        let (api, path) = (Arc::clone(&api), path.clone());
+        changes.push(tokio::spawn(async move {
+            api.patch(
+                200,
+                &path,
+                &[["add", "/apiStages", &format!("a:s{number}")]],
+            )
+            .await;
+        }));
+    }
+    for change in changes {
+        change.await.unwrap();
+    }
+    assert_eq!(
+        api.get(&path).await["apiStages"].as_array().unwrap().len(),
+        4
+    );
+}
