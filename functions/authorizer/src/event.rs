@@ -37,12 +37,16 @@ impl Event {
     ///
     /// # Errors
     /// [`EventError`] says what was expected. It never quotes the event, which may carry a key.
-    pub fn read(event: Value) -> Result<Self, EventError> {
+    pub fn read(mut event: Value) -> Result<Self, EventError> {
         let is = |field: &str, expected: &str| {
             event.get(field).and_then(Value::as_str) == Some(expected)
         };
         if !is("version", "2.0") || !is("type", "REQUEST") {
             return Err(EventError::Kind);
+        }
+        if let Some(fields) = event.as_object_mut() {
+            // The platform writes null for what is not there; the type takes that for some fields only.
+            fields.retain(|_, value| !value.is_null());
         }
         let request: Box<ApiGatewayV2CustomAuthorizerV2Request> =
             serde_path_to_error::deserialize(event)
@@ -122,6 +126,39 @@ mod tests {
     fn a_route_key_gives_its_template() {
         assert_eq!(route("GET /pets/{id}").as_deref(), Some("/pets/{id}"));
         assert_eq!(route("$default"), None);
+    }
+
+    #[test]
+    fn an_event_needs_no_more_than_its_target() {
+        let minimal = json!({
+            "version": "2.0", "type": "REQUEST", "rawPath": "/pets",
+            "requestContext": { "apiId": "a", "stage": "$default", "http": { "method": "GET" } },
+        });
+        let event = Event::read(minimal.clone()).expect("an event");
+        assert_eq!(event.target().path, "/pets");
+        assert_eq!(
+            event.credential(&[KeySource::Header("x-api-key".into())]),
+            None
+        );
+        for field in [
+            "headers",
+            "cookies",
+            "queryStringParameters",
+            "identitySource",
+            "routeKey",
+            "pathParameters",
+        ] {
+            let mut event = minimal.clone();
+            event[field] = Value::Null;
+            assert!(Event::read(event).is_ok(), "{field}: null");
+        }
+        let mut event = minimal;
+        event["headers"] = json!({ "X-Api-Key": "k" });
+        let event = Event::read(event).expect("an event");
+        assert_eq!(
+            event.credential(&[KeySource::Header("x-api-key".into())]),
+            Some("k")
+        );
     }
 
     #[test]

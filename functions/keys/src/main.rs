@@ -11,7 +11,10 @@ use tollgate_store::manage::Manager;
 async fn main() -> Result<(), Error> {
     tollgate_telemetry::init();
 
-    let table = std::env::var("TOLLGATE_TABLE").unwrap_or_else(|_| "tollgate".to_owned());
+    let table = std::env::var("TOLLGATE_TABLE").ok();
+    let table = table
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "tollgate".to_owned());
     let connection = Connection::managing(&sdk_config().await);
     run(app(Arc::new(Manager::new(connection, table)))).await
 }

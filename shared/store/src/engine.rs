@@ -197,9 +197,12 @@ impl Engine {
                 Err(reason) if attempt.fresh => {
                     return Ok(about(Verdict::because(reason), &known.record.value));
                 }
-                Err(_) => {
-                    for plan in &known.record.value.plans {
-                        self.plans.remove(plan);
+                Err(reason) => {
+                    if reason == Reason::NotInPlan {
+                        // Perhaps a plan was given this stage.
+                        for plan in &known.record.value.plans {
+                            self.plans.remove(plan);
+                        }
                     }
                     self.reread(attempt, &known).await?;
                     continue;
