@@ -26,7 +26,7 @@ fn say(line: impl std::fmt::Display) {
 
 /// Exact API keys, throttles and quotas for AWS APIs.
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version, about)]
+#[command(name = "tollgate", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

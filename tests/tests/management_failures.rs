@@ -20,6 +20,7 @@ on_both_stores!(
     a_link_that_was_interrupted_is_finished_by_the_next_call,
     an_unlinking_that_was_interrupted_revokes_with_the_next_change,
     a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one,
+    what_a_lost_link_leaves_harms_no_other_plan_of_the_key,
     a_damaged_item_is_left_out_of_lists_and_told_when_asked_for,
     changes_at_the_same_time_all_count,
 );
@@ -371,6 +372,38 @@ async fn an_unlinking_that_was_interrupted_revokes_with_the_next_change(kind: Ki
         }
         assert_eq!(admitted, 4, "interrupted at {interrupted_at}");
     }
+}
+
+/// A link that stopped at the record, whose plan is then deleted: the key's other plan is not harmed by what is left.
+async fn what_a_lost_link_leaves_harms_no_other_plan_of_the_key(kind: Kind) {
+    let (api, proxy) = failing(kind).await;
+    let engine = tollgate_tests::world::engine(&api.store, tollgate_tests::world::PATIENT).await;
+    let stage = json!({ "apiId": "api", "stage": "prod" });
+    let good = json!({ "name": "good", "apiStages": [stage] });
+    let good = text(&api.post("/usageplans", good).await["id"]);
+    let lost = text(&api.post("/usageplans", json!({ "name": "lost" })).await["id"]);
+    let made = api.post("/apikeys", json!({ "enabled": true })).await;
+    let (key, value) = (text(&made["id"]), text(&made["value"]));
+    let link = json!({ "keyId": key, "keyType": "API_KEY" });
+    api.post(&format!("/usageplans/{good}/keys"), link.clone())
+        .await;
+    // The plan, the key, the key again, its other plan, the record; and no further.
+    fail_at(&proxy, 5);
+    let path = format!("/usageplans/{lost}/keys");
+    let (status, ..) = api.raw(Method::POST, &path, link.to_string()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    proxy.rule(|_, _| Fault::None);
+    api.delete(&format!("/usageplans/{lost}")).await;
+    api.patch(
+        200,
+        &format!("/apikeys/{key}"),
+        &[["replace", "/name", "n"]],
+    )
+    .await;
+    assert_eq!(decide(&engine, &value).await, Reason::Ok);
+    let range = "startDate=2026-01-01&endDate=2026-01-01";
+    api.get(&format!("/usageplans/{good}/usage?{range}&keyId={key}"))
+        .await;
 }
 
 async fn a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one(kind: Kind) {

@@ -90,7 +90,7 @@ pub async fn list(
 ) -> Answer<Json<Items<ApiKey>>> {
     let filter = KeyFilter {
         name_prefix: query.name.filter(|name| !name.is_empty()),
-        customer_id: query.customer_id.filter(|customer| !customer.is_empty()),
+        customer_id: customer_id(query.customer_id)?,
     };
     let page = Paging::new(query.position, query.limit).page()?;
     let keys = manager.keys(&filter, &page).await?;

@@ -234,6 +234,11 @@ mod tests {
             (throttle.rate_limit(), throttle.burst_limit()),
             (Some(2.5), Some(7))
         );
+        let raw = RawThrottle {
+            rate_limit: Some(2.5),
+            burst_limit: Some(7),
+        };
+        assert_eq!(Throttle::try_from(raw), Ok(throttle));
         let quota = Quota::new(9, PeriodKind::Week, 3).expect("valid");
         assert_eq!(
             (quota.limit(), quota.period(), quota.offset()),

@@ -10,7 +10,7 @@ pub enum Failure {
     #[error("the store refused for now: {0}")]
     Busy(String),
     /// No answer came, or one that does not tell whether the change was made.
-    #[error("the store's answer was lost: {0}")]
+    #[error("no clear answer from the store: {0}")]
     Lost(String),
     /// The store said no for good: permissions, no such table, a request it does not understand.
     #[error("the store refused: {0}")]

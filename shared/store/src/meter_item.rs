@@ -37,8 +37,12 @@ pub(crate) const LANES: &str = "l";
 /// The period of a meter whose plan has no quota.
 const NO_PERIOD: &str = "-";
 
-/// Reads a meter.
-pub(crate) fn read(item: &Item) -> Result<Meter, Damaged> {
+/// Reads a meter. An item that knows the key's revision and has no day was left where a meter might have been made; it
+/// has nothing to charge and is none.
+pub(crate) fn read(item: &Item) -> Result<Option<Meter>, Damaged> {
+    if item.contains_key(KEY_REVISION) && !item.contains_key(DAY) {
+        return Ok(None);
+    }
     let reader = Reader { item };
     let closed = match item.get(CLOSED_DAY) {
         None => None,
@@ -51,7 +55,7 @@ pub(crate) fn read(item: &Item) -> Result<Meter, Damaged> {
                 .transpose()?,
         }),
     };
-    Ok(Meter {
+    Ok(Some(Meter {
         key_revision: reader.number(KEY_REVISION)?,
         plan_revision: reader.number(PLAN_REVISION)?,
         buckets: reader.map(BUCKETS, level)?,
@@ -64,7 +68,7 @@ pub(crate) fn read(item: &Item) -> Result<Meter, Damaged> {
         spent: reader.number(SPENT)?,
         closed,
         lanes: reader.map(LANES, number)?,
-    })
+    }))
 }
 
 struct Reader<'a> {

@@ -94,6 +94,10 @@ pub struct KeyRecord {
     /// The ids of its plans, in the order in which it was linked to them.
     #[serde(default)]
     pub plans: Vec<String>,
+    /// The ids of the plans that it was last taken out of: their meters are told so with every change, whether or not
+    /// the call that took it out got that far.
+    #[serde(default)]
+    pub left: Vec<String>,
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,

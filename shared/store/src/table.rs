@@ -107,7 +107,7 @@ impl Table {
         budget: &Budget,
     ) -> Result<Option<Meter>, Failure> {
         let item = self.get_item(&ItemKey::meter(key, plan), budget).await?;
-        Ok(item.as_ref().map(meter_item::read).transpose()?)
+        Ok(item.as_ref().map(meter_item::read).transpose()?.flatten())
     }
 
     async fn get_item(
@@ -186,13 +186,16 @@ impl Table {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match attempt(budget, update.apply(request).send()).await? {
             Ok(answer) => {
-                let item = answer.attributes.unwrap_or_default();
-                Ok(Written::Done(meter_item::read(&item)?))
+                let meter = meter_item::read(&answer.attributes.unwrap_or_default())?;
+                // What its conditions name is there, or they would not have held.
+                meter
+                    .map(Written::Done)
+                    .ok_or_else(|| Failure::Lost("the answer to a write has no meter".to_owned()))
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                     let meter = refused.item().map(meter_item::read).transpose()?;
-                    Ok(Written::Refused(meter))
+                    Ok(Written::Refused(meter.flatten()))
                 }
                 _ => Err(error.into()),
             },

@@ -95,6 +95,7 @@ impl Manager {
             description: new.description,
             customer_id: new.customer_id,
             plans: Vec::new(),
+            left: Vec::new(),
             tags: new.tags,
             created: now,
             updated: now,
@@ -108,20 +109,27 @@ impl Manager {
             item_of(&record),
         ];
         let puts = puts.map(|item| TransactWriteItem::builder().put(self.put_new(item)).build());
-        let written = self
-            .client()
-            .transact_write_items()
-            .set_transact_items(Some(puts.to_vec()))
-            .send()
-            .await;
-        match written {
-            Ok(_) => Ok((record, value)),
-            Err(error) if is_cancelled_by(&error, "ConditionalCheckFailed") => {
-                Err(Error::ValueExists)
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
+            let written = self
+                .client()
+                .transact_write_items()
+                .set_transact_items(Some(puts.to_vec()))
+                .send()
+                .await;
+            match written {
+                Ok(_) => return Ok((record, value)),
+                Err(error) if is_cancelled_by(&error, "ConditionalCheckFailed") => {
+                    return Err(Error::ValueExists);
+                }
+                Err(error) if is_cancelled_by(&error, "ValidationError") => {
+                    return Err(Error::TooLarge);
+                }
+                Err(error) if is_cancelled_by(&error, "TransactionConflict") => {}
+                Err(error) => return Err(Failure::from(error).into()),
             }
-            Err(error) if is_cancelled_by(&error, "ValidationError") => Err(Error::TooLarge),
-            Err(error) => Err(Failure::from(error).into()),
         }
+        Err(Error::Contended)
     }
 
     /// A key.
@@ -171,7 +179,7 @@ impl Manager {
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
     ) -> Result<KeyRecord, E> {
         let record = self.change_key(id, change).await?;
-        self.publish(&record, None).await?;
+        self.publish(&record).await?;
         Ok(record)
     }
 
@@ -225,7 +233,7 @@ impl Manager {
             })
             .await?
         };
-        self.publish(&record, None).await?;
+        self.publish(&record).await?;
         // The value can be used for another key from here on.
         self.release_value(&record).await?;
         self.sweep_usage(id).await?;

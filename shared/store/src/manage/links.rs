@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::record::{ItemKey, KeyRecord, PlanRecord};
 use crate::schema::BY_CREATED;
 
+/// Plans that a key was taken out of and that its record remembers.
+const MOST_LEFT: usize = 20;
+
 impl Manager {
     /// Puts a key into a plan.
     ///
@@ -24,7 +27,7 @@ impl Manager {
             }
             linked => linked?,
         };
-        self.publish(&record, None).await?;
+        self.publish(&record).await?;
         self.hint(&record).await?;
         Ok(record)
     }
@@ -39,6 +42,7 @@ impl Manager {
             }
             self.check_stages(&key, plan).await?;
             let add = |record: &mut KeyRecord| {
+                record.left.retain(|left| *left != plan.id);
                 record.plans.push(plan.id.clone());
                 Ok::<_, Error>(())
             };
@@ -79,18 +83,26 @@ impl Manager {
     /// # Errors
     /// [`Error::NotLinked`], [`Error::NoSuchKey`].
     pub async fn unlink(&self, plan_id: &str, key_id: &str) -> Result<(), Error> {
+        if !is_id(plan_id) {
+            return Err(Error::NotLinked);
+        }
         let key = self.key(key_id).await?;
         let linked = key.plans.iter().any(|plan| plan == plan_id);
         if !linked && !self.is_listed(plan_id, key_id).await? {
+            // An earlier call may have got no further than the record.
+            self.publish(&key).await?;
             return Err(Error::NotLinked);
         }
         let record = self
             .change_key(key_id, |record| {
                 record.plans.retain(|plan| plan != plan_id);
+                record.left.retain(|plan| plan != plan_id);
+                record.left.insert(0, plan_id.to_owned());
+                record.left.truncate(MOST_LEFT);
                 Ok::<_, Error>(())
             })
             .await?;
-        self.publish(&record, Some(&plan_id.to_owned())).await?;
+        self.publish(&record).await?;
         self.hint(&record).await
     }
 
@@ -117,12 +129,7 @@ impl Manager {
         name_prefix: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<KeyRecord>, Error> {
-        let list = List {
-            index: BY_CREATED,
-            partition: plan_list(plan_id),
-            prefix: String::new(),
-            newest_first: true,
-        };
+        let list = keys_of(plan_id);
         let mut position = page.position.clone();
         let mut items = Vec::new();
         if !is_id(plan_id) {
@@ -175,7 +182,17 @@ impl Manager {
     }
 }
 
-/// The list of a plan's keys.
+/// The list of a plan's keys, those linked last first.
+pub(super) fn keys_of(plan_id: &str) -> List {
+    List {
+        index: BY_CREATED,
+        partition: plan_list(plan_id),
+        prefix: String::new(),
+        newest_first: true,
+    }
+}
+
+/// The partition of the list of a plan's keys.
 pub(super) fn plan_list(plan_id: &str) -> String {
     format!("PLAN#{plan_id}")
 }

@@ -138,8 +138,7 @@ impl Manager {
 /// The sort keys between which a page lies, both inclusive.
 fn bounds(list: &List, after: Option<&str>) -> (String, String) {
     let low = list.prefix.clone();
-    // U+10FFFF sorts after everything that a sort key can go on with.
-    let high = format!("{}\u{10ffff}", list.prefix);
+    let high = highest(list);
     let low = if low.is_empty() {
         LOWEST.to_owned()
     } else {
@@ -152,6 +151,11 @@ fn bounds(list: &List, after: Option<&str>) -> (String, String) {
     }
 }
 
+/// U+10FFFF sorts after everything that a sort key can go on with.
+fn highest(list: &List) -> String {
+    format!("{}\u{10ffff}", list.prefix)
+}
+
 /// The sort key that a position stands for, which must be one that this list can have.
 fn decode(position: &str, list: &List) -> Result<String, Error> {
     URL_SAFE_NO_PAD
@@ -159,7 +163,7 @@ fn decode(position: &str, list: &List) -> Result<String, Error> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .filter(|sort| sort.len() <= MAX_SORT_BYTES && sort.starts_with(&list.prefix))
-        .filter(|sort| !sort.is_empty() && sort.as_str() >= LOWEST)
+        .filter(|sort| sort.as_str() >= LOWEST && *sort <= highest(list))
         .ok_or(Error::BadPosition)
 }
 

@@ -26,20 +26,20 @@ const TOMBSTONE_SECONDS: i64 = 24 * 60 * 60;
 
 impl Manager {
     /// Brings every meter of a key in line with its record: those of its plans, and those that are left behind. What an
-    /// interrupted call has left undone is done by the next one, whichever it is. `also` names a plan that the key was just
-    /// taken out of.
-    pub(super) async fn publish(
-        &self,
-        record: &KeyRecord,
-        also: Option<&String>,
-    ) -> Result<(), Error> {
-        let plans: Vec<_> = record.plans.iter().map(|id| ItemKey::plan(id)).collect();
+    /// interrupted call has left undone is done by the next one, whichever it is.
+    pub(super) async fn publish(&self, record: &KeyRecord) -> Result<(), Error> {
+        // A plan that cannot be read is not one that is gone: then nothing is told.
+        let plans = record.plans.iter().map(|id| self.any_plan(id));
         let (plans, meters) =
-            future::join(self.read_many(&plans), self.meters_of(&record.id)).await;
-        let (mut kept, meters): (Vec<PlanRecord>, _) = (plans?, meters?);
+            future::try_join(future::try_join_all(plans), self.meters_of(&record.id)).await?;
+        let mut kept: Vec<PlanRecord> = plans.into_iter().flatten().collect();
         kept.retain(|plan| !plan.deleted && !record.deleted);
         // Not only those that are there: a link under way may be about to make one.
-        let mut left: BTreeSet<_> = meters.keys().chain(&record.plans).chain(also).collect();
+        let mut left: BTreeSet<_> = meters
+            .keys()
+            .chain(&record.plans)
+            .chain(&record.left)
+            .collect();
         left.retain(|id| kept.iter().all(|plan| plan.id != **id));
         let left = left.into_iter().map(|plan| self.leave(record, plan));
         let kept = kept.iter().map(|plan| {
@@ -116,9 +116,8 @@ impl Manager {
         let Some(item) = self.tell(key, plan_id, revision(key)).await? else {
             return Ok(());
         };
-        // One that has no counters yet has nothing to write out; a damaged one is revoked all the same.
-        let counts = item.contains_key(DAY);
-        let meter = counts.then(|| meter_item::read(&item)).and_then(logged);
+        // A damaged meter is revoked all the same.
+        let meter = logged(meter_item::read(&item)).flatten();
         if let Some(meter) = meter.as_ref().filter(|_| !key.deleted) {
             self.write_out(key, plan_id, meter).await?;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::plan::Plan;
 
+use super::links::keys_of;
 use super::listing::{List, by_time, shard_of};
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
 use crate::record::{Item, ItemKey, PlanRecord, to_item};
@@ -58,7 +59,7 @@ impl Manager {
             .ok_or(Error::NoSuchPlan)
     }
 
-    async fn any_plan(&self, id: &str) -> Result<Option<PlanRecord>, Error> {
+    pub(super) async fn any_plan(&self, id: &str) -> Result<Option<PlanRecord>, Error> {
         if !is_id(id) {
             return Ok(None);
         }
@@ -149,9 +150,10 @@ impl Manager {
             limit: SWEEP,
         };
         loop {
-            let keys = self.linked_keys(id, None, &page).await?;
-            for key in keys.items {
-                match self.unlink(id, &key.id).await {
+            // By the index itself, which shows also keys whose unlinking was interrupted.
+            let keys = self.page(&keys_of(id), &page).await?;
+            for key in keys.items.iter().map(|pk| pk.trim_start_matches("KEY#")) {
+                match self.unlink(id, key).await {
                     Ok(()) | Err(Error::NoSuchKey | Error::NotLinked) => {}
                     Err(error) => return Err(error),
                 }

@@ -62,7 +62,7 @@ pub(crate) fn put_usage(
         .put_item()
         .table_name(table)
         .set_item(Some(to_item(&ItemKey::usage(key, plan, day.day), &record)))
-        .condition_expression("attribute_not_exists(pk) OR #count <= :count")
+        .condition_expression("attribute_not_exists(pk) OR #count < :count")
         .expression_attribute_names("#count", "count")
         .expression_attribute_values(":count", AttributeValue::N(day.count.to_string()))
 }
@@ -83,7 +83,7 @@ impl Manager {
         let from = quota.map_or(start, |quota| quota.period_of(start).start);
         // The meter first: a day that leaves it in between is then found among the closed ones.
         let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
-        let meter = item.as_ref().map(meter_item::read).transpose()?;
+        let meter = item.as_ref().map(meter_item::read).transpose()?.flatten();
         let mut days = self.closed_days(key_id, plan_id, from, end).await?;
         if let Some(meter) = &meter {
             live_days(&mut days, meter, quota);
