@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::task::JoinHandle;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan, Target};
@@ -13,6 +15,7 @@ use tollgate_store::engine::{Engine, Request, Settings};
 use tollgate_store::manage::Manager;
 use tollgate_store::manage::keys::NewKey;
 use tollgate_store::manage::plans::NewPlan;
+use tollgate_store::manage::usage::DayUsage;
 use tollgate_store::record::{KeyRecord, PlanRecord};
 use tollgate_store::table::Table;
 
@@ -140,14 +143,28 @@ pub async fn decide(engine: &Engine, key: &str) -> Reason {
     engine.decide(&request).await.reason
 }
 
-/// All that a key was admitted under a plan, from `day` on for 80 days.
-pub async fn used(manager: &Manager, plan: &str, key: &str, day: jiff::civil::Date) -> u64 {
+/// A key's usage under a plan on each day of a range, both ends included.
+pub async fn usage(manager: &Manager, plan: &str, key: &str, range: (Date, Date)) -> Vec<DayUsage> {
     let quota = manager.plan(plan).await.unwrap().limits.quota;
-    let end = day.saturating_add(jiff::ToSpan::days(80));
-    let usage = manager
-        .usage(plan, key, quota.as_ref(), (day, end))
+    manager
+        .usage(plan, key, quota.as_ref(), range)
         .await
-        .unwrap();
+        .unwrap()
+}
+
+/// The sum of what concurrent callers were admitted.
+pub async fn total(callers: Vec<JoinHandle<u64>>) -> u64 {
+    let mut total = 0;
+    for caller in callers {
+        total += caller.await.unwrap();
+    }
+    total
+}
+
+/// All that a key was admitted under a plan, from `day` on for 80 days.
+pub async fn used(manager: &Manager, plan: &str, key: &str, day: Date) -> u64 {
+    let end = day.saturating_add(jiff::ToSpan::days(80));
+    let usage = usage(manager, plan, key, (day, end)).await;
     usage.iter().map(|day| day.used).sum()
 }
 

@@ -11,7 +11,7 @@ use tollgate_tests::lambda::{Function, Start, event};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{at, linked, manager, plan, used};
+use tollgate_tests::world::{at, linked, manager, plan, total, usage, used};
 
 on_both_stores!(
     the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason,
@@ -196,23 +196,12 @@ async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: K
             admitted
         }));
     }
-    let mut admitted = 0;
-    for caller in callers {
-        admitted += caller.await.unwrap();
-    }
+    let admitted = total(callers).await;
     let (last, first) = (
         day_of(at("2027-01-31T12:00:00Z")),
         day_of(at("2027-02-01T12:00:00Z")),
     );
-    let days = manager
-        .usage(
-            &plan.id,
-            &key.record.id,
-            plan.limits.quota.as_ref(),
-            (last, first),
-        )
-        .await
-        .unwrap();
+    let days = usage(&manager, &plan.id, &key.record.id, (last, first)).await;
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
     assert!(days.iter().all(|day| day.used > 0), "{days:?}");
     // Each month's quota has paid for its own day.
@@ -246,10 +235,7 @@ async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
             admitted
         }));
     }
-    let mut admitted = 0;
-    for caller in callers {
-        admitted += caller.await.unwrap();
-    }
+    let admitted = total(callers).await;
     assert_eq!(admitted, 60);
     let day = day_of(at("2027-01-31T12:00:00Z"));
     assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 60);

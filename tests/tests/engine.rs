@@ -15,7 +15,7 @@ use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
     PATIENT, at, decide, decide_at, decide_on, engine, linked, make_key, make_plan, manager, plan,
-    target, used,
+    target, usage, used,
 };
 
 on_both_stores!(
@@ -508,15 +508,13 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     assert_eq!(counts(&proxy).await, (Some(1), Some(1)));
     assert_eq!(counts(&proxy).await, (Some(1), None));
     assert_eq!(counts(&proxy).await, (Some(1), None));
-    let days = manager
-        .usage(
-            &plan.id,
-            &key.record.id,
-            plan.limits.quota.as_ref(),
-            (day_of(evening), day_of(morning)),
-        )
-        .await
-        .unwrap();
+    let days = usage(
+        &manager,
+        &plan.id,
+        &key.record.id,
+        (day_of(evening), day_of(morning)),
+    )
+    .await;
     let days: Vec<_> = days.iter().map(|day| (day.used, day.remaining)).collect();
     assert_eq!(days, [(3, Some(97)), (4, Some(93))]);
     // One request a day: what was closed is written out before the next day closes.

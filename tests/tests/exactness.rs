@@ -19,7 +19,9 @@ use tollgate_tests::gateway::Dev;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{PATIENT, at, decide, decide_at, engine, linked, manager, plan, used};
+use tollgate_tests::world::{
+    PATIENT, at, decide, decide_at, engine, linked, manager, plan, total, usage, used,
+};
 
 on_both_stores!(
     four_processes_of_eight_callers_get_exactly_the_quota,
@@ -83,10 +85,7 @@ async fn four_processes_of_eight_callers_get_exactly_the_quota(kind: Kind) {
             }));
         }
     }
-    let mut admitted = 0;
-    for caller in callers {
-        admitted += caller.await.unwrap();
-    }
+    let admitted = total(callers).await;
     assert_eq!(admitted, 500);
     let today = day_of(Timestamp::now());
     let range = format!("startDate={}&endDate={}", today - 1.day(), today + 1.day());
@@ -132,10 +131,7 @@ async fn with_a_frozen_clock_exactly_the_burst_passes(kind: Kind) {
             }));
         }
     }
-    let mut admitted = 0;
-    for caller in callers {
-        admitted += caller.await.unwrap();
-    }
+    let admitted = total(callers).await;
     assert_eq!(admitted, 100);
     assert_eq!(
         used(&manager, &plan.id, &key.record.id, day_of(now)).await,
@@ -208,20 +204,9 @@ async fn midnight_at_the_months_end_under_load_loses_and_doubles_nothing(kind: K
             }));
         }
     }
-    let mut admitted = 0;
-    for caller in callers {
-        admitted += caller.await.unwrap();
-    }
+    let admitted = total(callers).await;
     let (last, first) = (day_of(start), day_of(start) + 1.day());
-    let days = manager
-        .usage(
-            &plan.id,
-            &key.record.id,
-            plan.limits.quota.as_ref(),
-            (last, first),
-        )
-        .await
-        .unwrap();
+    let days = usage(&manager, &plan.id, &key.record.id, (last, first)).await;
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
     assert!(days.iter().all(|day| day.used <= limit), "{days:?}");
     // 720 requests: both months are used up.

@@ -1,6 +1,7 @@
 //! Bounded memory of what was read. Nothing here is trusted: each entry says when it was read, and the engine decides
 //! for how long that is good.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +13,14 @@ use lru::LruCache;
 #[derive(Debug, Clone)]
 pub(crate) struct Dated<T> {
     pub(crate) value: T,
-    pub(crate) read_at: Timestamp,
+    read_at: Timestamp,
 }
 
 impl<T> Dated<T> {
+    pub(crate) fn new(value: T, read_at: Timestamp) -> Self {
+        Self { value, read_at }
+    }
+
     /// Whether it was read at most `age` ago. A reading from the future is as old as can be: the clock was set back.
     pub(crate) fn is_within(&self, age: SignedDuration, now: Timestamp) -> bool {
         let elapsed = now.duration_since(self.read_at);
@@ -36,7 +41,11 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         self.lock().get(key).cloned()
     }
 

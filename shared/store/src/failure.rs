@@ -65,6 +65,20 @@ where
     }
 }
 
+/// The outcome of a conditional write; `None` where its condition did not hold.
+pub(crate) fn conditional<T, E>(
+    outcome: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match outcome {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn summary<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -5,16 +5,14 @@
 //! no charge that was prepared under an older revision can be made.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, Put};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_core::key::MalformedKey;
 
 use crate::connection::Connection;
-use crate::expression::Update;
-use crate::failure::{Damaged, Failure};
+use crate::failure::{Damaged, Failure, conditional};
 use crate::record::{Item, ItemKey, from_item};
 
 pub mod keys;
@@ -186,27 +184,22 @@ impl Manager {
     where
         T: DeserializeOwned + Serialize + PartialEq,
     {
-        let mut condition = Update::default();
-        let (name, known) = (condition.name("revision"), condition.number(revision));
         let put = self
             .client()
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item.clone()))
-            .condition_expression(format!("{name} = {known}"))
-            .expression_attribute_names(&name, "revision")
-            .expression_attribute_values(&known, number(revision))
+            .condition_expression("#revision = :known")
+            .expression_attribute_names("#revision", "revision")
+            .expression_attribute_values(":known", AttributeValue::N(revision.to_string()))
             .send()
             .await;
-        match put {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => {
-                // The SDK may have tried twice and met its own first try.
-                let there: Option<T> = self.read(key).await?;
-                Ok(there == Some(from_item(item)?))
-            }
-            Err(error) => Err(Failure::from(error).into()),
+        if conditional(put)?.is_some() {
+            return Ok(true);
         }
+        // The SDK may have tried twice and met its own first try.
+        let there: Option<T> = self.read(key).await?;
+        Ok(there == Some(from_item(item)?))
     }
 
     /// Puts a new item under a random id. That it is there already can only mean that the SDK tried twice.
@@ -219,10 +212,8 @@ impl Manager {
             .condition_expression("attribute_not_exists(pk)")
             .send()
             .await;
-        match put {
-            Err(error) if !is_condition(&error) => Err(Failure::from(error).into()),
-            _ => Ok(()),
-        }
+        conditional(put)?;
+        Ok(())
     }
 
     async fn delete_item(&self, key: &ItemKey) -> Result<(), Error> {
@@ -245,15 +236,6 @@ impl Manager {
             .build()
             .expect("table and item are set")
     }
-}
-
-fn number(number: impl std::fmt::Display) -> aws_sdk_dynamodb::types::AttributeValue {
-    aws_sdk_dynamodb::types::AttributeValue::N(number.to_string())
-}
-
-/// Whether a write was refused by its condition.
-pub(crate) fn is_condition(error: &impl ProvideErrorMetadata) -> bool {
-    error.code() == Some("ConditionalCheckFailedException")
 }
 
 fn logged<T>(outcome: Result<T, Damaged>) -> Option<T> {

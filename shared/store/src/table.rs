@@ -12,8 +12,7 @@ use tollgate_core::meter::{ClosedDay, Meter};
 
 use crate::connection::Connection;
 use crate::expression::{self, Update};
-use crate::failure::Failure;
-use crate::manage::is_condition;
+use crate::failure::{Failure, conditional};
 use crate::manage::usage::put_usage;
 use crate::meter_item;
 use crate::record::{ItemKey, from_item};
@@ -164,10 +163,8 @@ impl Table {
     ) -> Result<(), Failure> {
         let client = self.connection.client();
         let put = put_usage(&client, &self.name, key, plan, closed);
-        match attempt(budget, put.send()).await? {
-            Err(error) if !is_condition(&error) => Err(error.into()),
-            _ => Ok(()),
-        }
+        conditional(attempt(budget, put.send()).await?)?;
+        Ok(())
     }
 
     async fn update(

@@ -39,10 +39,7 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn new(meter: Meter, read_at: Timestamp) -> Self {
         Self {
-            meter: Dated {
-                value: Arc::new(meter),
-                read_at,
-            },
+            meter: Dated::new(Arc::new(meter), read_at),
             flushed: None,
             history: None,
         }
@@ -66,13 +63,7 @@ impl Engine {
         let known = self.read_key(attempt).await?;
         match &known {
             Some(known) => self.keys.put(attempt.hash, known.clone()),
-            None => self.unknown.put(
-                attempt.hash,
-                Dated {
-                    value: (),
-                    read_at: now,
-                },
-            ),
+            None => self.unknown.put(attempt.hash, Dated::new((), now)),
         }
         Ok(known)
     }
@@ -118,10 +109,7 @@ impl Engine {
         meters.retain(|plan, _| record.plans.contains(plan));
         let read_at = attempt.now;
         Ok(Some(Known {
-            record: Dated {
-                value: Arc::new(record),
-                read_at,
-            },
+            record: Dated::new(Arc::new(record), read_at),
             meters,
             good_at: None,
         }))
@@ -202,7 +190,7 @@ impl Engine {
         attempt: &Attempt<'_>,
         id: &str,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
-        match self.plans.get(&id.to_owned()) {
+        match self.plans.get(id) {
             Some(plan) if plan.is_within(PLAN_HARD_AGE, attempt.now) => Ok(plan.value),
             _ => self.read_plan(attempt, id).await,
         }
@@ -217,13 +205,8 @@ impl Engine {
         let record: Option<PlanRecord> =
             self.read(|| self.table.get(&item, &attempt.budget)).await?;
         let plan = record.filter(|record| !record.deleted).map(Arc::new);
-        self.plans.put(
-            id.to_owned(),
-            Dated {
-                value: plan.clone(),
-                read_at: attempt.now,
-            },
-        );
+        self.plans
+            .put(id.to_owned(), Dated::new(plan.clone(), attempt.now));
         Ok(plan)
     }
 
@@ -258,13 +241,19 @@ impl Engine {
     }
 
     pub(super) fn note(&self, attempt: &Attempt<'_>, plan: &str, meter: Meter) {
-        let read_at = attempt.now;
+        let meter = Dated::new(Arc::new(meter), attempt.now);
+        self.change_seen(attempt, plan, |seen| seen.meter = meter);
+    }
+
+    pub(super) fn note_flushed(&self, attempt: &Attempt<'_>, plan: &str, day: Date) {
+        self.change_seen(attempt, plan, |seen| seen.flushed = Some(day));
+    }
+
+    /// Changes what was seen of a meter, if it is still kept in mind.
+    fn change_seen(&self, attempt: &Attempt<'_>, plan: &str, change: impl FnOnce(&mut Seen)) {
         self.keys.update(&attempt.hash, |known| {
             if let Some(seen) = known.meters.get_mut(plan) {
-                seen.meter = Dated {
-                    value: Arc::new(meter),
-                    read_at,
-                };
+                change(seen);
             }
         });
     }
@@ -289,11 +278,7 @@ impl Engine {
             before,
             admitted: counts.iter().sum(),
         };
-        self.keys.update(&attempt.hash, |known| {
-            if let Some(seen) = known.meters.get_mut(plan) {
-                seen.history = Some(history);
-            }
-        });
+        self.change_seen(attempt, plan, |seen| seen.history = Some(history));
         Ok(())
     }
 
@@ -312,13 +297,5 @@ impl Engine {
         let usage: Option<UsageRecord> =
             self.read(|| self.table.get(&item, &attempt.budget)).await?;
         Ok(usage.map_or(0, |usage| usage.count))
-    }
-
-    pub(super) fn note_flushed(&self, attempt: &Attempt<'_>, plan: &str, day: Date) {
-        self.keys.update(&attempt.hash, |known| {
-            if let Some(seen) = known.meters.get_mut(plan) {
-                seen.flushed = Some(day);
-            }
-        });
     }
 }

@@ -30,7 +30,7 @@ impl Engine {
     fn was_good(&self, attempt: &Attempt<'_>, known: &Known) -> bool {
         let recently = known
             .good_at
-            .is_some_and(|read_at| Dated { value: (), read_at }.is_within(ALLOW_AGE, attempt.now));
+            .is_some_and(|read_at| Dated::new((), read_at).is_within(ALLOW_AGE, attempt.now));
         let record = &known.record.value;
         let opens = |id: &String| {
             let plan = self.plans.get(id).and_then(|plan| plan.value);

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, 
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
 
 use super::listing::{List, by_time, shard_of};
-use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_condition, is_id, new_id};
-use crate::failure::Failure;
+use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
+use crate::failure::{Failure, conditional};
 use crate::record::{HashRecord, Item, ItemKey, KeyRecord, to_item};
 use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
 
@@ -42,21 +42,15 @@ pub struct KeyFilter {
 
 impl KeyFilter {
     fn list(&self) -> List {
-        let list = |index, partition, prefix, newest_first| List {
-            index,
-            partition,
-            prefix,
-            newest_first,
-        };
         match (&self.customer_id, &self.name_prefix) {
-            (Some(customer), _) => list(BY_CUSTOMER, customer_list(customer), String::new(), true),
-            (None, Some(prefix)) => list(
-                BY_NAME,
-                "NAMES".to_owned(),
-                indexed_name(prefix).to_owned(),
-                false,
-            ),
-            (None, None) => list(BY_CREATED, "KEYS".to_owned(), String::new(), true),
+            (Some(customer), _) => List::newest_first(BY_CUSTOMER, customer_list(customer)),
+            (None, Some(prefix)) => List {
+                index: BY_NAME,
+                partition: "NAMES".to_owned(),
+                prefix: indexed_name(prefix).to_owned(),
+                newest_first: false,
+            },
+            (None, None) => List::newest_first(BY_CREATED, "KEYS".to_owned()),
         }
     }
 
@@ -160,7 +154,7 @@ impl Manager {
         page: &PageRequest,
     ) -> Result<Page<KeyRecord>, Error> {
         let found = self.page(&filter.list(), page).await?;
-        let keys: Vec<_> = found.items.iter().map(|pk| record_of(pk)).collect();
+        let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
         let mut records: Vec<KeyRecord> = self.read_many(&keys).await?;
         records.retain(|record| filter.shows(record));
         Ok(Page {
@@ -251,10 +245,8 @@ impl Manager {
             .expression_attribute_values(":id", AttributeValue::S(record.id.clone()))
             .send()
             .await;
-        match deleted {
-            Err(error) if !is_condition(&error) => Err(Failure::from(error).into()),
-            _ => Ok(()),
-        }
+        conditional(deleted)?;
+        Ok(())
     }
 
     async fn sweep_usage(&self, id: &str) -> Result<(), Error> {
@@ -353,10 +345,6 @@ fn customer_list(customer: &str) -> String {
 
 fn indexed_name(name: &str) -> &str {
     &name[..name.floor_char_boundary(INDEXED_NAME_BYTES)]
-}
-
-fn record_of(pk: &str) -> ItemKey {
-    ItemKey::key(pk.trim_start_matches("KEY#"))
 }
 
 fn entropy() -> [u8; ENTROPY_BYTES] {

@@ -4,9 +4,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::plan::ApiStage;
 
 use super::listing::List;
-use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_condition, is_id};
+use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id};
 use crate::expression::Update;
-use crate::failure::Failure;
+use crate::failure::conditional;
 use crate::record::{ItemKey, KeyRecord, PlanRecord};
 use crate::schema::BY_CREATED;
 
@@ -144,10 +144,7 @@ impl Manager {
                 limit: page.limit - items.len(),
             };
             let found = self.page(&list, &part).await?;
-            let keys = found.items.iter();
-            let keys: Vec<_> = keys
-                .map(|pk| ItemKey::key(pk.trim_start_matches("KEY#")))
-                .collect();
+            let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
             let records: Vec<KeyRecord> = self.read_many(&keys).await?;
             let starts = |name: &String| name_prefix.is_none_or(|prefix| name.starts_with(prefix));
             items.extend(records.into_iter().filter(|record| {
@@ -175,21 +172,14 @@ impl Manager {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(ItemKey::hash(&key.hash).attributes()));
-        match update.apply(request).send().await {
-            Err(error) if !is_condition(&error) => Err(Failure::from(error).into()),
-            _ => Ok(()),
-        }
+        conditional(update.apply(request).send().await)?;
+        Ok(())
     }
 }
 
 /// The list of a plan's keys, those linked last first.
 pub(super) fn keys_of(plan_id: &str) -> List {
-    List {
-        index: BY_CREATED,
-        partition: plan_list(plan_id),
-        prefix: String::new(),
-        newest_first: true,
-    }
+    List::newest_first(BY_CREATED, plan_list(plan_id))
 }
 
 /// The partition of the list of a plan's keys.

@@ -46,6 +46,18 @@ pub(super) struct List {
     pub(super) newest_first: bool,
 }
 
+impl List {
+    /// A whole list, the newest entries first.
+    pub(super) fn newest_first(index: Index, partition: String) -> Self {
+        Self {
+            index,
+            partition,
+            prefix: String::new(),
+            newest_first: true,
+        }
+    }
+}
+
 /// The partition of `list` that the entry `id` is in.
 pub(super) fn shard_of(list: &str, id: &str) -> String {
     format!("{list}#{}", crc32fast::hash(id.as_bytes()) % SHARDS)
@@ -57,7 +69,7 @@ pub(super) fn by_time(created: i64, id: &str) -> String {
 }
 
 impl Manager {
-    /// The partition keys of one page of `list`, in order. Positions are sort keys, so pages survive whatever is
+    /// The ids of one page of `list`, in order. Positions are sort keys, so pages survive whatever is
     /// inserted or removed between them.
     pub(super) async fn page(
         &self,
@@ -86,7 +98,7 @@ impl Manager {
         let end = entries.last().map(|(sort, _)| URL_SAFE_NO_PAD.encode(sort));
         Ok(Page {
             position: end.filter(|_| more),
-            items: entries.into_iter().map(|(_, pk)| pk).collect(),
+            items: entries.into_iter().map(|(_, id)| id).collect(),
         })
     }
 
@@ -123,9 +135,10 @@ impl Manager {
             let found = answer.items.unwrap_or_default();
             let found = found.iter().filter_map(|item| {
                 let sort = string(item, list.index.sk)?;
-                (Some(sort) != after)
-                    .then(|| Some((sort.to_owned(), string(item, PK)?.to_owned())))?
+                let (_, id) = string(item, PK)?.split_once('#')?;
+                Some((sort.to_owned(), id.to_owned()))
             });
+            let found = found.filter(|(sort, _)| Some(sort.as_str()) != after);
             entries.extend(found);
             next = answer.last_evaluated_key;
             if next.is_none() || entries.len() > limit {

@@ -11,9 +11,9 @@ use tollgate_core::meter::{ClosedDay, Meter};
 use super::links::plan_list;
 use super::listing::{by_time, shard_of};
 use super::usage::{left, put_usage};
-use super::{Error, Manager, is_condition, logged};
+use super::{Error, Manager, logged};
 use crate::expression::Update;
-use crate::failure::Failure;
+use crate::failure::{Failure, conditional};
 use crate::meter_item::{
     self, BUCKETS, COUNT, DAY, KEY_REVISION, LANES, PERIOD, PLAN_REVISION, SPENT, period_text,
 };
@@ -116,6 +116,10 @@ impl Manager {
         let Some(item) = self.tell(key, plan_id, revision(key)).await? else {
             return Ok(());
         };
+        if item.contains_key(TTL) && !item.contains_key(BY_CREATED.pk) {
+            // It was left behind before, and nothing could be charged to it since.
+            return Ok(());
+        }
         // A damaged meter is revoked all the same.
         let meter = logged(meter_item::read(&item)).flatten();
         if let Some(meter) = meter.as_ref().filter(|_| !key.deleted) {
@@ -149,11 +153,8 @@ impl Manager {
             .table_name(&self.table)
             .set_key(Some(ItemKey::meter(&key.id, plan_id).attributes()))
             .return_values(ReturnValue::AllNew);
-        match update.apply(request).send().await {
-            Ok(answer) => Ok(answer.attributes),
-            Err(error) if is_condition(&error) => Ok(None),
-            Err(error) => Err(Failure::from(error).into()),
-        }
+        let told = conditional(update.apply(request).send().await)?;
+        Ok(told.and_then(|told| told.attributes))
     }
 
     /// A meter that is left behind will be gone some day: what it counted is written out.
@@ -165,13 +166,8 @@ impl Manager {
         };
         let days = [Some(today).filter(|day| day.count > 0), meter.closed];
         for day in days.into_iter().flatten() {
-            match put_usage(&self.client(), &self.table, &key.id, plan_id, &day)
-                .send()
-                .await
-            {
-                Err(error) if !is_condition(&error) => return Err(Failure::from(error).into()),
-                _ => {}
-            }
+            let put = put_usage(&self.client(), &self.table, &key.id, plan_id, &day);
+            conditional(put.send().await)?;
         }
         Ok(())
     }

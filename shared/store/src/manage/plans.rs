@@ -71,19 +71,10 @@ impl Manager {
     /// # Errors
     /// [`Error::BadPosition`].
     pub async fn plans(&self, page: &PageRequest) -> Result<Page<PlanRecord>, Error> {
-        let list = List {
-            index: BY_CREATED,
-            partition: "PLANS".to_owned(),
-            prefix: String::new(),
-            newest_first: true,
-        };
+        let list = List::newest_first(BY_CREATED, "PLANS".to_owned());
         let found = self.page(&list, page).await?;
-        let ids = found
-            .items
-            .iter()
-            .map(|pk| pk.trim_start_matches("PLAN#").to_owned());
         Ok(Page {
-            items: self.plans_by_id(&ids.collect::<Vec<_>>()).await?,
+            items: self.plans_by_id(&found.items).await?,
             position: found.position,
         })
     }
@@ -152,8 +143,8 @@ impl Manager {
         loop {
             // By the index itself, which shows also keys whose unlinking was interrupted.
             let keys = self.page(&keys_of(id), &page).await?;
-            for key in keys.items.iter().map(|pk| pk.trim_start_matches("KEY#")) {
-                match self.unlink(id, key).await {
+            for key in keys.items {
+                match self.unlink(id, &key).await {
                     Ok(()) | Err(Error::NoSuchKey | Error::NotLinked) => {}
                     Err(error) => return Err(error),
                 }
