@@ -1,0 +1,194 @@
+//! Plans that are edited and links that are changed while engines know the old ones.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use jiff::{SignedDuration, ToSpan};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
+use tollgate_core::verdict::Reason;
+use tollgate_store::manage::Error;
+use tollgate_tests::on_both_stores;
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    PATIENT, at, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan, target,
+    used,
+};
+
+on_both_stores!(
+    an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it,
+    a_lowered_plan_keeps_the_requests_owed,
+    a_quota_changed_to_a_longer_period_finds_what_was_used_in_it,
+    a_thaw_after_an_hour_reads_the_plan_before_it_admits,
+    a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage,
+    relinking_does_not_reset_a_spent_quota,
+);
+
+async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((100, PeriodKind::Day)))).await;
+    let (old, new) = (engine(&store, PATIENT).await, engine(&store, PATIENT).await);
+    let now = jiff::Timestamp::now();
+    assert_eq!(decide_at(&old, &key.value, now).await.reason, Reason::Ok);
+    let lowered = |record: &mut tollgate_store::record::PlanRecord| {
+        record.limits.quota =
+            Some(tollgate_core::limit::Quota::new(2, PeriodKind::Day, 0).unwrap());
+        Ok::<_, Error>(())
+    };
+    manager.update_plan(&plan.id, lowered).await.unwrap();
+    // One that never knew the old plan makes the new one known.
+    assert_eq!(decide_at(&new, &key.value, now).await.reason, Reason::Ok);
+    let verdict = decide_at(&old, &key.value, now).await;
+    assert_eq!(verdict.reason, Reason::Quota);
+    assert_eq!(verdict.standing.quota.unwrap().limit, 2);
+}
+
+async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(Some((100.0, 10)), None)).await;
+    let engine = engine(&store, PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    for _ in 0..10 {
+        assert_eq!(
+            decide_at(&engine, &key.value, start).await.reason,
+            Reason::Ok
+        );
+    }
+    let slower = |record: &mut tollgate_store::record::PlanRecord| {
+        record.limits.throttle = Some(Throttle::new(Some(1.0), Some(10)).unwrap());
+        Ok::<_, Error>(())
+    };
+    manager.update_plan(&plan.id, slower).await.unwrap();
+    // Half of the burst has come back at the old pace when the plan is read again.
+    let then = start + SignedDuration::from_secs(11);
+    let mut admitted = 0;
+    for _ in 0..12 {
+        admitted += u32::from(decide_at(&engine, &key.value, then).await.reason == Reason::Ok);
+    }
+    assert_eq!(admitted, 10);
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits.throttle = Some(Throttle::new(Some(100.0), Some(10)).unwrap());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    // All ten are owed at the new pace too: ten milliseconds bring one back, not a thousandth of one.
+    let later = then + SignedDuration::from_secs(4);
+    let mut admitted = 0;
+    for _ in 0..12 {
+        admitted += u32::from(decide_at(&engine, &key.value, later).await.reason == Reason::Ok);
+    }
+    assert_eq!(admitted, 4);
+}
+
+async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((5, PeriodKind::Day)))).await;
+    let engine = engine(&store, PATIENT).await;
+    let first = at("2026-12-01T12:00:00Z");
+    for day in 0..3 {
+        for _ in 0..3 {
+            let verdict = decide_at(
+                &engine,
+                &key.value,
+                first + SignedDuration::from_hours(24 * day),
+            )
+            .await;
+            assert_eq!(verdict.reason, Reason::Ok);
+        }
+    }
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits.quota =
+                Some(tollgate_core::limit::Quota::new(11, PeriodKind::Month, 0).unwrap());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let then = first + SignedDuration::from_hours(49);
+    let mut reasons = Vec::new();
+    for _ in 0..4 {
+        reasons.push(decide_at(&engine, &key.value, then).await.reason);
+    }
+    assert_eq!(
+        reasons,
+        [Reason::Ok, Reason::Ok, Reason::Quota, Reason::Quota]
+    );
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, day_of(first)).await,
+        11
+    );
+}
+
+async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, None)).await;
+    let engine = engine(&store, PATIENT).await;
+    let start = at("2026-11-22T12:00:00Z");
+    assert_eq!(
+        decide_at(&engine, &key.value, start).await.reason,
+        Reason::Ok
+    );
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits.stages.clear();
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    // Still in the cache's time: so it is said, ten seconds at most.
+    let thawed = decide_at(&engine, &key.value, start + SignedDuration::from_hours(1)).await;
+    assert_eq!(thawed.reason, Reason::NotInPlan);
+}
+
+async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let mut elsewhere = plan(None, Some((20, PeriodKind::Day)));
+    "dev".clone_into(&mut elsewhere.stages[0].stage);
+    let second = make_plan(&manager, elsewhere.clone()).await;
+    manager.link(&second.id, &key.record.id).await.unwrap();
+    let mut dev = target("/");
+    "dev".clone_into(&mut dev.stage);
+    let now = jiff::Timestamp::now();
+    let charged = decide_on(&engine, &key.value, &dev, 1, now).await;
+    assert_eq!(charged.plan_id.as_deref(), Some(second.id.as_str()));
+    assert_eq!(charged.standing.quota.unwrap().remaining, 19);
+    let charged = decide_at(&engine, &key.value, now).await;
+    assert_eq!(charged.plan_id.as_deref(), Some(first.id.as_str()));
+
+    let third = make_plan(&manager, elsewhere).await;
+    let conflict = manager.link(&third.id, &key.record.id).await;
+    assert!(matches!(conflict, Err(Error::StageTaken { .. })));
+    let again = manager.link(&second.id, &key.record.id).await;
+    assert!(matches!(again, Err(Error::AlreadyLinked)));
+}
+
+async fn relinking_does_not_reset_a_spent_quota(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let engine = engine(&store, PATIENT).await;
+    let (plan, key) = linked(&manager, plan(None, Some((3, PeriodKind::Month)))).await;
+    let mut admitted = 0;
+    for _ in 0..3 {
+        for _ in 0..2 {
+            admitted += u64::from(decide(&engine, &key.value).await == Reason::Ok);
+        }
+        manager.unlink(&plan.id, &key.record.id).await.unwrap();
+        assert_ne!(decide(&engine, &key.value).await, Reason::Ok);
+        manager.link(&plan.id, &key.record.id).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    assert_eq!(admitted, 3);
+    let today = day_of(jiff::Timestamp::now());
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, today - 1.day()).await,
+        3
+    );
+}
