@@ -71,9 +71,9 @@ async fn serve(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = authorizer.handle(event(&parts), None).await;
-    let mut response = if answer.is_authorized {
-        forward(backend, parts, body, &answer.context).await
+    let answer = authorizer.handle(&event(&parts).to_string(), None).await;
+    let mut response = if answer.is_allowed() {
+        forward(backend, parts, body, answer.context()).await
     } else {
         (
             StatusCode::FORBIDDEN,
@@ -83,8 +83,8 @@ async fn serve(
     };
     let headers = response.headers_mut();
     for (name, word) in [
-        ("x-tollgate-decision", &answer.context.decision),
-        ("x-tollgate-reason", &answer.context.reason),
+        ("x-tollgate-decision", &answer.context().decision),
+        ("x-tollgate-reason", &answer.context().reason),
     ] {
         if let Ok(word) = HeaderValue::from_str(word) {
             headers.insert(name, word);

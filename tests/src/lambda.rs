@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
@@ -88,6 +88,8 @@ impl Function {
             )
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
+            .route("/2020-01-01/extension/register", post(register))
+            .route("/2020-01-01/extension/event/next", get(pending))
             .with_state(api);
         tokio::spawn(async move { axum::serve(listener, app).await });
 
@@ -154,7 +156,16 @@ impl Function {
         self.try_invoke(event).await.expect("no error")
     }
 
-    /// Stops the function and hands out what it has logged.
+    /// Ends the function as Lambda ends an environment, and hands out what it has logged.
+    pub async fn shut_down(mut self) -> String {
+        let id = self.process.id().unwrap().to_string();
+        Command::new("kill").arg(id).status().await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), self.process.wait());
+        ended.await.expect("an end in time").unwrap();
+        self.log.await.unwrap()
+    }
+
+    /// Kills the function and hands out what it has logged.
     pub async fn stop(mut self) -> String {
         self.process.kill().await.unwrap();
         self.log.await.unwrap()
@@ -172,6 +183,20 @@ fn faketime_library() -> String {
         .map(|place| format!("{place}/faketime/libfaketime.so.1"))
         .find(|path| std::path::Path::new(path).exists())
         .expect("libfaketime is installed; ./test does it")
+}
+
+/// Functions that want to be told of their end register as an extension of themselves.
+async fn register() -> impl IntoResponse {
+    let function =
+        json!({ "functionName": "test", "functionVersion": "1", "handler": "bootstrap" });
+    (
+        [("lambda-extension-identifier", "extension")],
+        Json(function),
+    )
+}
+
+async fn pending() {
+    std::future::pending::<()>().await;
 }
 
 async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
@@ -221,19 +246,16 @@ async fn report(
     StatusCode::ACCEPTED
 }
 
-/// The sample event `events/{name}.json` with this key.
+/// The key that the sample events carry.
+pub const SAMPLE_KEY: &str = "tollgate-sample-key-0001";
+
+/// The sample event `events/{name}.json` with this key in place of its own; without one, `events/{name}-missing-key.json`.
 pub fn event(name: &str, key: Option<&str>) -> Value {
-    let path = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let suffix = if key.is_some() { "" } else { "-missing-key" };
+    let path = format!(
+        "{}/../events/{name}{suffix}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut event: Value = serde_json::from_str(&text).unwrap();
-    match key {
-        Some(key) => event["headers"]["x-api-key"] = json!(key),
-        None => drop(
-            event["headers"]
-                .as_object_mut()
-                .unwrap()
-                .remove("x-api-key"),
-        ),
-    }
-    event
+    serde_json::from_str(&text.replace(SAMPLE_KEY, key.unwrap_or(SAMPLE_KEY))).unwrap()
 }

@@ -85,7 +85,6 @@ async fn a_cut_answer_is_found_out_and_charged_once(kind: Kind) {
             assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
         }
         assert_eq!(bench.used().await, 60);
-        assert!(engine.tally().store_failures() >= 5);
     }
 }
 

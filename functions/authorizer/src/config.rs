@@ -1,5 +1,6 @@
 //! The environment, read once.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +18,58 @@ pub struct Config {
     /// Time limits and the failure policy (`TOLLGATE_ATTEMPT_TIMEOUT_MS`, default 300; `TOLLGATE_TOTAL_TIMEOUT_MS`,
     /// default 1500; `TOLLGATE_ON_STORE_FAILURE`, `deny` or `allow`, default `deny`).
     pub engine: Settings,
+    /// How HTTP APIs with payload format 2.0 are answered (`TOLLGATE_HTTP_RESPONSE`, `simple` or `policy`, default
+    /// `simple`).
+    pub http_response: HttpResponse,
+    /// Whether APIs cache results (`TOLLGATE_RESULT_CACHING`, `off` or `on`, default `off`): then a policy covers the
+    /// whole stage, because the next request that it is used for may be another one.
+    pub result_caching: bool,
+    /// What REST APIs with `apiKeySource: AUTHORIZER` are told (`TOLLGATE_USAGE_IDENTIFIER_KEY`, default nothing).
+    pub usage_identifier_key: UsageIdentifierKey,
+    /// What is logged and counted.
+    pub report: Reporting,
+}
+
+/// How an HTTP API takes its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HttpResponse {
+    /// `{"isAuthorized": ...}`.
+    #[default]
+    Simple,
+    /// An IAM policy.
+    Policy,
+}
+
+/// The native API key that a REST API goes on with.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum UsageIdentifierKey {
+    /// None.
+    #[default]
+    None,
+    /// The one of the same value as the caller's (`presented`).
+    Presented,
+    /// The one of this value, for all callers.
+    Fixed(String),
+}
+
+impl fmt::Debug for UsageIdentifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A fixed one is a key's value.
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Presented => "Presented",
+            Self::Fixed(_) => "Fixed(..)",
+        })
+    }
+}
+
+/// What is logged and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reporting {
+    /// The share of decisions that are logged (`TOLLGATE_LOG_SAMPLE`, 0 to 1, default 0).
+    pub log_sample: f64,
+    /// Whether decisions are counted per plan as well (`TOLLGATE_METRICS_BY_PLAN`, `off` or `on`, default `off`).
+    pub by_plan: bool,
 }
 
 /// A variable that does not say what it should.
@@ -24,7 +77,7 @@ pub struct Config {
 #[error("{name} must be {expected}, got {value:?}")]
 pub struct ConfigError {
     name: &'static str,
-    expected: &'static str,
+    expected: String,
     value: String,
 }
 
@@ -46,11 +99,12 @@ impl Config {
                 Ok(number @ 1..=60_000) => Ok(Duration::from_millis(number)),
                 _ => Err(ConfigError {
                     name,
-                    expected: "a number of milliseconds from 1 to 60000",
+                    expected: "a number of milliseconds from 1 to 60000".to_owned(),
                     value,
                 }),
             },
         };
+        let switch = |name| one_of(name, variable(name), &[("off", false), ("on", true)]);
         Ok(Self {
             table: variable("TOLLGATE_TABLE").unwrap_or_else(|| "tollgate".to_owned()),
             key_sources: key_sources(variable("TOLLGATE_KEY_SOURCE"))?,
@@ -60,11 +114,65 @@ impl Config {
                     defaults.attempt_timeout,
                 )?,
                 total_timeout: milliseconds("TOLLGATE_TOTAL_TIMEOUT_MS", defaults.total_timeout)?,
-                on_store_failure: on_store_failure(
-                    variable("TOLLGATE_ON_STORE_FAILURE").as_deref(),
+                on_store_failure: one_of(
+                    "TOLLGATE_ON_STORE_FAILURE",
+                    variable("TOLLGATE_ON_STORE_FAILURE"),
+                    &[
+                        ("deny", OnStoreFailure::Deny),
+                        ("allow", OnStoreFailure::Allow),
+                    ],
                 )?,
             },
+            http_response: one_of(
+                "TOLLGATE_HTTP_RESPONSE",
+                variable("TOLLGATE_HTTP_RESPONSE"),
+                &[
+                    ("simple", HttpResponse::Simple),
+                    ("policy", HttpResponse::Policy),
+                ],
+            )?,
+            result_caching: switch("TOLLGATE_RESULT_CACHING")?,
+            usage_identifier_key: match variable("TOLLGATE_USAGE_IDENTIFIER_KEY") {
+                None => UsageIdentifierKey::None,
+                Some(value) if value == "presented" => UsageIdentifierKey::Presented,
+                Some(value) => UsageIdentifierKey::Fixed(value),
+            },
+            report: Reporting {
+                log_sample: share("TOLLGATE_LOG_SAMPLE", variable("TOLLGATE_LOG_SAMPLE"))?,
+                by_plan: switch("TOLLGATE_METRICS_BY_PLAN")?,
+            },
         })
+    }
+}
+
+/// The value that a word stands for; without a word, the first.
+fn one_of<T: Copy, const N: usize>(
+    name: &'static str,
+    value: Option<String>,
+    words: &[(&'static str, T); N],
+) -> Result<T, ConfigError> {
+    let Some(value) = value else {
+        return Ok(words[0].1);
+    };
+    let found = words.iter().find(|(word, _)| *word == value);
+    found
+        .map(|(_, meaning)| *meaning)
+        .ok_or_else(|| ConfigError {
+            name,
+            expected: words.map(|(word, _)| word).join(" or "),
+            value,
+        })
+}
+
+fn share(name: &'static str, value: Option<String>) -> Result<f64, ConfigError> {
+    let Some(value) = value else { return Ok(0.0) };
+    match f64::from_str(&value) {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(ConfigError {
+            name,
+            expected: "a number from 0 to 1".to_owned(),
+            value,
+        }),
     }
 }
 
@@ -76,21 +184,9 @@ fn key_sources(value: Option<String>) -> Result<Vec<KeySource>, ConfigError> {
         .collect();
     sources.ok_or(ConfigError {
         name: "TOLLGATE_KEY_SOURCE",
-        expected: "a comma-separated list of header:<name>, bearer, query:<name>",
+        expected: "a comma-separated list of header:<name>, bearer, query:<name>".to_owned(),
         value,
     })
-}
-
-fn on_store_failure(value: Option<&str>) -> Result<OnStoreFailure, ConfigError> {
-    match value {
-        None | Some("deny") => Ok(OnStoreFailure::Deny),
-        Some("allow") => Ok(OnStoreFailure::Allow),
-        Some(other) => Err(ConfigError {
-            name: "TOLLGATE_ON_STORE_FAILURE",
-            expected: "deny or allow",
-            value: other.to_owned(),
-        }),
-    }
 }
 
 #[cfg(test)]
@@ -112,6 +208,30 @@ mod tests {
         assert_eq!(config.engine.attempt_timeout, Duration::from_millis(300));
         assert_eq!(config.engine.total_timeout, Duration::from_millis(1500));
         assert_eq!(config.engine.on_store_failure, OnStoreFailure::Deny);
+        assert_eq!(config.http_response, HttpResponse::Simple);
+        assert!(!config.result_caching);
+        assert_eq!(config.usage_identifier_key, UsageIdentifierKey::None);
+        assert_eq!(config.report, Reporting::default());
+    }
+
+    #[test]
+    fn what_is_set_is_taken_and_a_native_key_is_never_shown() {
+        let config = read(&[
+            ("TOLLGATE_HTTP_RESPONSE", "policy"),
+            ("TOLLGATE_RESULT_CACHING", "on"),
+            ("TOLLGATE_USAGE_IDENTIFIER_KEY", "native-key-value"),
+            ("TOLLGATE_LOG_SAMPLE", "0.25"),
+            ("TOLLGATE_METRICS_BY_PLAN", "on"),
+        ])
+        .expect("valid");
+        assert_eq!(config.http_response, HttpResponse::Policy);
+        assert!(config.result_caching && config.report.by_plan);
+        assert!((config.report.log_sample - 0.25).abs() < f64::EPSILON);
+        assert_eq!(
+            config.usage_identifier_key,
+            UsageIdentifierKey::Fixed("native-key-value".into())
+        );
+        assert!(!format!("{config:?}").contains("native-key-value"));
     }
 
     #[test]
@@ -139,6 +259,16 @@ mod tests {
                 "TOLLGATE_ON_STORE_FAILURE",
                 "open",
                 "TOLLGATE_ON_STORE_FAILURE must be deny or allow, got \"open\"",
+            ),
+            (
+                "TOLLGATE_RESULT_CACHING",
+                "300",
+                "TOLLGATE_RESULT_CACHING must be off or on, got \"300\"",
+            ),
+            (
+                "TOLLGATE_LOG_SAMPLE",
+                "1.5",
+                "TOLLGATE_LOG_SAMPLE must be a number from 0 to 1, got \"1.5\"",
             ),
             (
                 "TOLLGATE_ATTEMPT_TIMEOUT_MS",

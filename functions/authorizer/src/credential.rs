@@ -47,6 +47,12 @@ pub fn find<'a>(carrier: &'a impl Carrier, sources: &[KeySource]) -> Option<&'a 
         .find(|key| !key.is_empty())
 }
 
+/// The key that a token is, with or without the scheme `Bearer`. An empty one is none.
+pub fn in_token(token: &str) -> Option<&str> {
+    let key = bearer(token).unwrap_or(token).trim();
+    (!key.is_empty()).then_some(key)
+}
+
 /// The scheme is case-insensitive (RFC 9110, 11.1).
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim_start().split_once(' ')?;

@@ -1,18 +1,29 @@
-//! The kinds of events, told apart by their fields, and the target that each names.
+//! The kinds of authorizer events, told apart by their fields, and the target that each names.
 //!
-//! So far there is one: HTTP API with payload format 2.0. Another kind becomes another variant here.
+//! | kind | told by | target |
+//! |---|---|---|
+//! | HTTP API, payload 2.0 | `version: "2.0"` | `requestContext`, `routeKey`, `rawPath` |
+//! | HTTP API, payload 1.0; REST API, REQUEST | `type: "REQUEST"` | `methodArn`, `resource` |
+//! | REST API, TOKEN | `type: "TOKEN"` | `methodArn` |
+//! | WebSocket API | `requestContext.routeKey: "$connect"` | `methodArn`; the path is `/$connect`, the method GET |
+//!
+//! One lean type reads them all: nothing is required that is not used, and null is as good as absent.
 
-use aws_lambda_events::apigw::ApiGatewayV2CustomAuthorizerV2Request;
+use std::collections::BTreeMap;
+
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde_json::Value;
 use tollgate_core::plan::Target;
 
+use crate::arn::MethodArn;
 use crate::credential::{self, Carrier, KeySource};
 
 /// An event that names a request to decide.
 #[derive(Debug)]
 pub struct Event {
-    request: Box<ApiGatewayV2CustomAuthorizerV2Request>,
+    kind: Kind,
+    fields: Fields,
     target: Target,
 }
 
@@ -21,15 +32,61 @@ pub struct Event {
 pub enum EventError {
     /// Not of a kind that we answer.
     #[error(
-        "expected an HTTP API authorizer event, payload format 2.0 (version \"2.0\", type \"REQUEST\")"
+        "expected an authorizer event of an HTTP API (version \"2.0\" or \"1.0\"), a REST API (type \"REQUEST\" or \
+         \"TOKEN\") or a WebSocket API"
     )]
     Kind,
-    /// Of a kind that we answer, with a field that is not what it has to be.
+    /// With a field that is not what it has to be.
     #[error("the event's field {0} is not of the type it has to be")]
     Shape(String),
     /// Without a field that it must have.
     #[error("the event has no {0}")]
     Missing(&'static str),
+    /// With an ARN of another form.
+    #[error(
+        "expected a methodArn of the form arn:aws:execute-api:region:account:api/stage/METHOD/path"
+    )]
+    Arn,
+}
+
+/// How the API that sent an event takes its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// HTTP API with payload format 2.0: simple or a policy, as its authorizer is configured.
+    Configured,
+    /// All others: a policy.
+    Policy,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Fields {
+    version: Option<String>,
+    r#type: Option<String>,
+    route_arn: Option<String>,
+    method_arn: Option<String>,
+    authorization_token: Option<String>,
+    route_key: Option<String>,
+    raw_path: Option<String>,
+    resource: Option<String>,
+    headers: Option<BTreeMap<String, Option<String>>>,
+    query_string_parameters: Option<BTreeMap<String, Option<String>>>,
+    request_context: Option<RequestContext>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RequestContext {
+    api_id: Option<String>,
+    stage: Option<String>,
+    route_key: Option<String>,
+    http: Option<Http>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Http {
+    method: Option<String>,
 }
 
 impl Event {
@@ -37,22 +94,18 @@ impl Event {
     ///
     /// # Errors
     /// [`EventError`] says what was expected. It never quotes the event, which may carry a key.
-    pub fn read(mut event: Value) -> Result<Self, EventError> {
-        let is = |field: &str, expected: &str| {
-            event.get(field).and_then(Value::as_str) == Some(expected)
-        };
-        if !is("version", "2.0") || !is("type", "REQUEST") {
-            return Err(EventError::Kind);
-        }
-        if let Some(fields) = event.as_object_mut() {
-            // The platform writes null for what is not there; the type takes that for some fields only.
-            fields.retain(|_, value| !value.is_null());
-        }
-        let request: Box<ApiGatewayV2CustomAuthorizerV2Request> =
-            serde_path_to_error::deserialize(event)
-                .map_err(|error| EventError::Shape(error.path().to_string()))?;
-        let target = target(&request)?;
-        Ok(Self { request, target })
+    pub fn read(json: &str) -> Result<Self, EventError> {
+        let fields: Fields = serde_json::from_str(json).map_err(|_| shape(json))?;
+        let kind = fields.kind()?;
+        let target = match kind {
+            Kind::HttpV2 => fields.http_v2_target(),
+            Kind::Request | Kind::Token | Kind::WebSocket => fields.target_by_arn(kind),
+        }?;
+        Ok(Self {
+            kind,
+            fields,
+            target,
+        })
     }
 
     /// Where the request goes.
@@ -60,36 +113,134 @@ impl Event {
         &self.target
     }
 
-    /// The key that the request carries.
+    /// How it is answered.
+    pub fn format(&self) -> Format {
+        match self.kind {
+            Kind::HttpV2 => Format::Configured,
+            Kind::Request | Kind::Token | Kind::WebSocket => Format::Policy,
+        }
+    }
+
+    /// The ARN of what is asked for.
+    pub fn arn(&self) -> Option<&str> {
+        let Fields {
+            method_arn: method,
+            route_arn: route,
+            ..
+        } = &self.fields;
+        method.as_deref().or(route.as_deref())
+    }
+
+    /// The key that the request carries. A TOKEN event is one: the API has said where it is found.
     pub fn credential(&self, sources: &[KeySource]) -> Option<&str> {
-        credential::find(self.request.as_ref(), sources)
+        if self.kind == Kind::Token {
+            credential::in_token(self.fields.authorization_token.as_deref()?)
+        } else {
+            credential::find(&self.fields, sources)
+        }
     }
 }
 
-impl Carrier for ApiGatewayV2CustomAuthorizerV2Request {
+/// How an event is answered that cannot be read, as far as its fields tell. Only events that are answered by a policy
+/// have a `methodArn`, and a token.
+pub fn format_of_unreadable(json: &str) -> Format {
+    let event: Value = serde_json::from_str(json).unwrap_or_default();
+    if event.get("methodArn").is_some() || event["type"] == "TOKEN" {
+        Format::Policy
+    } else {
+        Format::Configured
+    }
+}
+
+/// Names the field that kept an event from being read.
+fn shape(json: &str) -> EventError {
+    let mut json = serde_json::Deserializer::from_str(json);
+    match serde_path_to_error::deserialize::<_, Fields>(&mut json) {
+        Err(error) if error.path().iter().next().is_some() => {
+            EventError::Shape(error.path().to_string())
+        }
+        _ => EventError::Kind,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    HttpV2,
+    /// HTTP API with payload 1.0, and REST API: alike in all that is used here.
+    Request,
+    Token,
+    WebSocket,
+}
+
+impl Fields {
+    fn kind(&self) -> Result<Kind, EventError> {
+        match (self.r#type.as_deref(), self.version.as_deref()) {
+            (Some("REQUEST"), Some("2.0")) => Ok(Kind::HttpV2),
+            (Some("TOKEN"), _) => Ok(Kind::Token),
+            (Some("REQUEST"), _) if self.connects() => Ok(Kind::WebSocket),
+            (Some("REQUEST"), None | Some("1.0")) => Ok(Kind::Request),
+            _ => Err(EventError::Kind),
+        }
+    }
+
+    fn connects(&self) -> bool {
+        let context = self.request_context.as_ref();
+        context.and_then(|context| context.route_key.as_deref()) == Some("$connect")
+    }
+
+    fn target_by_arn(&self, kind: Kind) -> Result<Target, EventError> {
+        let arn = self.method_arn.as_deref();
+        let arn = arn.ok_or(EventError::Missing("methodArn"))?;
+        let arn = MethodArn::parse(arn).ok_or(EventError::Arn)?;
+        let (method, path) = match kind {
+            // The handshake is a GET (RFC 6455, 4.1).
+            Kind::WebSocket => ("GET", "/$connect".to_owned()),
+            _ => (arn.method, decoded(&format!("/{}", arn.path))),
+        };
+        Ok(Target {
+            api_id: arn.api_id.to_owned(),
+            stage: arn.stage.to_owned(),
+            method: method.to_owned(),
+            route: self.resource.as_deref().and_then(resource),
+            path,
+        })
+    }
+
+    fn http_v2_target(&self) -> Result<Target, EventError> {
+        let none = RequestContext::default();
+        let context = self.request_context.as_ref().unwrap_or(&none);
+        let http = context.http.as_ref();
+        let required =
+            |value: &Option<String>, name| value.clone().ok_or(EventError::Missing(name));
+        let stage = required(&context.stage, "requestContext.stage")?;
+        let raw_path = required(&self.raw_path, "rawPath")?;
+        Ok(Target {
+            api_id: required(&context.api_id, "requestContext.apiId")?,
+            method: required(
+                &http.and_then(|http| http.method.clone()),
+                "requestContext.http.method",
+            )?,
+            route: self.route_key.as_deref().and_then(route),
+            path: decoded(without_stage(&raw_path, &stage)),
+            stage,
+        })
+    }
+}
+
+impl Carrier for Fields {
     fn header(&self, name: &str) -> Option<&str> {
-        let value = self.headers.get(name)?;
-        // What is no text is still something that was sent: a malformed key, not a missing one.
-        Some(std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}"))
+        // REST and WebSocket APIs hand names on as clients have written them.
+        let mut headers = self.headers.iter().flatten();
+        let (_, value) = headers.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        value.as_deref()
     }
 
     fn query(&self, name: &str) -> Option<&str> {
-        self.query_string_parameters.get(name).map(String::as_str)
+        self.query_string_parameters
+            .as_ref()?
+            .get(name)
+            .and_then(Option::as_deref)
     }
-}
-
-fn target(request: &ApiGatewayV2CustomAuthorizerV2Request) -> Result<Target, EventError> {
-    let context = &request.request_context;
-    let required = |value: &Option<String>, name| value.clone().ok_or(EventError::Missing(name));
-    let stage = required(&context.stage, "requestContext.stage")?;
-    let raw_path = required(&request.raw_path, "rawPath")?;
-    Ok(Target {
-        api_id: required(&context.apiid, "requestContext.apiId")?,
-        method: context.http.method.to_string(),
-        route: request.route_key.as_deref().and_then(route),
-        path: path(&raw_path, &stage),
-        stage,
-    })
 }
 
 /// The path template of a route key such as `GET /pets/{id}`; `$default` has none.
@@ -97,14 +248,23 @@ fn route(route_key: &str) -> Option<String> {
     route_key.split_once(' ').map(|(_, path)| path.to_owned())
 }
 
-/// The path without the stage, which `rawPath` carries in front unless it is `$default`, and decoded: `/p%65ts` reaches
-/// the same backend as `/pets`.
-fn path(raw_path: &str, stage: &str) -> String {
-    let path = raw_path
+/// A resource is a template, but for the `$default` route of an HTTP API.
+fn resource(resource: &str) -> Option<String> {
+    let is_default = resource.trim_start_matches('/') == "$default";
+    (!is_default).then(|| resource.to_owned())
+}
+
+/// The path without the stage, which `rawPath` carries in front unless it is `$default`.
+fn without_stage<'a>(raw_path: &'a str, stage: &str) -> &'a str {
+    raw_path
         .strip_prefix('/')
         .and_then(|path| path.strip_prefix(stage))
         .filter(|rest| stage != "$default" && (rest.is_empty() || rest.starts_with('/')))
-        .unwrap_or(raw_path);
+        .unwrap_or(raw_path)
+}
+
+/// `/p%65ts` reaches the same backend as `/pets`.
+fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
@@ -113,8 +273,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(event: &Value) -> Result<Event, EventError> {
+        Event::read(&event.to_string())
+    }
+
     #[test]
     fn a_named_stage_is_taken_off_the_path_and_default_is_not() {
+        let path = |raw: &str, stage: &str| decoded(without_stage(raw, stage));
         assert_eq!(path("/prod/pets", "prod"), "/pets");
         assert_eq!(path("/prod", "prod"), "");
         assert_eq!(path("/product/7", "prod"), "/product/7");
@@ -126,39 +291,62 @@ mod tests {
     fn a_route_key_gives_its_template() {
         assert_eq!(route("GET /pets/{id}").as_deref(), Some("/pets/{id}"));
         assert_eq!(route("$default"), None);
+        assert_eq!(resource("/pets/{id}").as_deref(), Some("/pets/{id}"));
+        assert_eq!(resource("/$default"), None);
     }
 
     #[test]
     fn an_event_needs_no_more_than_its_target() {
-        let minimal = json!({
+        let sources = [KeySource::Header("x-api-key".into())];
+        let http = json!({
             "version": "2.0", "type": "REQUEST", "rawPath": "/pets",
             "requestContext": { "apiId": "a", "stage": "$default", "http": { "method": "GET" } },
         });
-        let event = Event::read(minimal.clone()).expect("an event");
-        assert_eq!(event.target().path, "/pets");
-        assert_eq!(
-            event.credential(&[KeySource::Header("x-api-key".into())]),
-            None
-        );
-        for field in [
-            "headers",
-            "cookies",
-            "queryStringParameters",
-            "identitySource",
-            "routeKey",
-            "pathParameters",
-        ] {
-            let mut event = minimal.clone();
-            event[field] = Value::Null;
-            assert!(Event::read(event).is_ok(), "{field}: null");
+        let rest =
+            json!({ "type": "REQUEST", "methodArn": "arn:aws:execute-api:r:1:a/prod/GET/pets" });
+        for minimal in [http, rest] {
+            let event = read(&minimal).expect("an event");
+            assert_eq!(event.target().path, "/pets");
+            assert_eq!(event.credential(&sources), None);
+            for field in [
+                "headers",
+                "cookies",
+                "queryStringParameters",
+                "identitySource",
+                "routeKey",
+                "pathParameters",
+                "resource",
+            ] {
+                let mut event = minimal.clone();
+                event[field] = Value::Null;
+                assert!(read(&event).is_ok(), "{field}: null");
+            }
+            let mut event = minimal;
+            event["headers"] = json!({ "X-Api-Key": "k", "x-other": null });
+            let event = read(&event).expect("an event");
+            assert_eq!(event.credential(&sources), Some("k"));
         }
-        let mut event = minimal;
-        event["headers"] = json!({ "X-Api-Key": "k" });
-        let event = Event::read(event).expect("an event");
-        assert_eq!(
-            event.credential(&[KeySource::Header("x-api-key".into())]),
-            Some("k")
-        );
+    }
+
+    #[test]
+    fn a_token_is_the_key_with_or_without_its_scheme() {
+        for (token, key) in [
+            ("tg_1", Some("tg_1")),
+            ("Bearer tg_1", Some("tg_1")),
+            ("bearer  tg_1 ", Some("tg_1")),
+            ("", None),
+            ("Bearer ", None),
+        ] {
+            let event = json!({
+                "type": "TOKEN", "authorizationToken": token,
+                "methodArn": "arn:aws:execute-api:r:1:a/prod/GET/p%65ts",
+                "headers": { "x-api-key": "another" },
+            });
+            let event = read(&event).expect("an event");
+            assert_eq!(event.credential(&[]), key, "{token:?}");
+            assert_eq!(event.target().path, "/pets");
+            assert_eq!(event.target().route, None);
+        }
     }
 
     #[test]
@@ -167,17 +355,29 @@ mod tests {
         for event in [
             json!({ "headers": { "x-api-key": secret } }),
             json!({ "version": "1.0", "type": "REQUEST", "headers": { "x-api-key": secret } }),
+            json!({ "version": "3.0", "type": "REQUEST", "headers": { "x-api-key": secret },
+                    "methodArn": "arn:aws:execute-api:r:1:a/prod/GET/" }),
             json!({ "version": "2.0", "type": "REQUEST", "headers": { "x-api-key": [secret] } }),
             json!({ "version": "2.0", "type": "REQUEST", "headers": secret }),
             json!({ "version": "2.0", "type": "REQUEST", "headers": { "x-api-key": secret },
                     "requestContext": { "http": { "method": "GET" } } }),
+            json!({ "type": "TOKEN", "authorizationToken": secret, "methodArn": secret }),
+            json!({ "type": "TOKEN", "authorizationToken": secret }),
             json!(null),
             json!([secret]),
+            json!(secret),
         ] {
-            let error = Event::read(event.clone())
-                .expect_err("no event")
-                .to_string();
+            let error = read(&event).expect_err("no event").to_string();
             assert!(!error.contains(secret), "{error}");
         }
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_named() {
+        let event = json!({ "version": "2.0", "type": "REQUEST", "headers": { "x-api-key": [] } });
+        assert_eq!(
+            read(&event).expect_err("no event").to_string(),
+            "the event's field headers.x-api-key is not of the type it has to be"
+        );
     }
 }

@@ -1,41 +1,43 @@
 //! The Lambda authorizer: an event in, a credential out of it, a verdict, an answer. It has no rules of its own.
 //!
 //! - [`config`]: the environment, read once.
+//! - [`event`], [`arn`]: the kinds of events, and the target that each names.
 //! - [`credential`]: where in an event the key is looked for.
-//! - [`event`]: the kinds of events, and the target that each names.
 //! - [`response`]: the verdict as API Gateway takes it.
+//! - [`report`]: decisions, counted and logged.
 
 use std::num::NonZeroU32;
 
-use serde_json::Value;
 use tokio::time::Instant;
 use tollgate_core::verdict::{Reason, Verdict};
 use tollgate_store::connection::Connection;
 use tollgate_store::engine::{Engine, Request};
 use tollgate_store::table::Table;
 
+pub mod arn;
 pub mod config;
 pub mod credential;
 pub mod event;
+pub mod report;
 pub mod response;
 
-use config::Config;
-use credential::KeySource;
-use event::Event;
-use response::SimpleResponse;
+use arn::MethodArn;
+use config::{Config, HttpResponse, UsageIdentifierKey};
+use event::{Event, Format};
+use response::Answer;
 
 /// Decides authorizer events.
 pub struct Authorizer {
     engine: Engine,
-    key_sources: Vec<KeySource>,
+    config: Config,
 }
 
 impl Authorizer {
     /// An authorizer by `config` through `connection`.
     pub fn new(config: Config, connection: Connection) -> Self {
         Self {
-            engine: Engine::new(Table::new(connection, config.table), config.engine),
-            key_sources: config.key_sources,
+            engine: Engine::new(Table::new(connection, config.table.clone()), config.engine),
+            config,
         }
     }
 
@@ -44,36 +46,63 @@ impl Authorizer {
         &self.engine
     }
 
-    /// Answers an event. One that cannot be read is denied: an error would be retried by nobody and admit nobody.
+    /// Answers an event, given as JSON. One that cannot be read is denied: an error would be retried by nobody and admit
+    /// nobody.
     ///
     /// `deadline` is when the function itself would be stopped.
-    pub async fn handle(&self, event: Value, deadline: Option<Instant>) -> SimpleResponse {
-        let verdict = match Event::read(event) {
-            Ok(event) => self.decide(&event, deadline).await,
+    pub async fn handle(&self, json: &str, deadline: Option<Instant>) -> Answer {
+        match Event::read(json) {
+            Ok(event) => {
+                let key = event.credential(&self.config.key_sources);
+                let verdict = self.decide(&event, key, deadline).await;
+                report::decision(&self.config.report, &verdict, Some(event.target()));
+                self.answer(event.format(), &verdict, event.arn(), key)
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot read the event");
-                Verdict::because(Reason::BadEvent)
+                let verdict = Verdict::because(Reason::BadEvent);
+                report::decision(&self.config.report, &verdict, None);
+                self.answer(event::format_of_unreadable(json), &verdict, None, None)
             }
-        };
-        tracing::debug!(
-            decision = verdict.decision.as_str(),
-            reason = verdict.reason.as_str(),
-            key_id = verdict.key_id,
-            plan_id = verdict.plan_id,
-            "decided"
-        );
-        response::simple(&verdict)
+        }
     }
 
-    async fn decide(&self, event: &Event, deadline: Option<Instant>) -> Verdict {
+    async fn decide(&self, event: &Event, key: Option<&str>, deadline: Option<Instant>) -> Verdict {
         let clock = self.engine.table().connection().clock();
         let request = Request {
-            credential: event.credential(&self.key_sources),
+            credential: key,
             target: event.target(),
             cost: NonZeroU32::MIN,
             clock: &|| clock.now(),
             deadline,
         };
         self.engine.decide(&request).await
+    }
+
+    fn answer(
+        &self,
+        format: Format,
+        verdict: &Verdict,
+        arn: Option<&str>,
+        key: Option<&str>,
+    ) -> Answer {
+        if format == Format::Configured && self.config.http_response == HttpResponse::Simple {
+            return response::simple(verdict);
+        }
+        // Without an ARN there is nothing to admit to.
+        let resource = match arn {
+            Some(arn) if self.config.result_caching => {
+                MethodArn::parse(arn).map_or_else(|| arn.to_owned(), |arn| arn.whole_stage())
+            }
+            Some(arn) => arn.to_owned(),
+            None => "*".to_owned(),
+        };
+        let usage_identifier_key = match &self.config.usage_identifier_key {
+            UsageIdentifierKey::None => None,
+            UsageIdentifierKey::Presented => key.map(str::to_owned),
+            UsageIdentifierKey::Fixed(value) => Some(value.clone()),
+        };
+        let usage_identifier_key = usage_identifier_key.filter(|_| verdict.is_allowed());
+        response::policy(verdict, resource, usage_identifier_key)
     }
 }

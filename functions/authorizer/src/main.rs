@@ -1,13 +1,15 @@
 //! The `authorizer` bootstrap: configuration, one connection, then the handler for every event.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use serde_json::Value;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn, spawn_graceful_shutdown_handler};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::Config;
 use tollgate_store::connection::{Connection, sdk_config};
+use tollgate_telemetry::metrics::Metrics;
 
 /// Time kept back for the answer's own way.
 const MARGIN: Duration = Duration::from_millis(50);
@@ -18,6 +20,7 @@ const WARM_LIMIT: Duration = Duration::from_secs(3);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tollgate_telemetry::init();
+    let metrics = Arc::new(Metrics::install()?);
 
     let config = Config::from_env()?;
     let connection = Connection::deciding(&sdk_config().await);
@@ -25,10 +28,15 @@ async fn main() -> Result<(), Error> {
     if let Err(failure) = authorizer.engine().table().warm(WARM_LIMIT).await {
         tracing::error!(%failure, "the store could not be reached during init");
     }
-    let authorizer = &authorizer;
-    run(service_fn(async |event: LambdaEvent<Value>| {
+    let at_shutdown = Arc::clone(&metrics);
+    spawn_graceful_shutdown_handler(async move || at_shutdown.flush()).await;
+
+    let (authorizer, metrics) = (&authorizer, &metrics);
+    run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let deadline = deadline(event.context.deadline);
-        Ok::<_, Error>(authorizer.handle(event.payload, Some(deadline)).await)
+        let answer = authorizer.handle(event.payload.get(), Some(deadline)).await;
+        metrics.flush_if_due();
+        Ok::<_, Error>(answer)
     }))
     .await
 }

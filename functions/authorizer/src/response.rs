@@ -1,11 +1,11 @@
 //! The verdict as API Gateway takes it: allowed or not, and a context for backends, mappings and access logs.
 
-use aws_lambda_events::apigw::ApiGatewayV2CustomAuthorizerSimpleResponse;
+use aws_lambda_events::apigw::{
+    ApiGatewayV2CustomAuthorizerIamPolicyResponse, ApiGatewayV2CustomAuthorizerSimpleResponse,
+};
+use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use serde::{Deserialize, Serialize};
 use tollgate_core::verdict::Verdict;
-
-/// The simple answer of an HTTP API authorizer.
-pub type SimpleResponse = ApiGatewayV2CustomAuthorizerSimpleResponse<Context>;
 
 /// What is known of the decision, flat: API Gateway takes strings, numbers and booleans only.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,12 +44,77 @@ pub struct Context {
     pub rate_limit_policy: Option<String>,
 }
 
-/// The simple answer for a verdict.
-pub fn simple(verdict: &Verdict) -> SimpleResponse {
-    let mut response = SimpleResponse::default();
-    response.is_authorized = verdict.is_allowed();
-    response.context = context(verdict);
-    response
+/// An answer in the form that the API takes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Allowed or not, in a word.
+    Simple(ApiGatewayV2CustomAuthorizerSimpleResponse<Context>),
+    /// An IAM policy.
+    Policy(PolicyAnswer),
+}
+
+/// An answer by policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyAnswer {
+    #[serde(flatten)]
+    answer: ApiGatewayV2CustomAuthorizerIamPolicyResponse<Context>,
+    /// The value of a native API key, for REST APIs that take it from their authorizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_identifier_key: Option<String>,
+}
+
+impl Answer {
+    /// Whether the request goes on.
+    pub fn is_allowed(&self) -> bool {
+        match self {
+            Self::Simple(answer) => answer.is_authorized,
+            Self::Policy(policy) => {
+                let mut statements = policy.answer.policy_document.statement.iter();
+                statements.all(|statement| statement.effect == IamPolicyEffect::Allow)
+            }
+        }
+    }
+
+    /// What it tells.
+    pub fn context(&self) -> &Context {
+        match self {
+            Self::Simple(answer) => &answer.context,
+            Self::Policy(policy) => &policy.answer.context,
+        }
+    }
+}
+
+/// Allowed or not, in a word.
+pub fn simple(verdict: &Verdict) -> Answer {
+    let mut answer = ApiGatewayV2CustomAuthorizerSimpleResponse::default();
+    answer.is_authorized = verdict.is_allowed();
+    answer.context = context(verdict);
+    Answer::Simple(answer)
+}
+
+/// A policy for `resource`, an ARN that may end in a wildcard.
+pub fn policy(verdict: &Verdict, resource: String, usage_identifier_key: Option<String>) -> Answer {
+    let mut statement = IamPolicyStatement::default();
+    statement.action = vec!["execute-api:Invoke".to_owned()];
+    statement.resource = vec![resource];
+    statement.effect = if verdict.is_allowed() {
+        IamPolicyEffect::Allow
+    } else {
+        IamPolicyEffect::Deny
+    };
+    let mut answer = ApiGatewayV2CustomAuthorizerIamPolicyResponse::default();
+    // Required, also where no key is known. It is never the key itself: principals are logged.
+    let principal = verdict.key_id.as_deref().unwrap_or("anonymous");
+    answer.principal_id = Some(principal.to_owned());
+    answer.policy_document.version = Some("2012-10-17".to_owned());
+    answer.policy_document.statement = vec![statement];
+    answer.context = context(verdict);
+    Answer::Policy(PolicyAnswer {
+        answer,
+        usage_identifier_key,
+    })
 }
 
 fn context(verdict: &Verdict) -> Context {

@@ -25,11 +25,9 @@ use crate::table::{Budget, Table, Written};
 mod instance;
 mod memory;
 mod policy;
-mod tally;
 
 use instance::{Instance, Slot};
 use memory::{Known, Seen};
-pub use tally::Tally;
 
 /// A plan this old is read again beside the write; one [`PLAN_HARD_AGE`] old before it.
 const PLAN_SOFT_AGE: SignedDuration = SignedDuration::from_secs(5);
@@ -103,7 +101,6 @@ pub struct Engine {
     keys: Cache<KeyHash, Known>,
     unknown: Cache<KeyHash, Dated<()>>,
     plans: Cache<String, Dated<Option<Arc<PlanRecord>>>>,
-    tally: Tally,
 }
 
 /// Where a decision stands.
@@ -139,18 +136,12 @@ impl Engine {
             keys: Cache::new(capacity(CACHED_KEYS)),
             unknown: Cache::new(capacity(CACHED_KEYS)),
             plans: Cache::new(capacity(CACHED_PLANS)),
-            tally: Tally::default(),
         }
     }
 
     /// The table it decides against.
     pub fn table(&self) -> &Table {
         &self.table
-    }
-
-    /// How often each kind of trouble was met since the start.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
     }
 
     /// Decides a request. Never takes longer than the time limit of a decision, and never fails: trouble is a refusal.
@@ -181,7 +172,9 @@ impl Engine {
             Ok(verdict) => verdict,
             Err(failure) => self.on_failure(&attempt, &failure),
         };
-        self.tally.count(&verdict);
+        if let reason @ (Reason::Contended | Reason::Uncertain) = verdict.reason {
+            tracing::warn!(%reason, key_id = verdict.key_id, "a request was refused");
+        }
         verdict
     }
 
@@ -318,7 +311,6 @@ impl Engine {
         match written {
             Err(Failure::Lost(what)) => {
                 tracing::warn!(key_id, plan, what, "the answer to a charge was lost");
-                self.tally.store_failure();
                 attempt.lost = Some(plan.to_owned());
                 match stamp {
                     None => Ok(Some(Verdict::because(Reason::Uncertain))),
@@ -351,7 +343,6 @@ impl Engine {
             Ok(Written::Refused(None)) => self.reread(attempt, known).await?,
             Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if attempt.tries < MAX_TRIES => {
                 tracing::warn!(%failure, "trying again");
-                self.tally.store_failure();
                 tokio::time::sleep(self.instance.back_off(attempt.tries)).await;
             }
             Err(failure) => return Err(failure),
@@ -388,7 +379,6 @@ impl Engine {
             Ok(()) => self.note_flushed(attempt, plan, closed.day),
             Err(failure) => {
                 tracing::warn!(%failure, key_id, plan, "could not write out a closed day");
-                self.tally.store_failure();
             }
         }
     }

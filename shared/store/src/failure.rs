@@ -65,6 +65,11 @@ where
     }
 }
 
+/// Whether a call failed because its condition did not hold.
+pub(crate) fn is_condition<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
 /// The outcome of a conditional write; `None` where its condition did not hold.
 pub(crate) fn conditional<T, E>(
     outcome: Result<T, SdkError<E, HttpResponse>>,
@@ -74,7 +79,7 @@ where
 {
     match outcome {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(None),
+        Err(error) if is_condition(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use metrics::{counter, histogram};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tollgate_core::charge::{Charge, Settle};
@@ -12,7 +15,7 @@ use tollgate_core::meter::{ClosedDay, Meter};
 
 use crate::connection::Connection;
 use crate::expression::{self, Update};
-use crate::failure::{Failure, conditional};
+use crate::failure::{Failure, conditional, is_condition};
 use crate::manage::usage::put_usage;
 use crate::meter_item;
 use crate::record::{ItemKey, from_item};
@@ -26,6 +29,9 @@ pub struct Table {
     connection: Connection,
     name: String,
 }
+
+/// What the SDK says to a call.
+type Answer<T, E> = Result<T, SdkError<E, HttpResponse>>;
 
 /// The time that one decision may take.
 #[derive(Debug, Clone, Copy)]
@@ -200,18 +206,34 @@ impl Table {
     }
 }
 
-/// Runs one attempt within its time. Giving up drops the call and closes its connection; the store may go on with it.
+/// Runs one attempt within its time, and counts it. Giving up drops the call and closes its connection; the store may go
+/// on with it.
 ///
 /// The SDK's futures are large: here they are kept off the stack of everything above.
-fn attempt<T>(
+fn attempt<T, E: ProvideErrorMetadata>(
     budget: &Budget,
-    call: impl Future<Output = T>,
-) -> impl Future<Output = Result<T, Failure>> {
+    call: impl Future<Output = Answer<T, E>>,
+) -> impl Future<Output = Result<Answer<T, E>, Failure>> {
     let (limit, call) = (budget.next_attempt(), Box::pin(call));
     async move {
         let limit = limit?;
-        tokio::time::timeout(limit, call)
-            .await
-            .map_err(|_| Failure::Lost(format!("no answer within {} ms", limit.as_millis())))
+        let started = Instant::now();
+        let outcome = tokio::time::timeout(limit, call).await;
+        count(started.elapsed(), outcome.as_ref().ok());
+        outcome.map_err(|_| Failure::Lost(format!("no answer within {} ms", limit.as_millis())))
+    }
+}
+
+/// That a condition did not hold is an answer, and no failure.
+fn count<T, E: ProvideErrorMetadata>(took: Duration, answer: Option<&Answer<T, E>>) {
+    counter!("StoreCalls").increment(1);
+    histogram!("StoreLatency").record((took.as_secs_f64() * 1e6).round() / 1e3);
+    let failed = match answer {
+        Some(Ok(_)) => false,
+        Some(Err(error)) => !is_condition(error),
+        None => true,
+    };
+    if failed {
+        counter!("StoreFailures").increment(1);
     }
 }

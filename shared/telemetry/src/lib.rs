@@ -1,7 +1,12 @@
-//! The functions' logs: JSON lines on standard output, as Lambda collects them.
+//! What the functions tell: JSON lines on standard output, as Lambda collects them.
+//!
+//! - [`init`]: the log.
+//! - [`metrics`]: counters and latencies, in CloudWatch's embedded metric format.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+pub mod metrics;
 
 /// Our own crates, whose logs never hold a key's value.
 const OURS: [&str; 4] = [
@@ -11,15 +16,22 @@ const OURS: [&str; 4] = [
     "authorizer",
 ];
 
-/// Starts logging at the level that `AWS_LAMBDA_LOG_LEVEL` names, INFO where it names none.
+/// The exporter of metrics complains of every latency beyond the hundred that a line can hold.
+const SILENT: &str = "metrics_cloudwatch_embedded=off";
+
+/// Starts logging at the level that `TOLLGATE_LOG_LEVEL` names, or else Lambda's `AWS_LAMBDA_LOG_LEVEL`; INFO where
+/// neither does.
 ///
 /// More than INFO is for our own crates only: at DEBUG the runtime and the HTTP client log whole events and requests,
 /// and with them the callers' keys.
 pub fn init() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+    let level = ["TOLLGATE_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|level| !level.is_empty());
     tracing_subscriber::fmt()
         .json()
-        .with_env_filter(filter(&level))
+        .with_env_filter(filter(&level.unwrap_or_default()))
         .init();
 }
 
@@ -32,7 +44,7 @@ fn filter(level: &str) -> EnvFilter {
     };
     let others = level.min(LevelFilter::INFO);
     let ours = OURS.map(|name| format!("{name}={level}"));
-    EnvFilter::new(format!("{others},{}", ours.join(",")))
+    EnvFilter::new(format!("{others},{SILENT},{}", ours.join(",")))
 }
 
 #[cfg(test)]

@@ -218,7 +218,6 @@ impl Engine {
         }
         if let Err(failure) = self.read_plan(attempt, &charged.plan.id).await {
             tracing::warn!(%failure, plan = charged.plan.id, "could not refresh a plan");
-            self.tally.store_failure();
         }
     }
 
@@ -231,7 +230,6 @@ impl Engine {
             match read().await {
                 Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if tries < MAX_TRIES => {
                     tracing::warn!(%failure, "reading again");
-                    self.tally.store_failure();
                     tokio::time::sleep(self.instance.back_off(tries)).await;
                 }
                 outcome => return outcome,

@@ -10,7 +10,6 @@ use crate::failure::Failure;
 impl Engine {
     /// The verdict where the store gave none.
     pub(super) fn on_failure(&self, attempt: &Attempt<'_>, failure: &Failure) -> Verdict {
-        self.tally.store_failure();
         tracing::error!(%failure, policy = ?self.settings.on_store_failure, "no decision by the store");
         let mut verdict = Verdict::because(Reason::StoreUnavailable);
         let Some(known) = self.keys.get(&attempt.hash) else {
