@@ -1,19 +1,30 @@
 //! `tollgate`: the command line.
 //!
 //! - [`dev`]: the local gateway with everything it needs; [`gateway`], [`demo`]: its parts.
+//! - [`keys`], [`plans`], [`usage`]: the management API's clients; [`api`], [`place`]: how it is called, and which one;
+//!   [`output`]: what they print.
 //! - [`table`]: the table in any DynamoDB.
 //! - [`store`]: which DynamoDB a command talks to.
+//!
+//! Exit codes: 0 done; 1 refused or failed; 2 a command line that makes no sense; 3 no such key or plan; 4 the management
+//! API cannot be reached or does not let the caller in.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+mod api;
 mod demo;
 mod dev;
 mod gateway;
+mod keys;
+mod output;
+mod place;
+mod plans;
 mod store;
 mod table;
+mod usage;
 
 /// What a command fails with: a text for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -36,8 +47,19 @@ struct Arguments {
 enum Command {
     /// Serve a local gateway and the management API, with an embedded DynamoDB where no endpoint is given
     Dev(dev::Dev),
+    /// Make, show, change and delete API keys, and put them into plans
+    Keys(keys::Keys),
+    /// Make, show, change and delete usage plans
+    Plans(plans::Plans),
+    /// Show what keys have used
+    Usage(usage::Usage),
     /// Create, delete or show the table
     Table(table::Table),
+    /// Print completions for a shell, to be sourced by it
+    Completions {
+        /// Which one
+        shell: clap_complete::Shell,
+    },
 }
 
 #[tokio::main]
@@ -53,10 +75,20 @@ async fn main() -> ExitCode {
 
     let outcome = match Arguments::parse().command {
         Command::Dev(dev) => dev.run().await,
+        Command::Keys(keys) => keys.run().await,
+        Command::Plans(plans) => plans.run().await,
+        Command::Usage(usage) => usage.run().await,
         Command::Table(table) => table.run().await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut script);
+            say(String::from_utf8_lossy(&script));
+            Ok(ExitCode::SUCCESS)
+        }
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("error: {failure}");
-        ExitCode::FAILURE
+        let call = failure.downcast_ref::<api::CallError>();
+        call.map_or(ExitCode::FAILURE, api::CallError::exit_code)
     })
 }

@@ -1,0 +1,271 @@
+//! `tollgate keys`: API keys, and the plans they are in.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::api::{Api, Change};
+use crate::output::{Common, Output, cell, confirm, fields, list, text, time};
+
+/// `tollgate keys`.
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a key and show its value, this once
+    Create(Create),
+    /// List keys, newest first
+    List {
+        /// Only those whose names start so
+        #[arg(long, value_name = "PREFIX")]
+        name: Option<String>,
+        /// Only those of a customer
+        #[arg(long, value_name = "ID", conflicts_with = "name")]
+        customer: Option<String>,
+        /// Only those in a plan
+        #[arg(long, value_name = "PLAN", conflicts_with_all = ["name", "customer"])]
+        plan: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Show a key and its plans
+    Show { key: String },
+    /// Change what a key is called and whom it belongs to
+    Update {
+        key: String,
+        #[command(flatten)]
+        about: About,
+    },
+    /// Let a key's requests pass again
+    Enable { key: String },
+    /// Refuse a key's requests from now on
+    Disable { key: String },
+    /// Delete a key
+    Delete {
+        key: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Put a key into a plan
+    Link { key: String, plan: String },
+    /// Take a key out of a plan
+    Unlink { key: String, plan: String },
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    #[command(flatten)]
+    about: About,
+    /// A value that the key's holder has already, 20 to 128 characters; without one, one is made
+    #[arg(long)]
+    value: Option<String>,
+    /// Refuse its requests until it is enabled
+    #[arg(long)]
+    disabled: bool,
+    /// A plan to put it into; can be given several times
+    #[arg(long, value_name = "PLAN")]
+    plan: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct About {
+    /// What it is called
+    #[arg(long)]
+    name: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Whom it belongs to
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
+}
+
+impl About {
+    fn members(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let Self {
+            name,
+            description,
+            customer,
+        } = self;
+        [
+            ("name", name),
+            ("description", description),
+            ("customerId", customer),
+        ]
+        .into_iter()
+        .filter_map(|(member, value)| Some((member, value.as_ref()?)))
+    }
+}
+
+impl Keys {
+    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
+        let output = self.common.output;
+        let api = Api::at(&self.common.place).await?;
+        match self.action {
+            Action::Create(create) => create.run(&api, output).await?,
+            Action::List {
+                name,
+                customer,
+                plan,
+                limit,
+            } => {
+                if let Some(plan) = plan {
+                    let keys = keys_of(&api, &plan, limit).await?;
+                    output.print(&Value::Array(keys), linked_table);
+                } else {
+                    let query = [
+                        ("name", name.as_deref().unwrap_or_default()),
+                        ("customerId", customer.as_deref().unwrap_or_default()),
+                    ];
+                    let keys = api.list(&["apikeys"], &query, limit).await?;
+                    output.print(&Value::Array(keys), list_table);
+                }
+            }
+            Action::Show { key } => show(&api, output, &key).await?,
+            Action::Update { key, about } => {
+                let changes: Vec<_> = about
+                    .members()
+                    .map(|(member, value)| Change::replace(format!("/{member}"), value))
+                    .collect();
+                if changes.is_empty() {
+                    return Err(
+                        "nothing to change; give --name, --description or --customer".into(),
+                    );
+                }
+                update(&api, output, &key, &changes).await?;
+            }
+            Action::Enable { key } => {
+                update(&api, output, &key, &[Change::replace("/enabled", true)]).await?;
+            }
+            Action::Disable { key } => {
+                update(&api, output, &key, &[Change::replace("/enabled", false)]).await?;
+            }
+            Action::Delete { key, yes } => {
+                let found = api.get(&["apikeys", &key], &[]).await?;
+                confirm(&format!("delete key {key} {}", text(&found["name"])), yes)?;
+                api.delete(&["apikeys", &key]).await?;
+                output.done(&format!("key {key}: deleted"));
+            }
+            Action::Link { key, plan } => {
+                link(&api, &key, &plan).await?;
+                output.done(&format!("key {key}: in plan {plan}"));
+            }
+            Action::Unlink { key, plan } => {
+                api.delete(&["usageplans", &plan, "keys", &key]).await?;
+                output.done(&format!("key {key}: no longer in plan {plan}"));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Create {
+    async fn run(self, api: &Api, output: Output) -> Result<(), Failure> {
+        let mut body = json!({ "enabled": !self.disabled });
+        for (member, value) in self.about.members() {
+            body[member] = json!(value);
+        }
+        if let Some(value) = &self.value {
+            body["value"] = json!(value);
+        }
+        let key = api.post(&["apikeys"], &body).await?;
+        // It is shown before anything else can go wrong.
+        output.print(&key, table);
+        eprintln!(
+            "This is the only time that the value is shown: only its hash is kept. Store it now."
+        );
+        let id = text(&key["id"]);
+        for plan in &self.plan {
+            link(api, &id, plan).await.map_err(|error| {
+                format!(
+                    "key {id} was made, and is not in plan {plan}: {error}; then try `tollgate keys link {id} {plan}`"
+                )
+            })?;
+            output.done(&format!("key {id}: in plan {plan}"));
+        }
+        Ok(())
+    }
+}
+
+async fn link(api: &Api, key: &str, plan: &str) -> Result<(), Failure> {
+    let body = json!({ "keyId": key, "keyType": "API_KEY" });
+    api.post(&["usageplans", plan, "keys"], &body).await?;
+    Ok(())
+}
+
+async fn update(api: &Api, output: Output, key: &str, changes: &[Change]) -> Result<(), Failure> {
+    let key = api.patch(&["apikeys", key], changes).await?;
+    output.print(&key, table);
+    Ok(())
+}
+
+async fn show(api: &Api, output: Output, key: &str) -> Result<(), Failure> {
+    let mut found = api.get(&["apikeys", key], &[]).await?;
+    let plans = api
+        .list(&["usageplans"], &[("keyId", key)], usize::MAX)
+        .await?;
+    let plans = plans
+        .iter()
+        .map(|plan| json!({ "id": plan["id"], "name": plan["name"] }));
+    found["usagePlans"] = Value::Array(plans.collect());
+    output.print(&found, table);
+    Ok(())
+}
+
+/// The keys of a plan. Where there is no such plan the API has an empty list; people want to know.
+async fn keys_of(api: &Api, plan: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+    api.get(&["usageplans", plan], &[]).await?;
+    api.list(&["usageplans", plan, "keys"], &[], limit).await
+}
+
+fn linked_table(keys: &Value) -> comfy_table::Table {
+    let keys = keys.as_array().into_iter().flatten();
+    list(
+        &["ID", "NAME"],
+        keys.map(|key| vec![cell(&key["id"]), cell(&key["name"])]),
+    )
+}
+
+fn list_table(keys: &Value) -> comfy_table::Table {
+    let keys = keys.as_array().into_iter().flatten();
+    list(
+        &["ID", "NAME", "ENABLED", "CUSTOMER", "CREATED"],
+        keys.map(|key| {
+            vec![
+                cell(&key["id"]),
+                cell(&key["name"]),
+                cell(&key["enabled"]),
+                cell(&key["customerId"]),
+                time(&key["createdDate"]).into(),
+            ]
+        }),
+    )
+}
+
+fn table(key: &Value) -> comfy_table::Table {
+    let plans = key["usagePlans"].as_array().into_iter().flatten();
+    let plans: Vec<_> = plans
+        .map(|plan| format!("{} {}", text(&plan["id"]), text(&plan["name"])))
+        .collect();
+    fields([
+        ("id", text(&key["id"])),
+        ("value", text(&key["value"])),
+        ("name", text(&key["name"])),
+        ("description", text(&key["description"])),
+        ("customer", text(&key["customerId"])),
+        ("enabled", text(&key["enabled"])),
+        ("created", time(&key["createdDate"])),
+        ("updated", time(&key["lastUpdatedDate"])),
+        ("plans", plans.join("\n")),
+    ])
+}
