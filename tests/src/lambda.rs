@@ -1,13 +1,13 @@
 //! The real bootstraps, driven as Lambda drives them: over a Runtime API that is served here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path as PathParameter, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -56,11 +56,7 @@ pub struct Start {
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // target/debug/deps/test -> target/debug
-    let path = test
-        .parent()
-        .and_then(std::path::Path::parent)
-        .unwrap()
-        .join(name);
+    let path = test.parent().and_then(Path::parent).unwrap().join(name);
     assert!(
         path.exists(),
         "{} is not built; run ./test, or cargo build",
@@ -72,6 +68,11 @@ pub fn binary(name: &str) -> PathBuf {
 impl Function {
     /// Starts the bootstrap `name` on `store`.
     pub async fn start(name: &str, store: &Store, start: Start) -> Self {
+        Self::start_program(&binary(name), store, start).await
+    }
+
+    /// Starts a bootstrap on `store`.
+    pub async fn start_program(program: &Path, store: &Store, start: Start) -> Self {
         let (events, queue) = mpsc::channel(64);
         let (replies, answers) = mpsc::channel(64);
         let api = Arc::new(RuntimeApi {
@@ -93,7 +94,8 @@ impl Function {
             .with_state(api);
         tokio::spawn(async move { axum::serve(listener, app).await });
 
-        let mut command = Command::new(binary(name));
+        let name = program.file_name().unwrap();
+        let mut command = Command::new(program);
         command
             .env_remove("RUST_LOG")
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -181,7 +183,7 @@ fn faketime_library() -> String {
     places
         .iter()
         .map(|place| format!("{place}/faketime/libfaketime.so.1"))
-        .find(|path| std::path::Path::new(path).exists())
+        .find(|path| Path::new(path).exists())
         .expect("libfaketime is installed; ./test does it")
 }
 
@@ -216,7 +218,7 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
 
 async fn response(
     State(api): State<Arc<RuntimeApi>>,
-    Path(id): Path<String>,
+    PathParameter(id): PathParameter<String>,
     body: Bytes,
 ) -> StatusCode {
     report(&api, id, &body, Ok).await
@@ -224,7 +226,7 @@ async fn response(
 
 async fn error(
     State(api): State<Arc<RuntimeApi>>,
-    Path(id): Path<String>,
+    PathParameter(id): PathParameter<String>,
     body: Bytes,
 ) -> StatusCode {
     report(&api, id, &body, Err).await

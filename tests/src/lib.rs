@@ -6,6 +6,7 @@
 //! - [`lambda`]: the real bootstraps, driven as Lambda drives them.
 //! - [`api`]: the management API, called in process.
 //! - [`gateway`]: `tollgate dev` as a process.
+//! - [`sam`]: the built stack in `sam local`.
 //! - [`world`]: plans, keys and decisions in a few words.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
@@ -15,5 +16,6 @@ pub mod api;
 pub mod gateway;
 pub mod lambda;
 pub mod proxy;
+pub mod sam;
 pub mod stores;
 pub mod world;

@@ -1,0 +1,19 @@
+# The authorizer of the release before this one, which shares a table with this one's in the tests of upgrades.
+
+previous_commit=021845354e618018543f26d10661c7376d948e55
+
+build_previous() {
+  export TOLLGATE_TEST_PREVIOUS_AUTHORIZER=$tools/authorizer-$previous_commit
+  [ ! -x "$TOLLGATE_TEST_PREVIOUS_AUTHORIZER" ] || return 0
+  if ! git cat-file -e "$previous_commit^{commit}" 2>/dev/null; then
+    echo "test: commit $previous_commit is needed, of the release before this one; try 'git fetch --unshallow'" >&2
+    exit 1
+  fi
+  echo "test: building the authorizer of the release before this one"
+  rm -rf "$tools/previous"
+  mkdir -p "$tools/previous"
+  git archive "$previous_commit" | tar -x -C "$tools/previous"
+  # In the same target directory: what both depend on is built once.
+  cargo build --quiet --manifest-path "$tools/previous/Cargo.toml" --package tollgate-authorizer --target-dir target
+  cp target/debug/authorizer "$TOLLGATE_TEST_PREVIOUS_AUTHORIZER"
+}
