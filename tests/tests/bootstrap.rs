@@ -21,6 +21,7 @@ on_both_stores!(
     with_frozen_clocks_four_functions_admit_exactly_the_burst,
     a_clock_that_is_an_hour_off_follows_the_stores,
     a_store_that_is_not_there_is_a_denial_in_time,
+    an_endpoint_variable_that_is_empty_is_as_good_as_absent,
     the_keys_function_serves_the_management_api,
 );
 
@@ -290,6 +291,23 @@ async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
         started.elapsed()
     );
     assert!(function.stop().await.contains("no decision by the store"));
+}
+
+async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let start = Start {
+        environment: vec![
+            ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), String::new()),
+            ("AWS_ENDPOINT_URL".to_owned(), store.endpoint.clone()),
+        ],
+        ..Start::default()
+    };
+    let function = Function::start("authorizer", &store, start).await;
+    let answer = function
+        .invoke(event("http-api-v2", Some(&key.value)))
+        .await;
+    assert_eq!(reason(&answer), "ok");
 }
 
 async fn the_keys_function_serves_the_management_api(kind: Kind) {

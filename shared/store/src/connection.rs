@@ -24,6 +24,9 @@ use crate::clock::Clock;
 /// whole time-out.
 const KEEP_ALIVE: Duration = Duration::from_secs(45);
 
+/// The SDK's own variable for DynamoDB's endpoint.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+
 /// A client for DynamoDB, and the clock that its answers correct.
 #[derive(Debug)]
 pub struct Connection {
@@ -105,7 +108,12 @@ impl Connection {
 
     fn new(config: &SdkConfig, tries: RetryConfig, timeouts: TimeoutConfig) -> Self {
         let clock = Arc::new(Clock::default());
-        let config = aws_sdk_dynamodb::config::Builder::from(config)
+        let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
+        if std::env::var(ENDPOINT).is_ok_and(|url| url.is_empty()) {
+            // The SDK would take an empty one for a URL. A template writes one where it has none to give.
+            builder.set_endpoint_url(config.endpoint_url().map(str::to_owned));
+        }
+        let config = builder
             .retry_config(tries)
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

@@ -31,6 +31,7 @@ pub fn init() {
         .find(|level| !level.is_empty());
     tracing_subscriber::fmt()
         .json()
+        .with_span_list(false)
         .with_env_filter(filter(&level.unwrap_or_default()))
         .init();
 }
