@@ -107,7 +107,7 @@ fn meters() -> impl Strategy<Value = Meter> {
     (
         (1..3u64, 1..3u64),
         proptest::collection::btree_map("[*mx]", levels(), 0..4),
-        (day, 0..9u64, 0..12u64, quotas()),
+        (day, 0..9u64, -4..12i64, quotas()),
         proptest::option::weighted(0.3, closed),
         lanes,
     )

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tollgate_store::manage::Manager;
 use tollgate_store::manage::keys::{KeyFilter, NewKey};
 use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
+use crate::import::{self, ImportQuery};
 use crate::patch::{self, Patch};
-use crate::request::{Body, Ids, Paging, Params};
+use crate::request::{Body, Bytes, Ids, Paging, Params, parse};
 use crate::wire::{ApiKey, Items, ObjectOnly, OwnFields, Tags, bad, description, name, tags};
 
 /// What the resource is called in messages.
@@ -38,14 +40,23 @@ pub struct CreateApiKey {
     _object: ObjectOnly,
 }
 
-/// Makes a key. The answer is the only one that ever shows its value.
+/// Makes a key, or imports many: API Gateway tells the two apart by the query.
 ///
 /// # Errors
-/// 400 for a name, description or value that cannot be, 409 for a value that is taken.
-pub async fn create(
+/// What the one or the other says.
+pub async fn create_or_import(
     State(manager): State<Arc<Manager>>,
-    Body(body): Body<CreateApiKey>,
-) -> Answer<(StatusCode, Json<ApiKey>)> {
+    Params(query): Params<ImportQuery>,
+    Bytes(body): Bytes,
+) -> Answer<Response> {
+    if query.is_import()? {
+        return Ok(import::run(&manager, &query, &body).await?.into_response());
+    }
+    Ok(create(&manager, parse(&body)?).await?.into_response())
+}
+
+/// Makes a key. The answer is the only one that ever shows its value.
+async fn create(manager: &Manager, body: CreateApiKey) -> Answer<(StatusCode, Json<ApiKey>)> {
     let new = NewKey {
         value: body.value.filter(|value| !value.is_empty()),
         name: name(WHAT, body.name)?,

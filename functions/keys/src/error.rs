@@ -43,7 +43,12 @@ impl ApiError {
             ),
             Self::Manage(error) => match error {
                 E::NoSuchKey | E::NoSuchPlan | E::NotLinked => NOT_FOUND,
-                E::BadValue(_) | E::StagesLeft { .. } | E::BadPosition | E::TooLarge => BAD_REQUEST,
+                E::BadValue(_)
+                | E::StagesLeft { .. }
+                | E::BadPosition
+                | E::NoQuota
+                | E::Warnings(_)
+                | E::TooLarge => BAD_REQUEST,
                 E::ValueExists | E::AlreadyLinked | E::StageTaken { .. } => CONFLICT,
                 E::Contended => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
                 E::Store(Failure::Damaged(_)) => (

@@ -1,7 +1,8 @@
 //! The key-management Lambda: API Gateway's own wire protocol for API keys and usage plans, so that boto3, the AWS CLI
 //! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, items in `tollgate-store`.
 //!
-//! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`]: the operations, a module per resource.
+//! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`]: the operations, a module per resource.
+//! - [`import`]: keys from a CSV file.
 //! - [`wire`]: the shapes; [`patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
 //! - [`error`]: the one place that knows AWS's error names.
@@ -9,14 +10,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use tollgate_store::manage::Manager;
 
 pub mod api_keys;
 pub mod error;
+pub mod import;
 pub mod patch;
 pub mod plan_keys;
 pub mod request;
+pub mod tags;
 pub mod usage;
 pub mod usage_plans;
 pub mod wire;
@@ -26,7 +29,10 @@ use error::ApiError;
 /// The management API over `manager`.
 pub fn app(manager: Arc<Manager>) -> Router {
     Router::new()
-        .route("/apikeys", get(api_keys::list).post(api_keys::create))
+        .route(
+            "/apikeys",
+            get(api_keys::list).post(api_keys::create_or_import),
+        )
         .route(
             "/apikeys/{id}",
             get(api_keys::show)
@@ -51,6 +57,11 @@ pub fn app(manager: Arc<Manager>) -> Router {
         .route(
             "/usageplans/{id}/keys/{key_id}",
             get(plan_keys::show).delete(plan_keys::delete),
+        )
+        .route("/usageplans/{id}/keys/{key_id}/usage", patch(usage::update))
+        .route(
+            "/tags/{*arn}",
+            get(tags::show).put(tags::add).delete(tags::remove),
         )
         .fallback(async || ApiError::NoSuchRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)

@@ -80,6 +80,9 @@ pub const API_KEY: Paths = &[
     ),
 ];
 
+/// Of a key's usage.
+pub const USAGE: Paths = &[(Op::Replace, &["/remaining"])];
+
 const METHOD: &str = "/apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>";
 const METHOD_RATE: &str =
     "/apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>/rateLimit";

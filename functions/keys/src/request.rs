@@ -1,6 +1,6 @@
 //! Bodies and queries, read with errors that name the field.
 
-use axum::body::Bytes;
+use axum::body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -15,6 +15,24 @@ const DEFAULT_LIMIT: usize = 25;
 /// Entries of a page at most.
 const MAX_LIMIT: usize = 500;
 
+/// A body as it came.
+#[derive(Debug)]
+pub struct Bytes(pub body::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Bytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = body::Bytes::from_request(request, state).await;
+        bytes
+            .map(Self)
+            .map_err(|rejection| match rejection.into_response().status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+                _ => ApiError::BadRequest("the request body could not be read".to_owned()),
+            })
+    }
+}
+
 /// A JSON body, whatever its `Content-Type` says. An empty one is an empty object.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
@@ -23,18 +41,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.into_response().status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
-                    _ => ApiError::BadRequest("the request body could not be read".to_owned()),
-                })?;
+        let Bytes(bytes) = Bytes::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// Reads a JSON body.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] names the field.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {

@@ -7,11 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use tollgate_core::calendar::day_of;
 use tollgate_store::manage::usage::DayUsage;
 use tollgate_store::manage::{Manager, Page};
 
 use crate::error::ApiError;
-use crate::request::{Ids, Paging, Params};
+use crate::patch::{self, Patch};
+use crate::request::{Body, Ids, Paging, Params};
 use crate::wire::bad;
 
 /// Days of a range at most.
@@ -83,6 +85,45 @@ pub async fn show(
         position: keys.position,
         values,
     }))
+}
+
+/// Sets what a key has left of its quota in the current period. The answer shows the day.
+///
+/// # Errors
+/// 400 for another operation or path, or a number that cannot be; 404 where the key is not in the plan.
+pub async fn update(
+    State(manager): State<Arc<Manager>>,
+    Ids((plan_id, key_id)): Ids<(String, String)>,
+    Body(patch): Body<Patch>,
+) -> Result<Json<Usage>, ApiError> {
+    for operation in patch.read(patch::USAGE)? {
+        let remaining = remaining(operation.value.as_deref())?;
+        manager.set_remaining(&plan_id, &key_id, remaining).await?;
+    }
+    let quota = manager.plan(&plan_id).await?.limits.quota;
+    let today = day_of(manager.now());
+    let days = manager
+        .usage(&plan_id, &key_id, quota.as_ref(), (today, today))
+        .await?;
+    Ok(Json(Usage {
+        plan_id,
+        start_date: today.to_string(),
+        end_date: today.to_string(),
+        position: None,
+        values: BTreeMap::from([(key_id, days.iter().map(pair).collect())]),
+    }))
+}
+
+/// As large as a `Long` of the service model.
+fn remaining(value: Option<&str>) -> Result<u64, ApiError> {
+    let value = value.unwrap_or_default().trim();
+    let remaining = value.parse().ok();
+    let remaining = remaining.filter(|remaining| i64::try_from(*remaining).is_ok());
+    remaining.ok_or_else(|| {
+        bad(format!(
+            "Invalid value for /remaining: expected a whole number from 0 up, got {value:?}"
+        ))
+    })
 }
 
 fn pair(usage: &DayUsage) -> [i64; 2] {

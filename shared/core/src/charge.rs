@@ -14,13 +14,15 @@ use crate::calendar::Period;
 use crate::meter::{ClosedDay, Meter};
 use crate::plan::{BucketId, Limits};
 
+mod grant;
 mod refusal;
 mod turn;
 
+pub use grant::{Grant, grant};
 pub use refusal::Refusal;
 use refusal::refusal;
 use turn::Turn;
-pub use turn::spent;
+pub use turn::{remaining, spent};
 
 /// A request, as far as its charge goes.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +123,8 @@ pub enum Base {
     Nothing,
     /// The count of the meter's day and this many more: the quota was changed to one that had begun by then.
     CountAnd(u64),
+    /// This, whatever was spent: what is left was set.
+    Granted(i64),
 }
 
 /// How one bucket is filled. DynamoDB has no `max()`, so the branch is chosen here and checked there.

@@ -24,8 +24,9 @@ pub struct Meter {
     pub count: u64,
     /// The quota period that `spent` is of; `None` while the plan has no quota.
     pub period: Option<Period>,
-    /// What the quota has charged in `period`. Set by `UpdateUsage`, which never touches `count`.
-    pub spent: u64,
+    /// What the quota has charged in `period`. `UpdateUsage` sets it and never touches `count`; it is negative where more
+    /// was granted than the quota's limit.
+    pub spent: i64,
     /// A day that is over and waits to be written out.
     pub closed: Option<ClosedDay>,
     /// The last write of each instance; see [`lane`](crate::lane).

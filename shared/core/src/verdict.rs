@@ -231,7 +231,7 @@ impl Standing {
         let reset = start_of(period.end());
         QuotaStanding {
             limit: quota.limit(),
-            remaining: quota.limit().saturating_sub(spent),
+            remaining: charge::remaining(quota, spent),
             window: reset.as_second() - start_of(period.start).as_second(),
             reset,
             resets_in: (reset.as_second() - now.as_second()).max(0),

@@ -150,6 +150,10 @@ fn quota(update: &mut Update, charge: &Charge, cost: &str) {
         Base::Nothing => return update.set(&spent, cost),
         Base::Spent => (spent.clone(), 0),
         Base::CountAnd(more) => (update.name(COUNT), more),
+        Base::Granted(granted) => {
+            let granted = update.number(granted);
+            return update.set(&spent, granted);
+        }
     };
     let room = update.number(i128::from(quota.room) - i128::from(more));
     update.condition(format!("{base} <= {room}"));

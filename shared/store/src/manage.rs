@@ -15,6 +15,8 @@ use crate::connection::Connection;
 use crate::failure::{Damaged, Failure, conditional};
 use crate::record::{Item, ItemKey, from_item};
 
+mod grants;
+pub mod imports;
 pub mod keys;
 pub mod links;
 mod listing;
@@ -72,6 +74,12 @@ pub enum Error {
         /// One of them, `apiId:stage`.
         stage: String,
     },
+    /// A plan without a quota has nothing that could be left.
+    #[error("Invalid Usage Plan specified: it has no quota, so nothing can be left of it")]
+    NoQuota,
+    /// An import of which something would have been left out.
+    #[error("Nothing was imported: {}", .0.join("; "))]
+    Warnings(Vec<String>),
     /// A position that no earlier page gave.
     #[error(
         "Invalid position specified: expected the position of an earlier page of the same list"
@@ -148,6 +156,12 @@ impl Manager {
     /// Reads many records at once, in the order asked for. Missing ones are left out, and so, with a line in the log,
     /// are damaged ones: one bad item must not hide a whole list.
     async fn read_many<T: DeserializeOwned>(&self, keys: &[ItemKey]) -> Result<Vec<T>, Error> {
+        let items = self.read_items(keys).await?.into_iter();
+        Ok(items.filter_map(|item| logged(from_item(item))).collect())
+    }
+
+    /// Reads many items at once, in the order asked for. Missing ones are left out.
+    async fn read_items(&self, keys: &[ItemKey]) -> Result<Vec<Item>, Error> {
         let mut found = std::collections::HashMap::new();
         for chunk in keys.chunks(100) {
             let mut wanted: Vec<_> = chunk.iter().map(ItemKey::attributes).collect();
@@ -176,7 +190,7 @@ impl Manager {
             }
         }
         let items = keys.iter().filter_map(|key| found.remove(&key.to_string()));
-        Ok(items.filter_map(|item| logged(from_item(item))).collect())
+        Ok(items.collect())
     }
 
     /// Puts an item in the place of the one at `revision`. False where that one is not there any more.

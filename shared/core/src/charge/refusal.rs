@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Ask;
-use super::turn::spent;
+use super::turn::{signed, spent};
 use crate::bucket::{Bucket, Level};
 use crate::calendar::start_of;
 use crate::limit::Quota;
@@ -62,7 +62,8 @@ fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) ->
 fn quota_refusal(meter: &Meter, quota: &Quota, ask: &Ask) -> Option<Refusal> {
     let cost = u64::from(ask.cost.get());
     let (period, spent) = spent(meter, quota, ask.history, ask.now);
-    (spent.saturating_add(cost) > quota.limit()).then(|| Refusal {
+    let after = spent.saturating_add_unsigned(cost);
+    (after > signed(quota.limit())).then(|| Refusal {
         reason: Reason::Quota,
         until: (cost <= quota.limit()).then(|| start_of(period.end())),
     })

@@ -16,19 +16,31 @@ pub fn spent(
     quota: &Quota,
     history: Option<History>,
     now: Timestamp,
-) -> (Period, u64) {
+) -> (Period, i64) {
     let period = quota.period_of(today(meter, now));
     let admitted = history_of(meter, period, history).unwrap_or(0);
     let spent = match base(meter, period, admitted) {
         Base::Spent => meter.spent,
         Base::Nothing => 0,
-        Base::CountAnd(more) => meter.count.saturating_add(more),
+        Base::CountAnd(more) => signed(meter.count.saturating_add(more)),
+        Base::Granted(spent) => spent,
     };
     (period, spent)
 }
 
+/// What is left of a quota of which so much is spent.
+pub fn remaining(quota: &Quota, spent: i64) -> u64 {
+    let left = signed(quota.limit()).saturating_sub(spent);
+    u64::try_from(left).unwrap_or(0)
+}
+
+/// A count as a signed number, which what is spent is.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// A stored day later than our clock's wins: time never runs back.
-fn today(meter: &Meter, now: Timestamp) -> Date {
+pub(super) fn today(meter: &Meter, now: Timestamp) -> Date {
     day_of(now).max(meter.day)
 }
 

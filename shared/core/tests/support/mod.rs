@@ -4,6 +4,10 @@ use tollgate_core::charge::{Base, Charge, Fill, Settle};
 use tollgate_core::lane::{MAX_LANES, Stamp};
 use tollgate_core::meter::{ClosedDay, Meter};
 
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap()
+}
+
 /// The meter after `charge`; `None` where a condition does not hold.
 pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option<Meter> {
     let mut after = before.clone();
@@ -16,10 +20,12 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
         let base = match quota.base {
             Base::Nothing => 0,
             Base::Spent => before.spent,
-            Base::CountAnd(more) => before.count + more,
+            Base::CountAnd(more) => signed(before.count + more),
+            Base::Granted(spent) => spent,
         };
-        holds(quota.base == Base::Nothing || base <= quota.room)?;
-        after.spent = base + cost;
+        let asks = matches!(quota.base, Base::Spent | Base::CountAnd(_));
+        holds(!asks || base <= signed(quota.room))?;
+        after.spent = base + signed(cost);
     }
 
     if let Some(dropped) = charge.drops {
@@ -35,7 +41,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
             count: before.count,
             left: charge
                 .closed_limit
-                .map(|limit| i64::try_from(limit).unwrap() - i64::try_from(before.spent).unwrap()),
+                .map(|limit| signed(limit) - before.spent),
         });
         after.day = charge.day;
         after.count = cost;

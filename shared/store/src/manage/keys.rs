@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, 
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
 
 use super::listing::{List, by_time, shard_of};
+use super::meters::new_meter;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
 use crate::failure::{Failure, conditional};
-use crate::record::{HashRecord, Item, ItemKey, KeyRecord, to_item};
+use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, to_item};
 use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
 
 /// Bytes of a name that the index holds; a DynamoDB sort key has 1024 at most.
@@ -77,8 +78,22 @@ impl Manager {
             Some(value) => KeyValue::parse(value)?,
             None => KeyValue::generate(entropy()),
         };
+        let (record, items) = self.new_key(new, &value, &[]);
+        let puts = items.into_iter().map(|item| self.put_new(item));
+        let puts = puts.map(|put| TransactWriteItem::builder().put(put).build());
+        self.transact(puts.collect()).await?;
+        Ok((record, value))
+    }
+
+    /// A key that is not written yet: its record, and all its items.
+    pub(super) fn new_key(
+        &self,
+        new: NewKey,
+        value: &KeyValue,
+        plans: &[PlanRecord],
+    ) -> (KeyRecord, Vec<Item>) {
         let hash = value.hash();
-        let now = self.now().as_millisecond();
+        let now = self.now();
         let record = KeyRecord {
             id: new_id(),
             revision: 1,
@@ -88,38 +103,45 @@ impl Manager {
             name: new.name,
             description: new.description,
             customer_id: new.customer_id,
-            plans: Vec::new(),
+            plans: plans.iter().map(|plan| plan.id.clone()).collect(),
             left: Vec::new(),
             tags: new.tags,
-            created: now,
-            updated: now,
+            created: now.as_millisecond(),
+            updated: now.as_millisecond(),
         };
         let owner = HashRecord {
             key_id: record.id.clone(),
-            plans: Vec::new(),
+            plans: record.plans.clone(),
         };
-        let puts = [
+        let mut items = vec![
             to_item(&HashRecord::item_key(&hash), &owner),
             item_of(&record),
         ];
-        let puts = puts.map(|item| TransactWriteItem::builder().put(self.put_new(item)).build());
+        items.extend(plans.iter().map(|plan| new_meter(&record, plan, now)));
+        (record, items)
+    }
+
+    /// Makes all of these writes or none, trying again where others are at work on the same items.
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let written = self
                 .client()
                 .transact_write_items()
-                .set_transact_items(Some(puts.to_vec()))
+                .set_transact_items(Some(writes.clone()))
                 .send()
                 .await;
             match written {
-                Ok(_) => return Ok((record, value)),
+                Ok(_) => return Ok(()),
                 Err(error) if is_cancelled_by(&error, "ConditionalCheckFailed") => {
                     return Err(Error::ValueExists);
                 }
                 Err(error) if is_cancelled_by(&error, "ValidationError") => {
                     return Err(Error::TooLarge);
                 }
-                Err(error) if is_cancelled_by(&error, "TransactionConflict") => {}
+                Err(error)
+                    if is_cancelled_by(&error, "TransactionConflict")
+                        || is_cancelled_by(&error, "ThrottlingError") => {}
                 Err(error) => return Err(Failure::from(error).into()),
             }
         }

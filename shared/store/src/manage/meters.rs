@@ -90,7 +90,8 @@ impl Manager {
         if !counts {
             let from = fresh.period.map_or(fresh.day, |period| period.start);
             let days = self.closed_days(&key.id, &plan.id, from, fresh.day).await?;
-            fresh.spent = days.values().map(|day| day.count).sum();
+            let admitted = days.values().map(|day| day.count).sum::<u64>();
+            fresh.spent = i64::try_from(admitted).unwrap_or(i64::MAX);
             fresh.count = days.get(&fresh.day).map_or(0, |day| day.count);
         }
         let mut update = revision(key);
@@ -202,21 +203,41 @@ fn limits_until(meter: Option<&Meter>, now: Timestamp) -> i64 {
 
 /// What a meter starts with, where it has nothing yet.
 fn start(update: &mut Update, fresh: &Meter) {
-    let empty = || AttributeValue::M(std::collections::HashMap::new());
-    let number = |number: u64| AttributeValue::N(number.to_string());
-    let text = |text: String| AttributeValue::S(text);
-    let attributes = [
-        ("v", number(u64::from(ITEM_VERSION))),
-        (PLAN_REVISION, number(fresh.plan_revision)),
-        (BUCKETS, empty()),
-        (LANES, empty()),
-        (DAY, text(fresh.day.to_string())),
-        (COUNT, number(fresh.count)),
-        (PERIOD, text(period_text(fresh.period))),
-        (SPENT, number(fresh.spent)),
-    ];
-    for (name, value) in attributes {
+    for (name, value) in initial(fresh) {
         let (name, value) = (update.name(name), update.value(value));
         update.set(&name, format!("if_not_exists({name}, {value})"));
     }
+}
+
+fn initial(fresh: &Meter) -> [(&'static str, AttributeValue); 8] {
+    let empty = || AttributeValue::M(std::collections::HashMap::new());
+    let number = |number: &dyn std::fmt::Display| AttributeValue::N(number.to_string());
+    let text = |text: String| AttributeValue::S(text);
+    [
+        ("v", number(&ITEM_VERSION)),
+        (PLAN_REVISION, number(&fresh.plan_revision)),
+        (BUCKETS, empty()),
+        (LANES, empty()),
+        (DAY, text(fresh.day.to_string())),
+        (COUNT, number(&fresh.count)),
+        (PERIOD, text(period_text(fresh.period))),
+        (SPENT, number(&fresh.spent)),
+    ]
+}
+
+/// The meter of a key that is made together with it.
+pub(super) fn new_meter(key: &KeyRecord, plan: &PlanRecord, now: Timestamp) -> Item {
+    let quota = plan.limits.quota.as_ref();
+    let fresh = Meter::new(key.revision, plan.revision, day_of(now), quota);
+    let mut item = ItemKey::meter(&key.id, &plan.id).attributes();
+    let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+    put(KEY_REVISION, AttributeValue::N(key.revision.to_string()));
+    for (name, value) in initial(&fresh) {
+        put(name, value);
+    }
+    let shard = shard_of(&plan_list(&plan.id), &key.id);
+    put(BY_CREATED.pk, AttributeValue::S(shard));
+    let time = by_time(now.as_millisecond(), &key.id);
+    put(BY_CREATED.sk, AttributeValue::S(time));
+    item
 }

@@ -154,9 +154,10 @@ fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<
 
 /// What a quota has left on the meter's day.
 pub(super) fn left(quota: &Quota, meter: &Meter) -> i64 {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let (_, spent) = charge::spent(meter, quota, None, start_of(meter.day));
-    signed(quota.limit()) - signed(spent)
+    i64::try_from(quota.limit())
+        .unwrap_or(i64::MAX)
+        .saturating_sub(spent)
 }
 
 /// Every day of the range: one without usage has what the day before it left, or a new period's whole quota.

@@ -1,0 +1,166 @@
+//! Tags of keys and plans, by ARN.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tollgate_store::manage::Manager;
+
+use crate::error::ApiError;
+use crate::request::{Body, Ids};
+use crate::wire::{ObjectOnly, Tags, bad, tags};
+
+/// What an ARN names: `arn:{partition}:apigateway:{region}::/apikeys/{id}`, or `/usageplans/{id}`.
+enum Resource<'a> {
+    Key(&'a str),
+    Plan(&'a str),
+}
+
+impl<'a> Resource<'a> {
+    fn parse(arn: &'a str) -> Result<Self, ApiError> {
+        let invalid = || {
+            bad(format!(
+                "Invalid ARN specified: expected arn:aws:apigateway:region::/apikeys/id or .../usageplans/id, got {arn:?}"
+            ))
+        };
+        let mut fields = arn.splitn(6, ':');
+        let (prefix, service) = (fields.next(), fields.nth(1));
+        let path = fields
+            .nth(2)
+            .filter(|_| prefix == Some("arn") && service == Some("apigateway"));
+        let path = path.ok_or_else(invalid)?.trim_start_matches('/');
+        match path.split_once('/') {
+            Some(("apikeys", id)) if !id.is_empty() => Ok(Self::Key(id)),
+            Some(("usageplans", id)) if !id.is_empty() => Ok(Self::Plan(id)),
+            _ => Err(invalid()),
+        }
+    }
+
+    /// Changes the tags, all or none.
+    async fn change(
+        &self,
+        manager: &Manager,
+        change: impl Fn(&Tags) -> Result<Tags, ApiError>,
+    ) -> Result<(), ApiError> {
+        match self {
+            Self::Key(id) => {
+                let change = |record: &mut tollgate_store::record::KeyRecord| {
+                    record.tags = change(&record.tags)?;
+                    Ok::<_, ApiError>(())
+                };
+                manager.update_key(id, change).await?;
+            }
+            Self::Plan(id) => {
+                let change = |record: &mut tollgate_store::record::PlanRecord| {
+                    record.tags = change(&record.tags)?;
+                    Ok::<_, ApiError>(())
+                };
+                manager.update_plan(id, change).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `TagResource`'s body and `GetTags`' answer.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct TagsBody {
+    tags: Option<Tags>,
+    #[serde(flatten)]
+    object: ObjectOnly,
+}
+
+/// Shows the tags of a resource.
+///
+/// # Errors
+/// 400 for an ARN that cannot be, 404 where there is no such resource.
+pub async fn show(
+    State(manager): State<Arc<Manager>>,
+    Ids(arn): Ids<String>,
+) -> Result<Json<TagsBody>, ApiError> {
+    let tags = match Resource::parse(&arn)? {
+        Resource::Key(id) => manager.key(id).await?.tags,
+        Resource::Plan(id) => manager.plan(id).await?.tags,
+    };
+    Ok(Json(TagsBody {
+        tags: Some(tags),
+        ..TagsBody::default()
+    }))
+}
+
+/// Adds tags to a resource; one of the same key is replaced.
+///
+/// # Errors
+/// As for [`show`], and 400 for tags that cannot be.
+pub async fn add(
+    State(manager): State<Arc<Manager>>,
+    Ids(arn): Ids<String>,
+    Body(body): Body<TagsBody>,
+) -> Result<StatusCode, ApiError> {
+    let resource = Resource::parse(&arn)?;
+    let added = body
+        .tags
+        .ok_or_else(|| bad("tags is required: expected a map of strings".to_owned()))?;
+    let change = |before: &Tags| {
+        let mut after = before.clone();
+        after.extend(added.clone());
+        tags(Some(after))
+    };
+    resource.change(&manager, change).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes tags off a resource. Ones that are not there are no error.
+///
+/// # Errors
+/// As for [`show`], and 400 without `tagKeys`.
+pub async fn remove(
+    State(manager): State<Arc<Manager>>,
+    Ids(arn): Ids<String>,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    let resource = Resource::parse(&arn)?;
+    let query = query.unwrap_or_default();
+    // The parameter is repeated, once for each key.
+    let parameters = form_urlencoded::parse(query.as_bytes());
+    let removed: BTreeSet<_> = parameters
+        .filter(|(name, _)| name == "tagKeys")
+        .map(|(_, key)| key.into_owned())
+        .collect();
+    if removed.is_empty() {
+        return Err(bad("tagKeys is required".to_owned()));
+    }
+    let change = |before: &Tags| {
+        let mut after = before.clone();
+        after.retain(|key, _| !removed.contains(key));
+        Ok(after)
+    };
+    resource.change(&manager, change).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_names_a_key_or_a_plan_and_nothing_else() {
+        let key = "arn:aws:apigateway:us-east-1::/apikeys/abc";
+        assert!(matches!(Resource::parse(key), Ok(Resource::Key("abc"))));
+        let plan = "arn:aws-cn:apigateway:cn-north-1::/usageplans/abc";
+        assert!(matches!(Resource::parse(plan), Ok(Resource::Plan("abc"))));
+        for arn in [
+            "",
+            "abc",
+            "arn:aws:lambda:us-east-1::/apikeys/abc",
+            "arn:aws:apigateway:us-east-1::/restapis/abc",
+            "arn:aws:apigateway:us-east-1::/apikeys/",
+            "arn:aws:apigateway:us-east-1::",
+        ] {
+            assert!(Resource::parse(arn).is_err(), "{arn}");
+        }
+    }
+}

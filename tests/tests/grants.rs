@@ -1,0 +1,220 @@
+//! Setting what is left of a quota, while requests go on.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::verdict::Reason;
+use tollgate_tests::api::Api;
+use tollgate_tests::on_both_stores;
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    Key, PATIENT, decide, decide_at, engine, linked, make_key, make_plan, manager, plan, total,
+    usage,
+};
+
+on_both_stores!(
+    a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_second,
+    what_is_left_can_be_more_than_the_limit_and_nothing,
+    a_day_that_is_over_is_closed_and_keeps_its_count,
+    under_load_no_request_is_admitted_beyond_what_was_granted,
+    the_operation_takes_one_path_and_whole_numbers,
+);
+
+fn per(period: PeriodKind, limit: u64) -> tollgate_core::plan::Plan {
+    plan(None, Some((limit, period)))
+}
+
+/// How many requests are admitted until one is refused, which must be for the quota.
+async fn admitted(engine: &tollgate_store::engine::Engine, key: &Key) -> u64 {
+    for count in 0..100 {
+        match decide(engine, &key.value).await {
+            Reason::Ok => {}
+            Reason::Quota => return count,
+            other => panic!("{other}"),
+        }
+    }
+    panic!("nothing is refused");
+}
+
+async fn a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_second(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, per(PeriodKind::Month, 3)).await;
+    let engine = engine(&store, PATIENT).await;
+    assert_eq!(admitted(&engine, &key).await, 3);
+    manager
+        .set_remaining(&plan.id, &key.record.id, 5)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert_eq!(admitted(&engine, &key).await, 5);
+    let today = day_of(manager.now());
+    let days = usage(&manager, &plan.id, &key.record.id, (today, today)).await;
+    assert_eq!((days[0].used, days[0].remaining), (8, Some(0)));
+}
+
+async fn what_is_left_can_be_more_than_the_limit_and_nothing(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, per(PeriodKind::Day, 3)).await;
+    let engine = engine(&store, PATIENT).await;
+    manager
+        .set_remaining(&plan.id, &key.record.id, 20)
+        .await
+        .unwrap();
+    assert_eq!(admitted(&engine, &key).await, 20);
+    manager
+        .set_remaining(&plan.id, &key.record.id, 2)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    manager
+        .set_remaining(&plan.id, &key.record.id, 0)
+        .await
+        .unwrap();
+    assert_eq!(decide(&engine, &key.value).await, Reason::Quota);
+}
+
+async fn a_day_that_is_over_is_closed_and_keeps_its_count(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, per(PeriodKind::Day, 10)).await;
+    // The key's meter begins today: its yesterday is told by an engine whose today is yesterday's tomorrow.
+    let engine = engine(&store, PATIENT).await;
+    let now = Timestamp::now();
+    for _ in 0..4 {
+        assert_eq!(decide_at(&engine, &key.value, now).await.reason, Reason::Ok);
+    }
+    let tomorrow = now + SignedDuration::from_hours(24);
+    for _ in 0..2 {
+        let verdict = decide_at(&engine, &key.value, tomorrow).await;
+        assert_eq!(verdict.reason, Reason::Ok);
+    }
+    // A closed day waits in the meter, whose day is later than the manager's clock: time does not run back.
+    manager
+        .set_remaining(&plan.id, &key.record.id, 1)
+        .await
+        .unwrap();
+    let range = (day_of(now), day_of(tomorrow));
+    let days = usage(&manager, &plan.id, &key.record.id, range).await;
+    let used: Vec<_> = days.iter().map(|day| (day.used, day.remaining)).collect();
+    assert_eq!(used, [(4, Some(6)), (2, Some(1))]);
+    assert_eq!(
+        decide_at(&engine, &key.value, tomorrow).await.reason,
+        Reason::Ok
+    );
+    assert_eq!(
+        decide_at(&engine, &key.value, tomorrow).await.reason,
+        Reason::Quota
+    );
+}
+
+async fn under_load_no_request_is_admitted_beyond_what_was_granted(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = Arc::new(manager(&store).await);
+    let (plan, key) = linked(&manager, per(PeriodKind::Month, 40)).await;
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let engine = engine(&store, PATIENT).await;
+        let key = key.value.clone();
+        callers.push(tokio::spawn(async move {
+            let (mut admitted, until) = (0, tokio::time::Instant::now() + Duration::from_secs(5));
+            while tokio::time::Instant::now() < until {
+                match decide(&engine, &key).await {
+                    Reason::Ok => admitted += 1,
+                    Reason::Quota => tokio::time::sleep(Duration::from_millis(20)).await,
+                    Reason::Contended => {}
+                    other => panic!("{other}"),
+                }
+            }
+            admitted
+        }));
+    }
+    // The first comes while the quota is being spent, the last when it is.
+    for wait in [10, 500, 1_500] {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        manager
+            .set_remaining(&plan.id, &key.record.id, 30)
+            .await
+            .unwrap();
+    }
+    let admitted = total(callers).await;
+    assert!((90..=40 + 3 * 30).contains(&admitted), "{admitted}");
+    let today = day_of(manager.now());
+    let from = today.yesterday().unwrap();
+    let days = usage(&manager, &plan.id, &key.record.id, (from, today)).await;
+    assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
+}
+
+async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let (plan, key) = linked(&manager, per(PeriodKind::Week, 10)).await;
+    let path = |plan: &str, key: &str| format!("/usageplans/{plan}/keys/{key}/usage");
+    let own = path(&plan.id, &key.record.id);
+    let answer = api
+        .patch(200, &own, &[["replace", "/remaining", "7"]])
+        .await;
+    let today = day_of(manager.now()).to_string();
+    assert_eq!(
+        answer,
+        json!({
+            "usagePlanId": plan.id, "startDate": today, "endDate": today,
+            "values": { &key.record.id: [[0, 7]] },
+        })
+    );
+    for (operation, message) in [
+        (["add", "/remaining", "7"], "Must be one of: []"),
+        (["replace", "/used", "7"], "Must be one of: [/remaining]"),
+        (
+            ["replace", "/remaining", "-1"],
+            "expected a whole number from 0 up, got \"-1\"",
+        ),
+        (["replace", "/remaining", "1.5"], "expected a whole number"),
+        (
+            ["replace", "/remaining", "99999999999999999999"],
+            "expected a whole number",
+        ),
+        (["replace", "/remaining", ""], "expected a whole number"),
+    ] {
+        let error = api.patch(400, &own, &[operation]).await;
+        assert!(
+            error["message"].as_str().unwrap().contains(message),
+            "{error}"
+        );
+    }
+    let other = make_key(&manager).await;
+    let unlimited = make_plan(&manager, plan_without_quota()).await;
+    manager.link(&unlimited.id, &key.record.id).await.unwrap();
+    for (status, path) in [
+        (404, path("nosuchplan", &key.record.id)),
+        (404, path(&plan.id, "nosuchkey")),
+        (404, path(&plan.id, &other.record.id)),
+        (400, path(&unlimited.id, &key.record.id)),
+    ] {
+        api.patch(status, &path, &[["replace", "/remaining", "7"]])
+            .await;
+    }
+    let day = api
+        .get(&format!(
+            "/usageplans/{}/usage?startDate={today}&endDate={today}",
+            plan.id
+        ))
+        .await;
+    assert_eq!(day["values"][&key.record.id], json!([[0, 7]]));
+    let nothing = api.call(200, Method::PATCH, &own, Value::Null).await;
+    assert_eq!(nothing["values"][&key.record.id], json!([[0, 7]]));
+}
+
+fn plan_without_quota() -> tollgate_core::plan::Plan {
+    let mut limits = plan(None, None);
+    "other".clone_into(&mut limits.stages[0].stage);
+    limits
+}

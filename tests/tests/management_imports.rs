@@ -1,0 +1,244 @@
+//! Keys from CSV files, and tags.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::verdict::Reason;
+use tollgate_tests::api::{Api, text};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::stores::Kind;
+use tollgate_tests::world::{PATIENT, decide, engine, make_plan, manager, plan, used};
+
+on_both_stores!(
+    keys_from_a_file_work_at_once_and_are_answered_in_the_order_of_their_rows,
+    a_value_that_is_there_already_stays_with_its_key_which_is_changed,
+    warnings_name_the_row_and_with_failonwarnings_nothing_is_imported,
+    a_file_that_cannot_be_read_is_refused,
+    many_rows_are_imported_and_again_to_the_same,
+    tags_are_put_on_keys_and_plans_and_taken_off,
+);
+
+/// An import: its status and its answer.
+async fn import(api: &Api, query: &str, file: &str) -> (u16, Value) {
+    let path = format!("/apikeys?mode=import&format=csv{query}");
+    let (status, answer, _) = api.raw(Method::POST, &path, file.to_owned()).await;
+    (status.as_u16(), answer)
+}
+
+fn value(number: usize) -> String {
+    format!("imported-value-number-{number:05}")
+}
+
+async fn keys_from_a_file_work_at_once_and_are_answered_in_the_order_of_their_rows(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let one = make_plan(&manager, plan(None, Some((2, PeriodKind::Day)))).await;
+    let mut elsewhere = plan(None, None);
+    "other".clone_into(&mut elsewhere.stages[0].stage);
+    let two = make_plan(&manager, elsewhere).await;
+    let file = format!(
+        "name,key,usageplanids,description\nfirst,{},\"{},{}\",about\nsecond,{},,\nthird,{},{},\n",
+        value(1),
+        one.id,
+        two.id,
+        value(2),
+        value(3),
+        one.id
+    );
+    let (status, answer) = import(&api, "", &file).await;
+    assert_eq!(status, 201, "{answer}");
+    assert_eq!(answer["warnings"], json!([]));
+    let ids = answer["ids"].as_array().unwrap();
+    let mut names = Vec::new();
+    for id in ids {
+        let key = api.get(&format!("/apikeys/{}", id.as_str().unwrap())).await;
+        assert_eq!(key["enabled"], json!(true));
+        names.push(text(&key["name"]));
+    }
+    assert_eq!(names, ["first", "second", "third"]);
+    let plans = api
+        .get(&format!("/usageplans?keyId={}", text(&ids[0])))
+        .await;
+    assert_eq!(plans["item"].as_array().unwrap().len(), 2);
+    let keys = api.get(&format!("/usageplans/{}/keys", one.id)).await;
+    assert_eq!(keys["item"].as_array().unwrap().len(), 2);
+
+    let engine = engine(&api.store, PATIENT).await;
+    let mut reasons = Vec::new();
+    for _ in 0..3 {
+        reasons.push(decide(&engine, &value(1)).await);
+    }
+    assert_eq!(reasons, [Reason::Ok, Reason::Ok, Reason::Quota]);
+    assert_eq!(decide(&engine, &value(2)).await, Reason::NotInPlan);
+    let yesterday = tollgate_core::calendar::day_of(manager.now())
+        .yesterday()
+        .unwrap();
+    assert_eq!(used(&manager, &one.id, &text(&ids[0]), yesterday).await, 2);
+}
+
+async fn a_value_that_is_there_already_stays_with_its_key_which_is_changed(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let plan = make_plan(&manager, plan(None, None)).await;
+    let key = api
+        .key(json!({ "name": "old", "description": "kept", "enabled": true, "value": value(1) }))
+        .await;
+    let file = format!(
+        "Name,Key,Enabled,UsagePlanIds\nnew,{},no,{}\n",
+        value(1),
+        plan.id
+    );
+    let (status, answer) = import(&api, "", &file).await;
+    assert_eq!((status, &answer["ids"]), (201, &json!([key])));
+    let changed = api.get(&format!("/apikeys/{key}")).await;
+    assert_eq!(
+        (
+            &changed["name"],
+            &changed["description"],
+            &changed["enabled"]
+        ),
+        (&json!("new"), &json!("kept"), &json!(false))
+    );
+    let engine = engine(&api.store, PATIENT).await;
+    assert_eq!(decide(&engine, &value(1)).await, Reason::Disabled);
+    assert_eq!(
+        api.get("/apikeys").await["item"].as_array().unwrap().len(),
+        1
+    );
+}
+
+async fn warnings_name_the_row_and_with_failonwarnings_nothing_is_imported(kind: Kind) {
+    let api = Api::new(kind).await;
+    let file = format!(
+        "Name,Key,UsagePlanIds\na,{},nosuchplan\nb,short,\nc,{},\nd,{},\n",
+        value(1),
+        value(1),
+        value(2)
+    );
+    let (status, error) = import(&api, "&failonwarnings=true", &file).await;
+    assert_eq!(
+        (status, &error["__type"]),
+        (400, &json!("BadRequestException"))
+    );
+    assert!(text(&error["message"]).starts_with("Nothing was imported: row 2: "));
+    assert_eq!(api.get("/apikeys").await["item"], json!([]));
+
+    let (status, answer) = import(&api, "&failonwarnings=false", &file).await;
+    assert_eq!((status, answer["ids"].as_array().unwrap().len()), (201, 2));
+    let warnings: Vec<_> = answer["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "row 2: API Key value should be at least 20 characters; left out",
+            "row 3: has the Key of row 1; left out",
+            "row 1: there is no usage plan \"nosuchplan\"; the key is not put into it",
+        ]
+    );
+}
+
+async fn a_file_that_cannot_be_read_is_refused(kind: Kind) {
+    let api = Api::new(kind).await;
+    for (query, file, message) in [
+        (
+            "mode=import&format=csv",
+            "Name\nn\n",
+            "Missing required column 'Key'",
+        ),
+        (
+            "mode=import&format=csv",
+            "Name,Key\nn\n",
+            "row 1 (line 2): expected 2 columns",
+        ),
+        (
+            "mode=import&format=csv",
+            "",
+            "Missing required column 'Name'",
+        ),
+        (
+            "mode=import&format=json",
+            "Name,Key\n",
+            "expected csv, got \"json\"",
+        ),
+        ("mode=import", "Name,Key\n", "format is required"),
+        (
+            "mode=export&format=csv",
+            "Name,Key\n",
+            "expected import, got \"export\"",
+        ),
+    ] {
+        let path = format!("/apikeys?{query}");
+        let (status, error, _) = api.raw(Method::POST, &path, file.to_owned()).await;
+        assert_eq!(status.as_u16(), 400);
+        assert!(text(&error["message"]).contains(message), "{error}");
+    }
+    let (status, answer) = import(&api, "", "Key,Name\n").await;
+    assert_eq!(
+        (status, answer),
+        (201, json!({ "ids": [], "warnings": [] }))
+    );
+}
+
+async fn many_rows_are_imported_and_again_to_the_same(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
+    let rows = (0..250).map(|number| format!("key {number},{},{}\n", value(number), plan.id));
+    let file = format!("Name,Key,UsagePlanIds\n{}", rows.collect::<String>());
+    let (status, first) = import(&api, "&failonwarnings=true", &file).await;
+    assert_eq!(status, 201, "{first}");
+    let (status, again) = import(&api, "&failonwarnings=true", &file).await;
+    assert_eq!(status, 201, "{again}");
+    assert_eq!(first["ids"], again["ids"]);
+    assert_eq!(first["ids"].as_array().unwrap().len(), 250);
+    let engine = engine(&api.store, PATIENT).await;
+    for number in [0, 99, 100, 249] {
+        assert_eq!(decide(&engine, &value(number)).await, Reason::Ok);
+    }
+    let linked = api
+        .get(&format!("/usageplans/{}/keys?limit=500", plan.id))
+        .await;
+    assert_eq!(linked["item"].as_array().unwrap().len(), 250);
+}
+
+async fn tags_are_put_on_keys_and_plans_and_taken_off(kind: Kind) {
+    let api = Api::new(kind).await;
+    let key = api.key(json!({ "tags": { "a": "1" } })).await;
+    let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
+    for (resource, id, before) in [
+        ("apikeys", &key, json!({ "a": "1" })),
+        ("usageplans", &plan, json!({})),
+    ] {
+        // As boto3 sends it, and as it stands.
+        let encoded = format!("/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2F{resource}%2F{id}");
+        let raw = format!("/tags/arn:aws:apigateway:us-east-1::/{resource}/{id}");
+        assert_eq!(api.get(&encoded).await, json!({ "tags": before }));
+        let body = json!({ "tags": { "a": "2", "b c": "3" } });
+        api.call(204, Method::PUT, &raw, body).await;
+        let shown = api.get(&format!("/{resource}/{id}")).await;
+        assert_eq!(shown["tags"], json!({ "a": "2", "b c": "3" }));
+        let off = format!("{encoded}?tagKeys=b%20c&tagKeys=nosuchtag");
+        api.call(204, Method::DELETE, &off, Value::Null).await;
+        assert_eq!(api.get(&raw).await, json!({ "tags": { "a": "2" } }));
+        api.call(400, Method::DELETE, &raw, Value::Null).await;
+        api.call(400, Method::PUT, &raw, json!({})).await;
+        api.call(400, Method::PUT, &raw, json!({ "tags": { "": "x" } }))
+            .await;
+        assert_eq!(api.get(&raw).await, json!({ "tags": { "a": "2" } }));
+    }
+    for (status, arn) in [
+        (404, "arn:aws:apigateway:us-east-1::/apikeys/nosuchkey"),
+        (404, "arn:aws:apigateway:us-east-1::/usageplans/nosuchplan"),
+        (400, "arn:aws:apigateway:us-east-1::/restapis/x"),
+        (400, "nothing"),
+    ] {
+        api.call(status, Method::GET, &format!("/tags/{arn}"), Value::Null)
+            .await;
+    }
+}
