@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::Failure;
 use crate::place::{Found, Place, Signer};
+use crate::{Failure, chain};
 
 /// Longer than an HTTP API waits for its function.
 const TIME_LIMIT: Duration = Duration::from_secs(35);
@@ -32,6 +33,17 @@ pub(crate) enum CallError {
         "no answer from {url}: {cause}; is it running, and is this the management API (`tollgate dev` prints its URL)?"
     )]
     NoAnswer { url: Url, cause: String },
+    /// The command line does not say which API.
+    #[error("{0}")]
+    NoPlace(String),
+    /// The API cannot be found, or its calls cannot be signed.
+    #[error("{0}")]
+    NoWay(String),
+    #[error(
+        "{url} refuses: {message}; calls to this machine are not signed, so this cannot be a management API: `tollgate dev` \
+         prints the URL of its own"
+    )]
+    Unsigned { url: Url, message: String },
     #[error(
         "{url} does not let you in: {message}; your AWS identity needs execute-api:Invoke on the stack's \
          ManagementInvokeArn"
@@ -46,11 +58,16 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
-    /// 3: there is no such key or plan. 4: the API cannot be reached or does not let the caller in. 1: all others.
+    /// 2: the command line does not say which API. 3: there is no such key or plan. 4: the API cannot be reached or does
+    /// not let the caller in. 1: all others.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::NoPlace(_) => 2,
             Self::NotFound(_) => 3,
-            Self::NoAnswer { .. } | Self::Forbidden { .. } => 4,
+            Self::NoAnswer { .. }
+            | Self::NoWay(_)
+            | Self::Unsigned { .. }
+            | Self::Forbidden { .. } => 4,
             Self::Refused { .. } | Self::Strange { .. } => 1,
         })
     }
@@ -92,13 +109,14 @@ impl Api {
         self.call(Method::PATCH, path, &[], Some(&body)).await
     }
 
-    /// The entries of a list, page by page until there are `limit`.
+    /// The entries of a list, page by page until there are `limit`, or all.
     pub(crate) async fn list(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-        limit: usize,
+        limit: Option<usize>,
     ) -> Result<Vec<Value>, Failure> {
+        let limit = limit.unwrap_or(usize::MAX);
         let mut entries = Vec::new();
         let mut position = String::new();
         while entries.len() < limit {
@@ -151,10 +169,12 @@ impl Api {
             .pop_if_empty()
             .extend(path);
         let query = query.iter().filter(|(_, value)| !value.is_empty());
-        let query: Vec<_> = query.collect();
+        // A space is %20 here: that is how signatures count it, and forms' + would not be the same.
+        let query: Vec<_> = query
+            .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+            .collect();
         if !query.is_empty() {
-            url.query_pairs_mut()
-                .extend_pairs(query.into_iter().map(|(name, value)| (*name, *value)));
+            url.set_query(Some(&query.join("&")));
         }
         Ok(url)
     }
@@ -177,6 +197,10 @@ impl Api {
         let message = body["message"].as_str().or(body["Message"].as_str());
         let message = message.unwrap_or("no message").to_owned();
         Err(match status {
+            StatusCode::FORBIDDEN if self.place.signer.is_none() => CallError::Unsigned {
+                url: url(),
+                message,
+            },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CallError::Forbidden {
                 url: url(),
                 message,
@@ -263,14 +287,6 @@ impl Change {
         }
         operation
     }
-}
-
-/// An error and what caused it, as one line for people.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.dedup();
-    texts.join(": ")
 }
 
 #[cfg(test)]

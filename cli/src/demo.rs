@@ -7,8 +7,9 @@ use tollgate_store::manage::Manager;
 use tollgate_store::manage::keys::NewKey;
 use tollgate_store::manage::plans::NewPlan;
 
+use crate::Failure;
+use crate::dev::say;
 use crate::gateway::{API_ID, STAGE};
-use crate::{Failure, say};
 
 /// Makes plans and keys, and prints them with commands to try.
 pub(crate) async fn make(manager: &Manager, gateway: &str) -> Result<(), Failure> {

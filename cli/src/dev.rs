@@ -17,7 +17,7 @@ use tollgate_store::schema;
 
 use crate::gateway::{self, Backend};
 use crate::store::StoreArguments;
-use crate::{Failure, demo, say};
+use crate::{Failure, demo};
 
 /// `tollgate dev`.
 #[derive(Debug, Args)]
@@ -93,6 +93,12 @@ impl Dev {
         self.store.dynamodb_endpoint = Some(endpoint.clone());
         Ok(endpoint)
     }
+}
+
+/// Prints a line. Whoever read the first ones and left is no reason to stop serving.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 async fn listen(what: &str, port: u16) -> Result<TcpListener, Failure> {

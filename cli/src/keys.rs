@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::api::{Api, Change};
-use crate::output::{Common, Output, cell, confirm, fields, list, text, time};
+use crate::output::{Common, Output, cell, confirm, fields, id, list, text, time};
 
 /// `tollgate keys`.
 #[derive(Debug, Args)]
@@ -25,55 +26,77 @@ enum Action {
     /// List keys, newest first
     List {
         /// Only those whose names start so
-        #[arg(long, value_name = "PREFIX")]
+        #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
         name: Option<String>,
         /// Only those of a customer
-        #[arg(long, value_name = "ID", conflicts_with = "name")]
+        #[arg(long, value_name = "ID", conflicts_with = "name", value_parser = NonEmptyStringValueParser::new())]
         customer: Option<String>,
         /// Only those in a plan
-        #[arg(long, value_name = "PLAN", conflicts_with_all = ["name", "customer"])]
+        #[arg(long, value_name = "PLAN", value_parser = id, conflicts_with_all = ["name", "customer"])]
         plan: Option<String>,
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 1000)]
-        limit: usize,
+        /// At most so many; without it, all
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
     },
     /// Show a key and its plans
-    Show { key: String },
+    Show {
+        #[arg(value_parser = id)]
+        key: String,
+    },
     /// Change what a key is called and whom it belongs to
     Update {
+        #[arg(value_parser = id)]
         key: String,
         #[command(flatten)]
         about: About,
     },
     /// Let a key's requests pass again
-    Enable { key: String },
+    Enable {
+        #[arg(value_parser = id)]
+        key: String,
+    },
     /// Refuse a key's requests from now on
-    Disable { key: String },
+    Disable {
+        #[arg(value_parser = id)]
+        key: String,
+    },
     /// Delete a key
     Delete {
+        #[arg(value_parser = id)]
         key: String,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
     /// Put a key into a plan
-    Link { key: String, plan: String },
+    Link {
+        #[arg(value_parser = id)]
+        key: String,
+        #[arg(value_parser = id)]
+        plan: String,
+    },
     /// Take a key out of a plan
-    Unlink { key: String, plan: String },
+    Unlink {
+        #[arg(value_parser = id)]
+        key: String,
+        #[arg(value_parser = id)]
+        plan: String,
+    },
 }
 
 #[derive(Debug, Args)]
 struct Create {
     #[command(flatten)]
     about: About,
-    /// A value that the key's holder has already, 20 to 128 characters; without one, one is made
+    /// A value that the key's holder has already, 20 to 128 characters, or - to read it from standard input; without one,
+    /// one is made
     #[arg(long)]
     value: Option<String>,
     /// Refuse its requests until it is enabled
     #[arg(long)]
     disabled: bool,
     /// A plan to put it into; can be given several times
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", value_parser = id)]
     plan: Vec<String>,
 }
 
@@ -121,14 +144,14 @@ impl Keys {
             } => {
                 if let Some(plan) = plan {
                     let keys = keys_of(&api, &plan, limit).await?;
-                    output.print(&Value::Array(keys), linked_table);
+                    output.print(&Value::Array(keys), linked_table)?;
                 } else {
                     let query = [
                         ("name", name.as_deref().unwrap_or_default()),
                         ("customerId", customer.as_deref().unwrap_or_default()),
                     ];
                     let keys = api.list(&["apikeys"], &query, limit).await?;
-                    output.print(&Value::Array(keys), list_table);
+                    output.print(&Value::Array(keys), list_table)?;
                 }
             }
             Action::Show { key } => show(&api, output, &key).await?,
@@ -154,15 +177,15 @@ impl Keys {
                 let found = api.get(&["apikeys", &key], &[]).await?;
                 confirm(&format!("delete key {key} {}", text(&found["name"])), yes)?;
                 api.delete(&["apikeys", &key]).await?;
-                output.done(&format!("key {key}: deleted"));
+                output.done(&format!("key {key}: deleted"))?;
             }
             Action::Link { key, plan } => {
                 link(&api, &key, &plan).await?;
-                output.done(&format!("key {key}: in plan {plan}"));
+                output.done(&format!("key {key}: in plan {plan}"))?;
             }
             Action::Unlink { key, plan } => {
                 api.delete(&["usageplans", &plan, "keys", &key]).await?;
-                output.done(&format!("key {key}: no longer in plan {plan}"));
+                output.done(&format!("key {key}: no longer in plan {plan}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -175,26 +198,39 @@ impl Create {
         for (member, value) in self.about.members() {
             body[member] = json!(value);
         }
-        if let Some(value) = &self.value {
-            body["value"] = json!(value);
+        if let Some(value) = self.value {
+            body["value"] = json!(if value == "-" {
+                line_of_input()?
+            } else {
+                value
+            });
         }
         let key = api.post(&["apikeys"], &body).await?;
+        let id = text(&key["id"]);
         // It is shown before anything else can go wrong.
-        output.print(&key, table);
+        output.print(&key, table).map_err(|error| {
+            format!("{error}; the value of key {id} is lost: delete it with `tollgate keys delete {id}`, and make another")
+        })?;
         eprintln!(
             "This is the only time that the value is shown: only its hash is kept. Store it now."
         );
-        let id = text(&key["id"]);
         for plan in &self.plan {
             link(api, &id, plan).await.map_err(|error| {
                 format!(
                     "key {id} was made, and is not in plan {plan}: {error}; then try `tollgate keys link {id} {plan}`"
                 )
             })?;
-            output.done(&format!("key {id}: in plan {plan}"));
+            output.done(&format!("key {id}: in plan {plan}"))?;
         }
         Ok(())
     }
+}
+
+/// A value that is typed on the command line stays in the shell's history.
+fn line_of_input() -> Result<String, Failure> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 async fn link(api: &Api, key: &str, plan: &str) -> Result<(), Failure> {
@@ -205,25 +241,23 @@ async fn link(api: &Api, key: &str, plan: &str) -> Result<(), Failure> {
 
 async fn update(api: &Api, output: Output, key: &str, changes: &[Change]) -> Result<(), Failure> {
     let key = api.patch(&["apikeys", key], changes).await?;
-    output.print(&key, table);
+    output.print(&key, table)?;
     Ok(())
 }
 
 async fn show(api: &Api, output: Output, key: &str) -> Result<(), Failure> {
     let mut found = api.get(&["apikeys", key], &[]).await?;
-    let plans = api
-        .list(&["usageplans"], &[("keyId", key)], usize::MAX)
-        .await?;
+    let plans = api.list(&["usageplans"], &[("keyId", key)], None).await?;
     let plans = plans
         .iter()
         .map(|plan| json!({ "id": plan["id"], "name": plan["name"] }));
     found["usagePlans"] = Value::Array(plans.collect());
-    output.print(&found, table);
+    output.print(&found, table)?;
     Ok(())
 }
 
 /// The keys of a plan. Where there is no such plan the API has an empty list; people want to know.
-async fn keys_of(api: &Api, plan: &str, limit: usize) -> Result<Vec<Value>, Failure> {
+async fn keys_of(api: &Api, plan: &str, limit: Option<usize>) -> Result<Vec<Value>, Failure> {
     api.get(&["usageplans", plan], &[]).await?;
     api.list(&["usageplans", plan, "keys"], &[], limit).await
 }

@@ -29,10 +29,22 @@ mod usage;
 /// What a command fails with: a text for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Prints a line. Whoever read the first ones and left is no reason to stop serving.
-fn say(line: impl std::fmt::Display) {
+/// Prints what a command has to say. Where it cannot be written, the command has failed: it may be all that there is to
+/// see of a new key.
+fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
     use std::io::Write;
-    drop(writeln!(std::io::stdout(), "{line}"));
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot write the output: {error}").into())
+}
+
+/// An error and what caused it, as one line for people.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
 }
 
 /// Exact API keys, throttles and quotas for AWS APIs.
@@ -82,8 +94,7 @@ async fn main() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut script);
-            say(String::from_utf8_lossy(&script));
-            Ok(ExitCode::SUCCESS)
+            print(String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
         }
     };
     outcome.unwrap_or_else(|failure| {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::place::Place;
-use crate::{Failure, say};
+use crate::{Failure, print};
 
 /// What every command that calls the management API takes.
 #[derive(Debug, Clone, Args)]
@@ -31,17 +31,22 @@ pub(crate) enum Output {
 
 impl Output {
     /// Prints `value` as JSON, or what `table` makes of it.
-    pub(crate) fn print(self, value: &Value, table: impl FnOnce(&Value) -> Table) {
+    pub(crate) fn print(
+        self,
+        value: &Value,
+        table: impl FnOnce(&Value) -> Table,
+    ) -> Result<(), Failure> {
         match self {
-            Self::Json => say(format!("{value:#}")),
-            Self::Table => say(trimmed(&table(value))),
+            Self::Json => print(format!("{value:#}")),
+            Self::Table => print(trimmed(&table(value))),
         }
     }
 
     /// Says what was done; programs are told by the exit code.
-    pub(crate) fn done(self, text: &str) {
-        if self == Self::Table {
-            say(text);
+    pub(crate) fn done(self, text: &str) -> Result<(), Failure> {
+        match self {
+            Self::Json => Ok(()),
+            Self::Table => print(text),
         }
     }
 }
@@ -96,7 +101,15 @@ pub(crate) fn number(value: impl ToString) -> Cell {
 pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        // A name can hold anything, and a terminal does what control characters say.
+        Value::String(text) => text
+            .chars()
+            .flat_map(|one| {
+                let escaped = one.is_control().then(|| one.escape_default());
+                let plain = (!one.is_control()).then_some(one);
+                escaped.into_iter().flatten().chain(plain)
+            })
+            .collect(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         // Rates are floats on the wire: 10.0 is 10.
@@ -113,6 +126,17 @@ pub(crate) fn time(value: &Value) -> String {
     time.map_or_else(String::new, |time| {
         let time = time.to_zoned(TimeZone::UTC);
         time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    })
+}
+
+/// The id of a key or a plan, as a command line gives it.
+///
+/// What is longer may be a key's value, which does not belong into a URL: those are logged.
+pub(crate) fn id(text: &str) -> Result<String, String> {
+    let is_id =
+        (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_id.then(|| text.to_owned()).ok_or_else(|| {
+        "expected an id such as h9ptnx8gre, which `list` shows; a key's value is none".to_owned()
     })
 }
 

@@ -3,13 +3,14 @@
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types::Stack;
 use clap::Args;
 use tollgate_store::connection::{is_loopback, sdk_config};
 use url::Url;
 
-use crate::Failure;
+use crate::api::CallError;
+use crate::chain;
 
 /// The output of Tollgate's stack that names its management API.
 const OUTPUT: &str = "ManagementUrl";
@@ -49,7 +50,7 @@ pub(crate) struct Signer {
 
 impl Place {
     /// Finds the API, and the credentials for it by the SDK's own chain.
-    pub(crate) async fn find(&self) -> Result<Found, Failure> {
+    pub(crate) async fn find(&self) -> Result<Found, CallError> {
         let (url, sdk) = match self.named()? {
             Named::Url(url) if is_loopback(url.as_str()) => return Ok(Found::local(url)),
             Named::Url(url) => (url, sdk_config().await),
@@ -64,23 +65,26 @@ impl Place {
         Found::signed(url, &sdk).await
     }
 
-    fn named(&self) -> Result<Named, Failure> {
+    fn named(&self) -> Result<Named, CallError> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         match (&self.url, &self.stack) {
             (Some(url), _) => return Ok(Named::Url(url.clone())),
             (None, Some(stack)) => return Ok(Named::Stack(stack.clone())),
             (None, None) => {}
         }
+        let no_place = |text: &str| CallError::NoPlace(text.to_owned());
         match (variable("TOLLGATE_URL"), variable("TOLLGATE_STACK")) {
-            (Some(url), None) => {
-                let url = management_url(&url).map_err(|error| format!("TOLLGATE_URL: {error}"))?;
-                Ok(Named::Url(url))
-            }
+            (Some(url), None) => management_url(&url)
+                .map(Named::Url)
+                .map_err(|error| no_place(&format!("TOLLGATE_URL: {error}"))),
             (None, Some(stack)) => Ok(Named::Stack(stack)),
-            (Some(_), Some(_)) => Err("both TOLLGATE_URL and TOLLGATE_STACK are set; expected one".into()),
-            (None, None) => Err("which Tollgate? Give --stack NAME (or TOLLGATE_STACK) for a deployed one, or --url \
-                 http://127.0.0.1:3001 (or TOLLGATE_URL) for `tollgate dev`"
-                .into()),
+            (Some(_), Some(_)) => Err(no_place(
+                "both TOLLGATE_URL and TOLLGATE_STACK are set; expected one",
+            )),
+            (None, None) => Err(no_place(
+                "which Tollgate? Give --stack NAME (or TOLLGATE_STACK) for a deployed one, or --url \
+                 http://127.0.0.1:3001 (or TOLLGATE_URL) for `tollgate dev`",
+            )),
         }
     }
 }
@@ -90,18 +94,19 @@ impl Found {
         Self { url, signer: None }
     }
 
-    async fn signed(url: Url, sdk: &SdkConfig) -> Result<Self, Failure> {
+    async fn signed(url: Url, sdk: &SdkConfig) -> Result<Self, CallError> {
+        let no_way = |cause: &str| {
+            CallError::NoWay(format!(
+                "cannot sign calls to {url}: {cause}; see `aws configure`, or set AWS_PROFILE or AWS_REGION"
+            ))
+        };
         let provider = sdk.credentials_provider();
-        let provider = provider.ok_or("no AWS credentials are configured; see `aws configure`")?;
-        let credentials = provider.provide_credentials().await.map_err(|error| {
-            format!(
-                "no AWS credentials to sign the call with: {}; see `aws configure`, or set AWS_PROFILE",
-                DisplayErrorContext(error)
-            )
-        })?;
+        let provider = provider.ok_or_else(|| no_way("no AWS credentials are configured"))?;
+        let credentials = provider.provide_credentials().await;
+        let credentials = credentials.map_err(|error| no_way(&chain(&error)))?;
         let configured = || sdk.region().map(ToString::to_string);
         let region = region_in(&url).or_else(configured);
-        let region = region.ok_or("no AWS region to sign the call for; set AWS_REGION")?;
+        let region = region.ok_or_else(|| no_way("no AWS region is configured"))?;
         let signer = Some(Signer {
             credentials,
             region,
@@ -117,25 +122,24 @@ fn region_in(url: &Url) -> Option<String> {
     labels.next().map(str::to_owned)
 }
 
-async fn url_of_stack(sdk: &SdkConfig, stack: &str) -> Result<Url, Failure> {
+async fn url_of_stack(sdk: &SdkConfig, stack: &str) -> Result<Url, CallError> {
+    let no_way = |cause: &str| {
+        CallError::NoWay(format!(
+            "cannot read the outputs of stack {stack}: {cause}; is it deployed in this account and region, as Tollgate's \
+             template?"
+        ))
+    };
     let client = aws_sdk_cloudformation::Client::new(sdk);
     let answer = client.describe_stacks().stack_name(stack).send().await;
     let answer = answer.map_err(|error| match error.message() {
-        Some(message) => format!(
-            "cannot read the outputs of stack {stack}: {message}; is it deployed in this account and region?"
-        ),
-        None => format!(
-            "cannot read the outputs of stack {stack}: {}",
-            DisplayErrorContext(error)
-        ),
+        Some(message) => no_way(message),
+        None => no_way(&chain(&error)),
     })?;
     let outputs = answer.stacks().iter().flat_map(Stack::outputs);
     let mut named = outputs.filter(|output| output.output_key() == Some(OUTPUT));
     let value = named.find_map(|output| output.output_value());
-    let value = value.ok_or_else(|| {
-        format!("stack {stack} has no output {OUTPUT}; expected a stack of Tollgate's template")
-    })?;
-    Ok(management_url(value)?)
+    let value = value.ok_or_else(|| no_way(&format!("there is no output {OUTPUT}")))?;
+    management_url(value).map_err(|error| no_way(&error))
 }
 
 fn management_url(text: &str) -> Result<Url, String> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::api::{Api, Change};
-use crate::output::{Common, Output, cell, confirm, fields, list, number, text};
+use crate::output::{Common, Output, cell, confirm, fields, id, list, number, text};
 
 /// `tollgate plans`.
 #[derive(Debug, Args)]
@@ -37,16 +37,20 @@ enum Action {
     },
     /// List plans
     List {
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 1000)]
-        limit: usize,
+        /// At most so many; without it, all
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
     },
     /// Show a plan
-    Show { plan: String },
+    Show {
+        #[arg(value_parser = id)]
+        plan: String,
+    },
     /// Change a plan; all of the changes are made, or none
     Update(Box<Update>),
     /// Delete a plan
     Delete {
+        #[arg(value_parser = id)]
         plan: String,
         /// Take its API stages off first; without, a plan that has some is kept
         #[arg(long)]
@@ -59,6 +63,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Update {
+    #[arg(value_parser = id)]
     plan: String,
     /// What it is called
     #[arg(long)]
@@ -88,7 +93,7 @@ struct Update {
 #[derive(Debug, Args)]
 struct Limits {
     /// Requests per second of each key
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
     /// Requests that may come at once
     #[arg(long, value_name = "N")]
@@ -206,10 +211,16 @@ impl FromStr for MethodThrottle {
         };
         Ok(Self {
             method: method.parse()?,
-            rate: rate.parse().map_err(|_| EXPECTED)?,
+            rate: self::rate(rate).map_err(|_| EXPECTED)?,
             burst,
         })
     }
+}
+
+/// JSON has no word for infinity, nor for what is no number.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite());
+    rate.ok_or_else(|| "expected requests per second, such as 10 or 0.5".to_owned())
 }
 
 impl Plans {
@@ -224,14 +235,14 @@ impl Plans {
                 limits,
             } => {
                 let body = new_plan(&name, description.as_deref(), &stage, &limits)?;
-                output.print(&api.post(&["usageplans"], &body).await?, table);
+                output.print(&api.post(&["usageplans"], &body).await?, table)?;
             }
             Action::List { limit } => {
                 let plans = api.list(&["usageplans"], &[], limit).await?;
-                output.print(&Value::Array(plans), list_table);
+                output.print(&Value::Array(plans), list_table)?;
             }
             Action::Show { plan } => {
-                output.print(&api.get(&["usageplans", &plan], &[]).await?, table);
+                output.print(&api.get(&["usageplans", &plan], &[]).await?, table)?;
             }
             Action::Update(update) => {
                 let changes = update.changes();
@@ -239,7 +250,7 @@ impl Plans {
                     return Err("nothing to change; see `tollgate plans update --help`".into());
                 }
                 let plan = api.patch(&["usageplans", &update.plan], &changes).await?;
-                output.print(&plan, table);
+                output.print(&plan, table)?;
             }
             Action::Delete {
                 plan,
@@ -395,7 +406,7 @@ async fn delete(
         api.patch(&["usageplans", plan], &changes).await?;
     }
     api.delete(&["usageplans", plan]).await?;
-    output.done(&format!("plan {plan}: deleted"));
+    output.done(&format!("plan {plan}: deleted"))?;
     Ok(())
 }
 
@@ -499,6 +510,8 @@ mod tests {
             "abc:prod/a/GET=1:x",
             "abc/a/GET=1",
             "abc:prod=1",
+            "abc:prod/a/GET=NaN:4",
+            "abc:prod/a/GET=inf",
         ] {
             assert!(wrong.parse::<MethodThrottle>().is_err(), "{wrong}");
         }

@@ -10,8 +10,8 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
-use crate::output::{Common, cell, list, number};
-use crate::{Failure, say};
+use crate::output::{Common, cell, id, list, number};
+use crate::{Failure, print};
 
 /// Columns of the longest bar.
 const BAR: u64 = 40;
@@ -29,9 +29,10 @@ pub(crate) struct Usage {
 enum Action {
     /// Show the use of a plan day by day, as a table and a chart
     Show {
+        #[arg(value_parser = id)]
         plan: String,
         /// Of this key only
-        #[arg(long)]
+        #[arg(long, value_parser = id)]
         key: Option<String>,
         /// The first day, UTC; 29 days before the last one
         #[arg(long, value_name = "YYYY-MM-DD")]
@@ -55,11 +56,13 @@ impl Usage {
         let to = to.unwrap_or(today);
         let from = from.unwrap_or_else(|| to.saturating_sub(29.days()));
         let usage = read(&api, &plan, key.as_deref().unwrap_or_default(), (from, to)).await?;
-        self.common.output.print(&usage, |usage| days(usage, from));
+        self.common
+            .output
+            .print(&usage, |usage| days(usage, from))?;
         let keys = usage["values"].as_object().map_or(0, Map::len);
         if self.common.output == crate::output::Output::Table && key.is_none() && keys > 0 {
-            say("");
-            self.common.output.print(&usage, by_key);
+            print("")?;
+            self.common.output.print(&usage, by_key)?;
         }
         Ok(ExitCode::SUCCESS)
     }

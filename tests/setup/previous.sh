@@ -15,5 +15,7 @@ build_previous() {
   git archive "$previous_commit" | tar -x -C "$tools/previous"
   # In the same target directory: what both depend on is built once.
   cargo build --quiet --manifest-path "$tools/previous/Cargo.toml" --package tollgate-authorizer --target-dir target
-  cp target/debug/authorizer "$TOLLGATE_TEST_PREVIOUS_AUTHORIZER"
+  # Whole or not at all.
+  cp target/debug/authorizer "$tools/authorizer.new"
+  mv "$tools/authorizer.new" "$TOLLGATE_TEST_PREVIOUS_AUTHORIZER"
 }

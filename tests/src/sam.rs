@@ -75,6 +75,7 @@ fn parameters(store: &Store, more: &str) -> Vec<String> {
     let host = std::env::var(DOCKER_HOST)
         .unwrap_or_else(|_| panic!("{DOCKER_HOST} is not set; run ./test"));
     let endpoint = store.endpoint.replace("127.0.0.1", &host);
+    let endpoint = endpoint.replace("localhost", &host);
     let mut parameters = vec!["--parameter-overrides".to_owned()];
     parameters.push(format!("DynamoDBEndpoint={endpoint}"));
     parameters.push(format!("ExistingTableName={}", store.table));

@@ -302,6 +302,15 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
             2,
             "abc123:prod//GET for the root",
         ),
+        ("plans create --name p --rate NaN", 2, "such as 10 or 0.5"),
+        ("plans create --name p --rate inf", 2, "such as 10 or 0.5"),
+        (
+            "keys show tg_4D1Ixid000000000000000000000000000000000",
+            2,
+            "a key's value is none",
+        ),
+        ("keys delete ..", 2, "expected an id such as"),
+        ("keys list --customer ", 2, "a value is required"),
         (
             "usage show p --from yesterday",
             2,
@@ -330,7 +339,7 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
     tollgate.say(&format!("keys show {}", id(&key))).await;
 
     let (code, error) = failed(&run("keys list", &[]).await);
-    assert!(code == 1 && error.contains("--stack NAME"), "{error}");
+    assert!(code == 2 && error.contains("--stack NAME"), "{error}");
     let both = [
         ("TOLLGATE_URL", "http://127.0.0.1:1"),
         ("TOLLGATE_STACK", "s"),
@@ -401,7 +410,67 @@ async fn an_api_that_refuses_or_is_none_is_told_from_others() {
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
     ];
     let (code, error) = failed(&run("keys list", &nobody).await);
-    assert!(code == 1 && error.contains("aws configure"), "{error}");
+    assert!(code == 4 && error.contains("aws configure"), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_is_whole_unless_less_is_asked_for() {
+    let (dev, tollgate) = start().await;
+    let row = |number| format!("name{number:04},a-value-for-key-number-{number}\n");
+    let file = (0..520).map(row).collect::<String>();
+    let client = reqwest::Client::new();
+    let import = client.post(format!("{}/apikeys?mode=import&format=csv", dev.management));
+    let answer = import
+        .body(format!("name,key\n{file}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status().as_u16(), 201);
+    let count = async |line: &str| tollgate.json(line).await.as_array().unwrap().len();
+    assert_eq!(count("keys list").await, 520);
+    assert_eq!(count("keys list --limit 505").await, 505);
+    assert_eq!(count("keys list --name name00").await, 100);
+    assert_eq!(tollgate.say("keys list --limit 3").await.lines().count(), 4);
+}
+
+#[tokio::test]
+async fn a_value_can_be_read_from_standard_input_and_one_that_nobody_saw_is_told() {
+    let (_dev, tollgate) = start().await;
+    let shell = async |line: String| {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &line])
+            .env("TOLLGATE_URL", &tollgate.url);
+        command.output().await.unwrap()
+    };
+    let program = binary("tollgate").display().to_string();
+    let value = "a-value-of-20-letters-at-least";
+    let made = shell(format!("echo {value} | {program} keys create --value -")).await;
+    assert!(text(&made.stdout).contains(value), "{}", text(&made.stderr));
+    let lost = shell(format!("{program} keys create > /dev/full")).await;
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(text(&lost.stderr).contains("is lost: delete it with `tollgate keys delete"));
+}
+
+#[tokio::test]
+async fn names_cannot_play_tricks_on_the_terminal() {
+    let (dev, tollgate) = start().await;
+    let name = "red\u{1b}[31m\nsecond line";
+    let key = dev
+        .manage(
+            axum::http::Method::POST,
+            "/apikeys",
+            json!({ "name": name }),
+        )
+        .await
+        .1;
+    let listed = tollgate.say("keys list").await;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(listed.contains(r"red\u{1b}[31m\nsecond line"), "{listed}");
+    assert_eq!(
+        tollgate.json(&format!("keys show {}", id(&key))).await["name"],
+        json!(name)
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ on_both_stores!(
     every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes,
     an_http_api_is_answered_by_policy_where_its_authorizer_takes_one,
     with_caching_a_policy_covers_the_whole_stage,
-    a_native_key_is_named_on_admitted_requests_only,
+    a_native_key_is_named_to_rest_apis_on_admitted_requests_only,
     an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes,
     every_kind_is_charged_to_the_throttle_of_its_method,
 );
@@ -117,17 +117,22 @@ async fn with_caching_a_policy_covers_the_whole_stage(kind: Kind) {
     }
 }
 
-async fn a_native_key_is_named_on_admitted_requests_only(kind: Kind) {
+async fn a_native_key_is_named_to_rest_apis_on_admitted_requests_only(kind: Kind) {
     let store = Store::new(kind).await;
     let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
-    for (setting, expected) in [("presented", &*key.value), ("native-value", "native-value")] {
-        let function = start(&store, &[("TOLLGATE_USAGE_IDENTIFIER_KEY", setting)]).await;
-        let admitted = function
-            .invoke(event("rest-request", Some(&key.value)))
-            .await;
-        assert_eq!(admitted["usageIdentifierKey"], json!(expected));
+    let function = start(&store, &[("TOLLGATE_USAGE_IDENTIFIER_KEY", "presented")]).await;
+    for kind in BY_POLICY {
+        let admitted = function.invoke(event(kind, Some(&key.value))).await;
+        assert_eq!(reason(&admitted), "ok");
+        let named = admitted.get("usageIdentifierKey");
+        let expected = json!(key.value);
+        assert_eq!(
+            named,
+            kind.starts_with("rest").then_some(&expected),
+            "{kind}"
+        );
         let refused = function
-            .invoke(event("rest-request-unknown-key", Some("")))
+            .invoke(event(&format!("{kind}-unknown-key"), Some("")))
             .await;
         assert!(refused.get("usageIdentifierKey").is_none());
     }

@@ -43,8 +43,15 @@ async fn the_examples_import_what_the_stack_exports_and_cache_nothing() {
         .collect();
     for path in &TEMPLATES[1..] {
         let text = fs::read_to_string(sam::root().join(path)).unwrap();
-        let mut imports = text.split("${TollgateStack}").skip(1);
-        assert!(imports.all(|rest| exports.contains(rest.split('"').next().unwrap())));
+        let imports = text.split("${TollgateStack}").skip(1);
+        let imports: Vec<_> = imports
+            .map(|rest| rest.split('"').next().unwrap())
+            .collect();
+        assert!(!imports.is_empty(), "{path}");
+        assert!(
+            imports.iter().all(|name| exports.contains(*name)),
+            "{path}: {imports:?}"
+        );
         if !path.contains("websocket") {
             let authorizers = text.matches("FunctionArn:").count();
             assert_eq!(text.matches("ReauthorizeEvery: 0").count(), authorizers);
@@ -70,6 +77,28 @@ async fn every_parameter_and_output_is_documented() {
             assert!(docs.contains(&format!("`{name}`")), "{name}");
         }
     }
+}
+
+/// AWS's clients go by `JMESPath`; an expression that cannot be read makes a recipe do nothing.
+#[tokio::test]
+async fn every_query_of_the_documentation_can_be_read() {
+    const COMPILE: &str = r#"
+import re, jmespath
+text = open("docs/operations.md").read()
+found = re.findall(r"""--query\s+(?:'([^']*)'|"([^"]*)"|([^\s"')]+))""", text)
+for one in found:
+    jmespath.compile(next(filter(None, one)))
+print(len(found))
+"#;
+    if sam::is_skipped() {
+        return;
+    }
+    let output = sam::run(sam::command("python").args(["-c", COMPILE])).await;
+    let found: u32 = String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(found >= 5, "{found}");
 }
 
 /// What two descriptions of a table must share, in an order of its own.
@@ -150,6 +179,55 @@ async fn the_authorizer_may_do_what_it_does_and_no_more() {
         charge["Resource"]["Fn::If"][1],
         json!({ "Fn::GetAtt": ["Table", "Arn"] })
     );
+}
+
+/// The parameters that a part of the template goes by.
+fn references(part: &Value, found: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            if let Some(name) = members.get("Ref").and_then(Value::as_str) {
+                found.insert(name.to_owned());
+            }
+            members
+                .values()
+                .for_each(|member| references(member, found));
+        }
+        Value::Array(entries) => entries.iter().for_each(|entry| references(entry, found)),
+        _ => {}
+    }
+}
+
+/// SAM makes a new version of a function when the template changes, and not when a parameter does: without this the alias
+/// would go on with the old settings.
+#[tokio::test]
+async fn a_changed_parameter_gives_the_alias_a_new_version() {
+    if sam::is_skipped() {
+        return;
+    }
+    let stack = sam::template(TEMPLATES[0]).await;
+    let function = &stack["Resources"]["AuthorizerFunction"]["Properties"];
+    let mut named = BTreeSet::new();
+    references(&function["Environment"], &mut named);
+    references(&function["MemorySize"], &mut named);
+    let parameters = stack["Parameters"].as_object().unwrap();
+    named.retain(|name| parameters.contains_key(name));
+    assert!(named.len() > 10, "{named:?}");
+    let description = function["VersionDescription"]["Fn::Sub"].as_str().unwrap();
+    let mut longest = description.len();
+    for name in named {
+        let placeholder = format!("${{{name}}}");
+        assert!(description.contains(&placeholder), "{name}");
+        let parameter = &parameters[&name];
+        let words = parameter["AllowedValues"].as_array().into_iter().flatten();
+        let words = words.map(|word| word.as_str().unwrap().len());
+        let length = parameter["MaxLength"]
+            .as_u64()
+            .map(|length| length.try_into().unwrap());
+        // Numbers have a few digits.
+        longest += length.or(words.max()).unwrap_or(8);
+        longest -= placeholder.len();
+    }
+    assert!(longest <= 256, "{longest}");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! The environment, read once.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -24,8 +23,9 @@ pub struct Config {
     /// Whether APIs cache results (`TOLLGATE_RESULT_CACHING`, `off` or `on`, default `off`): then a policy covers the
     /// whole stage, because the next request that it is used for may be another one.
     pub result_caching: bool,
-    /// What REST APIs with `apiKeySource: AUTHORIZER` are told (`TOLLGATE_USAGE_IDENTIFIER_KEY`, default nothing).
-    pub usage_identifier_key: UsageIdentifierKey,
+    /// Whether REST APIs with `apiKeySource: AUTHORIZER` are told to go on with the native API key of the caller's value
+    /// (`TOLLGATE_USAGE_IDENTIFIER_KEY`, `off` or `presented`, default `off`).
+    pub names_native_key: bool,
     /// What is logged and counted.
     pub report: Reporting,
 }
@@ -38,29 +38,6 @@ pub enum HttpResponse {
     Simple,
     /// An IAM policy.
     Policy,
-}
-
-/// The native API key that a REST API goes on with.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub enum UsageIdentifierKey {
-    /// None.
-    #[default]
-    None,
-    /// The one of the same value as the caller's (`presented`).
-    Presented,
-    /// The one of this value, for all callers.
-    Fixed(String),
-}
-
-impl fmt::Debug for UsageIdentifierKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A fixed one is a key's value.
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Presented => "Presented",
-            Self::Fixed(_) => "Fixed(..)",
-        })
-    }
 }
 
 /// What is logged and counted.
@@ -132,11 +109,11 @@ impl Config {
                 ],
             )?,
             result_caching: switch("TOLLGATE_RESULT_CACHING")?,
-            usage_identifier_key: match variable("TOLLGATE_USAGE_IDENTIFIER_KEY") {
-                None => UsageIdentifierKey::None,
-                Some(value) if value == "presented" => UsageIdentifierKey::Presented,
-                Some(value) => UsageIdentifierKey::Fixed(value),
-            },
+            names_native_key: one_of(
+                "TOLLGATE_USAGE_IDENTIFIER_KEY",
+                variable("TOLLGATE_USAGE_IDENTIFIER_KEY"),
+                &[("off", false), ("presented", true)],
+            )?,
             report: Reporting {
                 log_sample: share("TOLLGATE_LOG_SAMPLE", variable("TOLLGATE_LOG_SAMPLE"))?,
                 by_plan: switch("TOLLGATE_METRICS_BY_PLAN")?,
@@ -210,16 +187,16 @@ mod tests {
         assert_eq!(config.engine.on_store_failure, OnStoreFailure::Deny);
         assert_eq!(config.http_response, HttpResponse::Simple);
         assert!(!config.result_caching);
-        assert_eq!(config.usage_identifier_key, UsageIdentifierKey::None);
+        assert!(!config.names_native_key);
         assert_eq!(config.report, Reporting::default());
     }
 
     #[test]
-    fn what_is_set_is_taken_and_a_native_key_is_never_shown() {
+    fn what_is_set_is_taken() {
         let config = read(&[
             ("TOLLGATE_HTTP_RESPONSE", "policy"),
             ("TOLLGATE_RESULT_CACHING", "on"),
-            ("TOLLGATE_USAGE_IDENTIFIER_KEY", "native-key-value"),
+            ("TOLLGATE_USAGE_IDENTIFIER_KEY", "presented"),
             ("TOLLGATE_LOG_SAMPLE", "0.25"),
             ("TOLLGATE_METRICS_BY_PLAN", "on"),
         ])
@@ -227,11 +204,7 @@ mod tests {
         assert_eq!(config.http_response, HttpResponse::Policy);
         assert!(config.result_caching && config.report.by_plan);
         assert!((config.report.log_sample - 0.25).abs() < f64::EPSILON);
-        assert_eq!(
-            config.usage_identifier_key,
-            UsageIdentifierKey::Fixed("native-key-value".into())
-        );
-        assert!(!format!("{config:?}").contains("native-key-value"));
+        assert!(config.names_native_key);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum EventError {
 pub enum Format {
     /// HTTP API with payload format 2.0: simple or a policy, as its authorizer is configured.
     Configured,
+    /// REST API: a policy, which may name a native API key.
+    Rest,
     /// All others: a policy.
     Policy,
 }
@@ -99,7 +101,7 @@ impl Event {
         let kind = fields.kind()?;
         let target = match kind {
             Kind::HttpV2 => fields.http_v2_target(),
-            Kind::Request | Kind::Token | Kind::WebSocket => fields.target_by_arn(kind),
+            Kind::HttpV1 | Kind::Rest | Kind::Token | Kind::WebSocket => fields.target_by_arn(kind),
         }?;
         Ok(Self {
             kind,
@@ -117,7 +119,8 @@ impl Event {
     pub fn format(&self) -> Format {
         match self.kind {
             Kind::HttpV2 => Format::Configured,
-            Kind::Request | Kind::Token | Kind::WebSocket => Format::Policy,
+            Kind::Rest | Kind::Token => Format::Rest,
+            Kind::HttpV1 | Kind::WebSocket => Format::Policy,
         }
     }
 
@@ -166,8 +169,8 @@ fn shape(json: &str) -> EventError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     HttpV2,
-    /// HTTP API with payload 1.0, and REST API: alike in all that is used here.
-    Request,
+    HttpV1,
+    Rest,
     Token,
     WebSocket,
 }
@@ -178,7 +181,8 @@ impl Fields {
             (Some("REQUEST"), Some("2.0")) => Ok(Kind::HttpV2),
             (Some("TOKEN"), _) => Ok(Kind::Token),
             (Some("REQUEST"), _) if self.connects() => Ok(Kind::WebSocket),
-            (Some("REQUEST"), None | Some("1.0")) => Ok(Kind::Request),
+            (Some("REQUEST"), Some("1.0")) => Ok(Kind::HttpV1),
+            (Some("REQUEST"), None) => Ok(Kind::Rest),
             _ => Err(EventError::Kind),
         }
     }

@@ -22,7 +22,7 @@ pub mod report;
 pub mod response;
 
 use arn::MethodArn;
-use config::{Config, HttpResponse, UsageIdentifierKey};
+use config::{Config, HttpResponse};
 use event::{Event, Format};
 use response::Answer;
 
@@ -97,12 +97,7 @@ impl Authorizer {
             Some(arn) => arn.to_owned(),
             None => "*".to_owned(),
         };
-        let usage_identifier_key = match &self.config.usage_identifier_key {
-            UsageIdentifierKey::None => None,
-            UsageIdentifierKey::Presented => key.map(str::to_owned),
-            UsageIdentifierKey::Fixed(value) => Some(value.clone()),
-        };
-        let usage_identifier_key = usage_identifier_key.filter(|_| verdict.is_allowed());
-        response::policy(verdict, resource, usage_identifier_key)
+        let named = self.config.names_native_key && format == Format::Rest && verdict.is_allowed();
+        response::policy(verdict, resource, key.filter(|_| named))
     }
 }

@@ -95,7 +95,7 @@ pub fn simple(verdict: &Verdict) -> Answer {
 }
 
 /// A policy for `resource`, an ARN that may end in a wildcard.
-pub fn policy(verdict: &Verdict, resource: String, usage_identifier_key: Option<String>) -> Answer {
+pub fn policy(verdict: &Verdict, resource: String, usage_identifier_key: Option<&str>) -> Answer {
     let mut statement = IamPolicyStatement::default();
     statement.action = vec!["execute-api:Invoke".to_owned()];
     statement.resource = vec![resource];
@@ -113,7 +113,7 @@ pub fn policy(verdict: &Verdict, resource: String, usage_identifier_key: Option<
     answer.context = context(verdict);
     Answer::Policy(PolicyAnswer {
         answer,
-        usage_identifier_key,
+        usage_identifier_key: usage_identifier_key.map(str::to_owned),
     })
 }
 

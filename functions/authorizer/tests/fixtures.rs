@@ -101,6 +101,8 @@ fn every_real_authorizer_event_is_read() {
         assert_eq!(event.credential(&sources), Some(key), "{name}");
         let format = if name.contains("v2-request") {
             Format::Configured
+        } else if name.starts_with("custom-auth") {
+            Format::Rest
         } else {
             Format::Policy
         };
