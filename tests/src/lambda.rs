@@ -52,6 +52,19 @@ pub struct Start {
     pub faketime: Option<(String, i64)>,
 }
 
+impl Start {
+    /// With more environment.
+    pub fn with(environment: &[(&str, &str)]) -> Self {
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            environment: environment.collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// The path of a binary of this workspace, which `./test` builds first.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();

@@ -140,10 +140,7 @@ async fn nothing_is_logged_per_request_and_no_key_ever(kind: Kind) {
     let store = Store::new(kind).await;
     let (_, key) = linked(&manager(&store).await, plan(Some((0.001, 3)), None)).await;
     for level in ["", "trace"] {
-        let start = Start {
-            environment: vec![("AWS_LAMBDA_LOG_LEVEL".to_owned(), level.to_owned())],
-            ..Start::default()
-        };
+        let start = Start::with(&[("AWS_LAMBDA_LOG_LEVEL", level)]);
         let function = Function::start("authorizer", &store, start).await;
         for _ in 0..5 {
             function
@@ -296,13 +293,10 @@ async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
 async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
     let store = Store::new(kind).await;
     let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
-    let start = Start {
-        environment: vec![
-            ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), String::new()),
-            ("AWS_ENDPOINT_URL".to_owned(), store.endpoint.clone()),
-        ],
-        ..Start::default()
-    };
+    let start = Start::with(&[
+        ("AWS_ENDPOINT_URL_DYNAMODB", ""),
+        ("AWS_ENDPOINT_URL", &store.endpoint),
+    ]);
     let function = Function::start("authorizer", &store, start).await;
     let answer = function
         .invoke(event("http-api-v2", Some(&key.value)))

@@ -27,14 +27,7 @@ const BY_POLICY: [&str; 4] = [
 ];
 
 async fn start(store: &Store, environment: &[(&str, &str)]) -> Function {
-    let environment = environment
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let start = Start {
-        environment: environment.collect(),
-        ..Start::default()
-    };
-    Function::start("authorizer", store, start).await
+    Function::start("authorizer", store, Start::with(environment)).await
 }
 
 /// The one statement of a policy: its effect and its resource.

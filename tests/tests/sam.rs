@@ -7,11 +7,14 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tollgate_core::calendar::PeriodKind;
+use tollgate_tests::api::Api;
 use tollgate_tests::gateway::Dev;
 use tollgate_tests::lambda::{SAMPLE_KEY, binary};
+use tollgate_tests::proxy::Proxy;
 use tollgate_tests::sam::{self, LocalApi};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::manager;
+use tollgate_tests::world::{PATIENT, decide_at, engine, linked, manager, plan};
 
 const TEMPLATES: [&str; 4] = [
     "template.yaml",
@@ -159,26 +162,85 @@ async fn the_stacks_table_is_the_one_that_the_command_line_creates() {
     assert_eq!(&table["BillingMode"], billing);
 }
 
+/// The actions that a role may do on the table, and on what.
+async fn actions(role: &str, policy: usize) -> (BTreeSet<String>, Value) {
+    let stack = sam::template(TEMPLATES[0]).await;
+    let policies = &stack["Resources"][role]["Properties"]["Policies"];
+    let statement = &policies[policy]["PolicyDocument"]["Statement"][0];
+    let actions = statement["Action"].as_array().unwrap().iter();
+    let actions = actions.map(|action| action.as_str().unwrap().replace("dynamodb:", ""));
+    (
+        actions.collect(),
+        statement["Resource"]["Fn::If"][1].clone(),
+    )
+}
+
 #[tokio::test]
 async fn the_authorizer_may_do_what_it_does_and_no_more() {
     if sam::is_skipped() {
         return;
     }
-    let stack = sam::template(TEMPLATES[0]).await;
-    let policies = &stack["Resources"]["AuthorizerRole"]["Properties"]["Policies"];
-    let charge = &policies[1]["PolicyDocument"]["Statement"][0];
-    assert_eq!(
-        charge["Action"],
-        json!([
-            "dynamodb:GetItem",
-            "dynamodb:UpdateItem",
-            "dynamodb:PutItem"
-        ])
-    );
-    assert_eq!(
-        charge["Resource"]["Fn::If"][1],
-        json!({ "Fn::GetAtt": ["Table", "Arn"] })
-    );
+    let store = Store::new(Kind::DynamodbLocal).await;
+    let limits = plan(Some((100.0, 100)), Some((1_000, PeriodKind::Month)));
+    let (_, key) = linked(&manager(&store).await, limits).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    // Days close, and are written out.
+    for day in 0..3 {
+        let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * day);
+        for _ in 0..2 {
+            let verdict = decide_at(&engine, &key.value, now).await;
+            assert!(verdict.is_allowed(), "{verdict:?}");
+        }
+    }
+    let done: BTreeSet<_> = proxy.take_counts().into_keys().collect();
+    let (allowed, resource) = actions("AuthorizerRole", 1).await;
+    assert_eq!(allowed, done);
+    assert_eq!(resource, json!({ "Fn::GetAtt": ["Table", "Arn"] }));
+}
+
+#[tokio::test]
+async fn management_may_do_what_it_does_and_no_more() {
+    if sam::is_skipped() {
+        return;
+    }
+    let store = Store::new(Kind::DynamodbLocal).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let api = Api::on(store.through(&proxy.endpoint)).await;
+    let stages = json!([{ "apiId": "api", "stage": "prod" }]);
+    let quota = json!({ "limit": 10, "period": "DAY" });
+    let plan = json!({ "name": "p", "apiStages": stages, "quota": quota });
+    let plan = api.post("/usageplans", plan).await;
+    let plan = format!("/usageplans/{}", plan["id"].as_str().unwrap());
+    let key = api.key(json!({ "name": "k" })).await;
+    let link = json!({ "keyId": key, "keyType": "API_KEY" });
+    api.post(&format!("{plan}/keys"), link).await;
+    let used = format!("{plan}/keys/{key}/usage");
+    api.patch(200, &used, &[["replace", "/remaining", "1"]])
+        .await;
+    // What a deletion sweeps.
+    closed_day(&store, &key).await;
+    for path in ["/apikeys", "/usageplans", &format!("{plan}/keys")] {
+        api.get(path).await;
+    }
+    api.delete(&format!("/apikeys/{key}")).await;
+    api.patch(200, &plan, &[["remove", "/apiStages", "api:prod"]])
+        .await;
+    api.delete(&plan).await;
+    let mut done: BTreeSet<_> = proxy.take_counts().into_keys().collect();
+    // A transaction needs the rights of its parts, here puts.
+    assert!(done.remove("TransactWriteItems"));
+    assert_eq!(actions("KeysRole", 1).await.0, done);
+}
+
+async fn closed_day(store: &Store, key: &str) {
+    use aws_sdk_dynamodb::types::AttributeValue as A;
+    let put = store.client().await.put_item().table_name(&store.table);
+    put.item("pk", A::S(format!("KEY#{key}")))
+        .item("sk", A::S("USAGE#plan#2026-01-01".to_owned()))
+        .send()
+        .await
+        .unwrap();
 }
 
 /// The parameters that a part of the template goes by.
@@ -419,7 +481,7 @@ async fn the_command_line_finds_a_stack_by_its_outputs() {
     let none = moto.tollgate("nosuchstack").await;
     let error = String::from_utf8_lossy(&none.stderr).into_owned();
     assert!(
-        error.contains("is it deployed in this account and region?"),
+        error.contains("does not exist; is it deployed in this account and region"),
         "{error}"
     );
 }

@@ -18,14 +18,7 @@ on_both_stores!(
 );
 
 async fn start(store: &Store, environment: &[(&str, &str)]) -> Function {
-    let environment = environment
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let start = Start {
-        environment: environment.collect(),
-        ..Start::default()
-    };
-    Function::start("authorizer", store, start).await
+    Function::start("authorizer", store, Start::with(environment)).await
 }
 
 /// The lines of a log that are metrics, checked against the format's rules.
