@@ -1,4 +1,4 @@
-# The AWS SAM CLI, cargo-lambda and Docker, and the functions built as they are deployed.
+# Docker with Lambda's base image, and the functions built as they are deployed.
 
 case "$(uname -m)" in
   aarch64 | arm64) architecture=arm64 ;;
@@ -46,18 +46,8 @@ make_base_image() {
 }
 
 build_with_sam() {
-  export TOLLGATE_TEST_SAM=$tools/sam/bin SAM_CLI_TELEMETRY=0
-  command -v curl >/dev/null || install curl
-  command -v python3 >/dev/null || install python3
-  python3 -c 'import ensurepip' 2>/dev/null || install python3-venv
-  if ! cmp -s tests/setup/requirements.txt "$tools/sam/requirements.txt"; then
-    echo "test: installing the SAM CLI and cargo-lambda"
-    python3 -m venv --clear "$tools/sam"
-    "$tools/sam/bin/pip" install --quiet --disable-pip-version-check --requirement tests/setup/requirements.txt
-    cp tests/setup/requirements.txt "$tools/sam/requirements.txt"
-  fi
   echo "test: sam build"
-  PATH=$TOLLGATE_TEST_SAM:$PATH AWS_DEFAULT_REGION=us-east-1 \
+  PATH=$TOLLGATE_TEST_PYTHON:$PATH AWS_DEFAULT_REGION=us-east-1 \
     sam build --parameter-overrides "Architecture=$architecture" >"$tools/sam-build.log" 2>&1 ||
     { cat "$tools/sam-build.log" >&2; cannot_run_sam "sam build failed"; }
 }

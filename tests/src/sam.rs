@@ -1,4 +1,4 @@
-//! The stack as users have it: `sam build`'s output, run by `sam local` in Docker.
+//! The stack as users have it: `sam build`'s output, run by `sam local` in Docker; and AWS's own clients.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -10,8 +10,8 @@ use tokio::process::{Child, Command};
 
 use crate::stores::Store;
 
-/// Where `./test` has installed the SAM CLI; it sets this.
-const SAM: &str = "TOLLGATE_TEST_SAM";
+/// Where `./test` has installed the SAM CLI and AWS's clients; it sets this.
+const PYTHON: &str = "TOLLGATE_TEST_PYTHON";
 /// Where containers find this machine.
 const DOCKER_HOST: &str = "TOLLGATE_TEST_DOCKER_HOST";
 
@@ -32,11 +32,12 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// A program of the SAM CLI's own environment, in the project's root.
+/// A program with the SAM CLI and AWS's clients on its path, in the project's root.
 pub fn command(program: &str) -> Command {
-    let bin = std::env::var(SAM).unwrap_or_else(|_| panic!("{SAM} is not set; run ./test"));
+    let bin = std::env::var(PYTHON).unwrap_or_else(|_| panic!("{PYTHON} is not set; run ./test"));
     let path = std::env::var("PATH").unwrap();
-    let mut command = Command::new(Path::new(&bin).join(program));
+    let mut command = Command::new("env");
+    command.arg(program);
     command
         .current_dir(root())
         .env("PATH", format!("{bin}:{path}"))
