@@ -91,22 +91,35 @@ impl Api {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Value, Failure> {
-        self.call(Method::GET, path, query, None).await
+        self.call(Method::GET, path, query, String::new()).await
     }
 
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        self.call(Method::POST, path, &[], Some(body)).await
+        self.call(Method::POST, path, &[], body.to_string()).await
     }
 
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
-        self.call(Method::DELETE, path, &[], None).await.map(drop)
+        self.call(Method::DELETE, path, &[], String::new())
+            .await
+            .map(drop)
     }
 
     /// All operations apply, or none.
     pub(crate) async fn patch(&self, path: &[&str], changes: &[Change]) -> Result<Value, Failure> {
         let operations: Vec<_> = changes.iter().map(Change::to_json).collect();
         let body = json!({ "patchOperations": operations });
-        self.call(Method::PATCH, path, &[], Some(&body)).await
+        self.call(Method::PATCH, path, &[], body.to_string()).await
+    }
+
+    /// Imports the keys of a CSV file.
+    pub(crate) async fn import(&self, csv: &str, fail_on_warnings: bool) -> Result<Value, Failure> {
+        let query = [
+            ("mode", "import"),
+            ("format", "csv"),
+            ("failonwarnings", if fail_on_warnings { "true" } else { "" }),
+        ];
+        self.call(Method::POST, &["apikeys"], &query, csv.to_owned())
+            .await
     }
 
     /// The entries of a list, page by page until there are `limit`, or all.
@@ -139,10 +152,9 @@ impl Api {
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
-        body: Option<&Value>,
+        body: String,
     ) -> Result<Value, Failure> {
         let url = self.url(path, query)?;
-        let body = body.map_or_else(String::new, Value::to_string);
         let mut request = Request::new(method, url.clone());
         let headers = request.headers_mut();
         headers.insert("accept", "application/json".parse()?);

@@ -6,9 +6,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::Failure;
 use crate::api::{Api, Change};
 use crate::output::{Common, Output, cell, confirm, fields, id, list, text, time};
+use crate::{Failure, transfer};
 
 /// `tollgate keys`.
 #[derive(Debug, Args)]
@@ -67,6 +67,14 @@ enum Action {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+    /// Make keys from a CSV file; a key whose value is there already is changed
+    Import(transfer::Import),
+    /// Print all keys with their plans; values only where the stack keeps them
+    Export {
+        /// How they are written
+        #[arg(long, value_enum, default_value = "csv")]
+        format: transfer::Format,
     },
     /// Put a key into a plan
     Link {
@@ -179,6 +187,8 @@ impl Keys {
                 api.delete(&["apikeys", &key]).await?;
                 output.done(&format!("key {key}: deleted"))?;
             }
+            Action::Import(import) => import.run(&api, output).await?,
+            Action::Export { format } => transfer::export_keys(&api, format).await?,
             Action::Link { key, plan } => {
                 link(&api, &key, &plan).await?;
                 output.done(&format!("key {key}: in plan {plan}"))?;

@@ -10,8 +10,8 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
-use crate::output::{Common, cell, id, list, number};
-use crate::{Failure, print};
+use crate::output::{Common, Output, cell, id, list, number};
+use crate::{Failure, print, transfer};
 
 /// Columns of the longest bar.
 const BAR: u64 = 40;
@@ -28,41 +28,64 @@ pub(crate) struct Usage {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show the use of a plan day by day, as a table and a chart
-    Show {
-        #[arg(value_parser = id)]
-        plan: String,
-        /// Of this key only
-        #[arg(long, value_parser = id)]
-        key: Option<String>,
-        /// The first day, UTC; 29 days before the last one
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        from: Option<Date>,
-        /// The last day, UTC; today
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        to: Option<Date>,
+    Show(Range),
+    /// Print the use of a plan, a row for each key and day
+    Export {
+        #[command(flatten)]
+        range: Range,
+        /// How it is written
+        #[arg(long, value_enum, default_value = "csv")]
+        format: transfer::Format,
     },
+}
+
+#[derive(Debug, Args)]
+struct Range {
+    #[arg(value_parser = id)]
+    plan: String,
+    /// Of this key only
+    #[arg(long, value_parser = id)]
+    key: Option<String>,
+    /// The first day, UTC; 29 days before the last one
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Option<Date>,
+    /// The last day, UTC; today
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    to: Option<Date>,
+}
+
+impl Range {
+    fn days(&self) -> (Date, Date) {
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let to = self.to.unwrap_or(today);
+        let from = self.from.unwrap_or_else(|| to.saturating_sub(29.days()));
+        (from, to)
+    }
+
+    async fn read(&self, api: &Api) -> Result<Value, Failure> {
+        let key = self.key.as_deref().unwrap_or_default();
+        read(api, &self.plan, key, self.days()).await
+    }
 }
 
 impl Usage {
     pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
         let api = Api::at(&self.common.place).await?;
-        let Action::Show {
-            plan,
-            key,
-            from,
-            to,
-        } = self.action;
-        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        let to = to.unwrap_or(today);
-        let from = from.unwrap_or_else(|| to.saturating_sub(29.days()));
-        let usage = read(&api, &plan, key.as_deref().unwrap_or_default(), (from, to)).await?;
-        self.common
-            .output
-            .print(&usage, |usage| days(usage, from))?;
-        let keys = usage["values"].as_object().map_or(0, Map::len);
-        if self.common.output == crate::output::Output::Table && key.is_none() && keys > 0 {
-            print("")?;
-            self.common.output.print(&usage, by_key)?;
+        match self.action {
+            Action::Show(range) => {
+                let usage = range.read(&api).await?;
+                let output = self.common.output;
+                output.print(&usage, |usage| days(usage, range.days().0))?;
+                let keys = usage["values"].as_object().map_or(0, Map::len);
+                if output == Output::Table && range.key.is_none() && keys > 0 {
+                    print("")?;
+                    output.print(&usage, by_key)?;
+                }
+            }
+            Action::Export { range, format } => {
+                let usage = range.read(&api).await?;
+                transfer::export_usage(&usage, range.days().0, format)?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -235,7 +235,7 @@ async fn unknown_routes_and_methods_and_bodies_have_their_codes(kind: Kind) {
         .raw(
             Method::POST,
             "/apikeys",
-            format!("\"{}\"", "x".repeat(3_000_000)),
+            format!("\"{}\"", "x".repeat(6_000_000)),
         )
         .await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, patch, post};
 use tollgate_store::manage::Manager;
 
@@ -25,6 +26,9 @@ pub mod usage_plans;
 pub mod wire;
 
 use error::ApiError;
+
+/// Bytes of a body at most: what a Lambda is sent, 6 MB, less what is around it.
+const MOST_BYTES: usize = 5 * 1024 * 1024;
 
 /// The management API over `manager`.
 pub fn app(manager: Arc<Manager>) -> Router {
@@ -65,5 +69,6 @@ pub fn app(manager: Arc<Manager>) -> Router {
         )
         .fallback(async || ApiError::NoSuchRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
         .with_state(manager)
 }

@@ -53,6 +53,31 @@ struct Row {
     owner: Option<String>,
 }
 
+impl Row {
+    /// The meters that its key has where it is in the row's plans.
+    fn meters(&self) -> impl Iterator<Item = ItemKey> {
+        let owner = self.owner.as_deref().unwrap_or_default();
+        self.plans
+            .iter()
+            .map(move |plan| ItemKey::meter(owner, &plan.id))
+    }
+
+    /// Whether a key is as the row says.
+    fn is_done(&self, record: &KeyRecord) -> bool {
+        let key = &self.key;
+        let same =
+            |wanted: &Option<String>, there: &Option<String>| wanted.is_none() || wanted == there;
+        !record.deleted
+            && record.enabled == key.enabled
+            && same(&key.name, &record.name)
+            && same(&key.description, &record.description)
+            && self
+                .plans
+                .iter()
+                .all(|plan| record.plans.contains(&plan.id))
+    }
+}
+
 impl Manager {
     /// Imports keys. With `fail_on_warnings`, either everything can be done or nothing is begun.
     ///
@@ -80,6 +105,8 @@ impl Manager {
         let mut ids = BTreeMap::new();
         let (new, known): (Vec<Row>, Vec<Row>) =
             rows.into_iter().partition(|row| row.owner.is_none());
+        let (done, known) = self.without_done(known).await?;
+        ids.extend(done);
         let of_known = known
             .iter()
             .map(|row| self.change_imported(row).map_ok(|one| vec![one]).boxed());
@@ -125,6 +152,36 @@ impl Manager {
             Some((hash.to_owned(), key.clone()))
         });
         Ok(owners.collect())
+    }
+
+    /// Sorts out the rows whose keys are as they say already: importing a file again costs little more than reading.
+    async fn without_done(
+        &self,
+        rows: Vec<Row>,
+    ) -> Result<(Vec<(usize, String)>, Vec<Row>), Error> {
+        let owners: Vec<_> = rows.iter().filter_map(|row| row.owner.as_deref()).collect();
+        let records: Vec<_> = owners.iter().map(|id| ItemKey::key(id)).collect();
+        let records: Vec<KeyRecord> = self.read_many(&records).await?;
+        let records: HashMap<_, _> = records
+            .iter()
+            .map(|record| (record.id.as_str(), record))
+            .collect();
+        // A link that was interrupted is in the record and has no meter; then it is made again.
+        let meters: Vec<_> = rows.iter().flat_map(Row::meters).collect();
+        let there = self.read_items(&meters).await?;
+        let there: HashSet<_> = there.iter().map(crate::record::name_of).collect();
+        let (mut done, mut left) = (Vec::new(), Vec::new());
+        for row in rows {
+            let record = row.owner.as_deref().and_then(|id| records.get(id));
+            let linked = row.meters().all(|meter| there.contains(&meter.to_string()));
+            match record {
+                Some(record) if linked && row.is_done(record) => {
+                    done.push((row.key.row, record.id.clone()));
+                }
+                _ => left.push(row),
+            }
+        }
+        Ok((done, left))
     }
 
     /// Writes new keys in one transaction; should one of their values have been taken meanwhile, one by one.

@@ -1,0 +1,191 @@
+//! Keys from CSV files and back, usage as CSV.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use csv::{ReaderBuilder, StringRecord, Trim, Writer};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::output::{Output, text, time};
+use crate::{Failure, print};
+
+/// Rows to a call: one takes a second or so, which is what progress is shown by.
+const ROWS: usize = 500;
+
+/// `tollgate keys import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// A CSV file whose header names Name and Key, and perhaps Description, Enabled and `UsagePlanIds`
+    file: PathBuf,
+    /// Import all or nothing: with any warning nothing is imported. The file then goes in one call, 5 MB at most
+    #[arg(long)]
+    fail_on_warnings: bool,
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Csv,
+    Json,
+}
+
+impl Import {
+    pub(crate) async fn run(self, api: &Api, output: Output) -> Result<(), Failure> {
+        let (header, rows) = read(&self.file)?;
+        let rows_to_a_call = if self.fail_on_warnings {
+            rows.len().max(1)
+        } else {
+            ROWS
+        };
+        let bar = ProgressBar::new(u64::try_from(rows.len())?);
+        bar.set_style(ProgressStyle::with_template(
+            "{bar:40} {pos} of {len} rows, {eta} left",
+        )?);
+        let (mut ids, mut warnings) = (Vec::new(), Vec::new());
+        for (number, chunk) in rows.chunks(rows_to_a_call).enumerate() {
+            let first = number * rows_to_a_call;
+            let imported = api
+                .import(&to_csv(&header, chunk)?, self.fail_on_warnings)
+                .await;
+            let mut imported = imported.map_err(|error| match first {
+                0 => error,
+                first => format!("{error}; {first} rows were imported before. Importing the file again changes nothing of those").into(),
+            })?;
+            if let Value::Array(more) = imported["ids"].take() {
+                ids.extend(more);
+            }
+            let more = imported["warnings"].as_array().into_iter().flatten();
+            warnings.extend(more.map(|warning| in_file(&text(warning), first)));
+            bar.inc(u64::try_from(chunk.len())?);
+        }
+        bar.finish_and_clear();
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
+        match output {
+            Output::Json => print(format!("{:#}", json!({ "ids": ids, "warnings": warnings }))),
+            Output::Table => print(format!(
+                "{} keys imported, {} warnings",
+                ids.len(),
+                warnings.len()
+            )),
+        }
+    }
+}
+
+/// The header and the rows of a file.
+fn read(file: &Path) -> Result<(StringRecord, Vec<StringRecord>), Failure> {
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_path(file);
+    let reader = reader.as_mut().map_err(|error| cannot(error))?;
+    let header = reader.headers().map_err(|error| cannot(&error))?.clone();
+    let rows: Result<Vec<_>, _> = reader.records().collect();
+    Ok((header, rows.map_err(|error| cannot(&error))?))
+}
+
+fn to_csv(header: &StringRecord, rows: &[StringRecord]) -> Result<String, Failure> {
+    let mut writer = Writer::from_writer(Vec::new());
+    writer.write_record(header)?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// A warning about a row of a call, about the row of the file.
+fn in_file(warning: &str, first: usize) -> String {
+    let row = warning
+        .strip_prefix("row ")
+        .and_then(|rest| rest.split_once(':'));
+    let row = row.and_then(|(row, rest)| Some((row.parse::<usize>().ok()?, rest)));
+    row.map_or_else(
+        || warning.to_owned(),
+        |(row, rest)| format!("row {}:{rest}", row + first),
+    )
+}
+
+/// All keys with their plans, in the columns of an import, as far as values are kept.
+pub(crate) async fn export_keys(api: &Api, format: Format) -> Result<(), Failure> {
+    let mut keys = api
+        .list(&["apikeys"], &[("includeValues", "true")], None)
+        .await?;
+    let mut plans: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for plan in api.list(&["usageplans"], &[], None).await? {
+        let id = text(&plan["id"]);
+        for key in api.list(&["usageplans", &id, "keys"], &[], None).await? {
+            plans.entry(text(&key["id"])).or_default().push(id.clone());
+        }
+    }
+    for key in &mut keys {
+        let of_key = plans.remove(&text(&key["id"])).unwrap_or_default();
+        key["usagePlanIds"] = json!(of_key);
+    }
+    if format == Format::Json {
+        return print(format!("{:#}", Value::Array(keys)));
+    }
+    let mut writer = Writer::from_writer(Vec::new());
+    writer.write_record([
+        "Id",
+        "Name",
+        "Key",
+        "Description",
+        "Enabled",
+        "UsagePlanIds",
+        "CustomerId",
+        "Created",
+    ])?;
+    for key in &keys {
+        let plans = key["usagePlanIds"].as_array().into_iter().flatten();
+        let plans: Vec<_> = plans.map(text).collect();
+        writer.write_record([
+            text(&key["id"]),
+            text(&key["name"]),
+            text(&key["value"]),
+            text(&key["description"]),
+            key["enabled"].to_string(),
+            plans.join(","),
+            text(&key["customerId"]),
+            time(&key["createdDate"]),
+        ])?;
+    }
+    print(String::from_utf8(writer.into_inner()?)?.trim_end())
+}
+
+/// Usage, a row for each key and day.
+pub(crate) fn export_usage(usage: &Value, from: Date, format: Format) -> Result<(), Failure> {
+    if format == Format::Json {
+        return print(format!("{usage:#}"));
+    }
+    let mut writer = Writer::from_writer(Vec::new());
+    writer.write_record(["UsagePlanId", "KeyId", "Day", "Used", "Remaining"])?;
+    let plan = text(&usage["usagePlanId"]);
+    for (key, days) in usage["values"].as_object().into_iter().flatten() {
+        for (day, pair) in days.as_array().into_iter().flatten().enumerate() {
+            let date = from.saturating_add(i64::try_from(day)?.days());
+            writer.write_record([
+                &plan,
+                key,
+                &date.to_string(),
+                &text(&pair[0]),
+                &text(&pair[1]),
+            ])?;
+        }
+    }
+    print(String::from_utf8(writer.into_inner()?)?.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_about_the_rows_of_the_file() {
+        assert_eq!(in_file("row 3: why: because", 500), "row 503: why: because");
+        assert_eq!(in_file("something else", 500), "something else");
+    }
+}
