@@ -22,7 +22,7 @@ const ROWS: usize = 500;
 pub(crate) struct Import {
     /// A CSV file whose header names Name and Key, and perhaps Description, Enabled and `UsagePlanIds`
     file: PathBuf,
-    /// Import all or nothing: with any warning nothing is imported. The file then goes in one call, 5 MB at most
+    /// Import all or nothing: with any warning nothing is imported. The file then goes in one call, 4 MB at most
     #[arg(long)]
     fail_on_warnings: bool,
 }
@@ -37,30 +37,44 @@ pub(crate) enum Format {
 impl Import {
     pub(crate) async fn run(self, api: &Api, output: Output) -> Result<(), Failure> {
         let (header, rows) = read(&self.file)?;
+        // In one call the API looks for doubles itself; between calls it cannot.
+        let (rows, mut warnings) = if self.fail_on_warnings {
+            (rows, Vec::new())
+        } else {
+            distinct(&header, rows)
+        };
+        // A file without rows is sent as well: its header may be wrong.
         let rows_to_a_call = if self.fail_on_warnings {
-            rows.len().max(1)
+            usize::MAX
         } else {
             ROWS
         };
+        let mut chunks: Vec<_> = rows.chunks(rows_to_a_call).collect();
+        if chunks.is_empty() {
+            chunks.push(&[]);
+        }
         let bar = ProgressBar::new(u64::try_from(rows.len())?);
         bar.set_style(ProgressStyle::with_template(
             "{bar:40} {pos} of {len} rows, {eta} left",
         )?);
-        let (mut ids, mut warnings) = (Vec::new(), Vec::new());
-        for (number, chunk) in rows.chunks(rows_to_a_call).enumerate() {
-            let first = number * rows_to_a_call;
+        let (mut ids, mut done) = (Vec::new(), 0);
+        for chunk in chunks {
             let imported = api
                 .import(&to_csv(&header, chunk)?, self.fail_on_warnings)
                 .await;
-            let mut imported = imported.map_err(|error| match first {
+            let mut imported = imported.map_err(|error| match done {
                 0 => error,
-                first => format!("{error}; {first} rows were imported before. Importing the file again changes nothing of those").into(),
+                done => format!(
+                    "{error}; {done} rows were imported before. Importing the file again changes nothing of those"
+                )
+                .into(),
             })?;
             if let Value::Array(more) = imported["ids"].take() {
                 ids.extend(more);
             }
             let more = imported["warnings"].as_array().into_iter().flatten();
-            warnings.extend(more.map(|warning| in_file(&text(warning), first)));
+            warnings.extend(more.map(|warning| in_file(&text(warning), chunk)));
+            done += chunk.len();
             bar.inc(u64::try_from(chunk.len())?);
         }
         bar.finish_and_clear();
@@ -69,44 +83,82 @@ impl Import {
         }
         match output {
             Output::Json => print(format!("{:#}", json!({ "ids": ids, "warnings": warnings }))),
-            Output::Table => print(format!(
-                "{} keys imported, {} warnings",
-                ids.len(),
-                warnings.len()
-            )),
+            Output::Table => {
+                let (keys, warnings) = (ids.len(), warnings.len());
+                print(format!("{keys} keys imported, {warnings} warnings"))
+            }
         }
     }
 }
 
-/// The header and the rows of a file.
-fn read(file: &Path) -> Result<(StringRecord, Vec<StringRecord>), Failure> {
-    let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_path(file);
-    let reader = reader.as_mut().map_err(|error| cannot(error))?;
-    let header = reader.headers().map_err(|error| cannot(&error))?.clone();
-    let rows: Result<Vec<_>, _> = reader.records().collect();
-    Ok((header, rows.map_err(|error| cannot(&error))?))
+/// A row and its number, counted from the first under the header.
+type Row = (usize, StringRecord);
+
+/// The rows whose keys were not there before, and warnings of the others.
+fn distinct(header: &StringRecord, rows: Vec<Row>) -> (Vec<Row>, Vec<String>) {
+    let is_key = |column: &str| column.eq_ignore_ascii_case("Key");
+    let Some(column) = header.iter().position(is_key) else {
+        return (rows, Vec::new());
+    };
+    let (mut first, mut warnings) = (BTreeMap::new(), Vec::new());
+    let mut kept = Vec::with_capacity(rows.len());
+    for (number, row) in rows {
+        let key = row.get(column).unwrap_or_default().to_owned();
+        let earlier = *first.entry(key).or_insert(number);
+        if earlier == number {
+            kept.push((number, row));
+        } else {
+            warnings.push(format!(
+                "row {number}: has the Key of row {earlier}; left out"
+            ));
+        }
+    }
+    (kept, warnings)
 }
 
-fn to_csv(header: &StringRecord, rows: &[StringRecord]) -> Result<String, Failure> {
+/// The header and the rows of a file.
+fn read(file: &Path) -> Result<(StringRecord, Vec<Row>), Failure> {
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
+    let bytes = std::fs::read(file).map_err(|error| cannot(&error))?;
+    let is_closed = bytes.split(|byte| *byte == b'"').count() % 2 == 1;
+    if !is_closed {
+        return Err(cannot(&"a quote is not closed").into());
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
+    let header = reader.headers().map_err(|error| cannot(&error))?.clone();
+    let rows: Result<Vec<_>, _> = reader.records().collect();
+    let rows = rows.map_err(|error| cannot(&error))?;
+    Ok((header, (1..).zip(rows).collect()))
+}
+
+fn to_csv(header: &StringRecord, rows: &[Row]) -> Result<String, Failure> {
     let mut writer = Writer::from_writer(Vec::new());
     writer.write_record(header)?;
-    for row in rows {
+    for (_, row) in rows {
         writer.write_record(row)?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
 /// A warning about a row of a call, about the row of the file.
-fn in_file(warning: &str, first: usize) -> String {
-    let row = warning
+fn in_file(warning: &str, rows: &[Row]) -> String {
+    let told = warning
         .strip_prefix("row ")
         .and_then(|rest| rest.split_once(':'));
-    let row = row.and_then(|(row, rest)| Some((row.parse::<usize>().ok()?, rest)));
-    row.map_or_else(
+    let told = told.and_then(|(number, reason)| {
+        let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+        Some((rows.get(index)?.0, reason))
+    });
+    told.map_or_else(
         || warning.to_owned(),
-        |(row, rest)| format!("row {}:{rest}", row + first),
+        |(number, reason)| format!("row {number}:{reason}"),
     )
+}
+
+/// A field as it is: what tables do for terminals has no place in a file.
+fn raw(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// All keys with their plans, in the columns of an import, as far as values are kept.
@@ -143,13 +195,13 @@ pub(crate) async fn export_keys(api: &Api, format: Format) -> Result<(), Failure
         let plans = key["usagePlanIds"].as_array().into_iter().flatten();
         let plans: Vec<_> = plans.map(text).collect();
         writer.write_record([
-            text(&key["id"]),
-            text(&key["name"]),
-            text(&key["value"]),
-            text(&key["description"]),
+            raw(&key["id"]),
+            raw(&key["name"]),
+            raw(&key["value"]),
+            raw(&key["description"]),
             key["enabled"].to_string(),
             plans.join(","),
-            text(&key["customerId"]),
+            raw(&key["customerId"]),
             time(&key["createdDate"]),
         ])?;
     }
@@ -185,7 +237,9 @@ mod tests {
 
     #[test]
     fn warnings_are_about_the_rows_of_the_file() {
-        assert_eq!(in_file("row 3: why: because", 500), "row 503: why: because");
-        assert_eq!(in_file("something else", 500), "something else");
+        let rows = [(7, StringRecord::new()), (9, StringRecord::new())];
+        assert_eq!(in_file("row 2: why: because", &rows), "row 9: why: because");
+        assert_eq!(in_file("row 3: why", &rows), "row 3: why");
+        assert_eq!(in_file("something else", &rows), "something else");
     }
 }

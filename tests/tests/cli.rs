@@ -467,7 +467,12 @@ async fn keys_come_from_a_csv_file_and_go_back_to_one() {
         )
     };
     let rows = (1..=600).map(row).collect::<String>();
-    std::fs::write(&file, format!("NAME,key,UsagePlanIds\n{rows}late,short,\n")).unwrap();
+    let double = "double,a-value-for-key-number-3,\n";
+    std::fs::write(
+        &file,
+        format!("NAME,key,UsagePlanIds\n{rows}late,short,\n{double}"),
+    )
+    .unwrap();
 
     let (code, error) = tollgate
         .fail(&format!("keys import {path} --fail-on-warnings"))
@@ -478,8 +483,16 @@ async fn keys_come_from_a_csv_file_and_go_back_to_one() {
     );
     assert_eq!(tollgate.json("keys list").await, json!([]));
     let output = tollgate.run(&format!("keys import {path}")).await;
-    assert_eq!(text(&output.stdout), "600 keys imported, 1 warnings\n");
-    assert!(text(&output.stderr).contains("warning: row 601: API Key value should be"));
+    assert_eq!(text(&output.stdout), "600 keys imported, 2 warnings\n");
+    let warned = text(&output.stderr);
+    assert!(
+        warned.contains("warning: row 601: API Key value should be"),
+        "{warned}"
+    );
+    assert!(
+        warned.contains("warning: row 602: has the Key of row 3; left out"),
+        "{warned}"
+    );
     let answer = dev.get("/", Some("a-value-for-key-number-577")).await;
     assert_eq!(answer.2, "ok");
 
@@ -514,6 +527,18 @@ async fn keys_come_from_a_csv_file_and_go_back_to_one() {
     let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
     assert!(
         code == 1 && error.contains("Missing required column 'Key'"),
+        "{error}"
+    );
+    std::fs::write(&file, "Name\n").unwrap();
+    let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
+    assert!(
+        code == 1 && error.contains("Missing required column 'Key'"),
+        "{error}"
+    );
+    std::fs::write(&file, "Name,Key\nn,\"v\nm,w\n").unwrap();
+    let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
+    assert!(
+        code == 1 && error.contains("a quote is not closed"),
         "{error}"
     );
     std::fs::write(&file, "Name,Key\nn\n").unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -12,6 +13,7 @@ use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::verdict::Reason;
 use tollgate_tests::api::Api;
 use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
     Key, PATIENT, decide, decide_at, engine, linked, make_key, make_plan, manager, plan, total,
@@ -23,6 +25,8 @@ on_both_stores!(
     what_is_left_can_be_more_than_the_limit_and_nothing,
     a_day_that_is_over_is_closed_and_keeps_its_count,
     under_load_no_request_is_admitted_beyond_what_was_granted,
+    a_grant_whose_answer_is_lost_is_made_once,
+    a_grant_of_the_most_and_a_raised_limit_leave_a_meter_that_can_be_read,
     the_operation_takes_one_path_and_whole_numbers,
 );
 
@@ -153,6 +157,63 @@ async fn under_load_no_request_is_admitted_beyond_what_was_granted(kind: Kind) {
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
 }
 
+async fn a_grant_whose_answer_is_lost_is_made_once(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (plan, key) = linked(&manager(&store).await, per(PeriodKind::Month, 3)).await;
+    let engine = engine(&store, PATIENT).await;
+    assert_eq!(admitted(&engine, &key).await, 3);
+    let proxy = Proxy::to(&store.endpoint).await;
+    let manager = manager(&store.through(&proxy.endpoint)).await;
+    // Between a lost answer and its retry, what was granted is spent.
+    let writes = AtomicUsize::new(0);
+    proxy.rule(move |_, operation| match operation {
+        "UpdateItem" if writes.fetch_add(1, Ordering::Relaxed) == 0 => Fault::CutAnswer,
+        _ => Fault::None,
+    });
+    let value = key.value.clone();
+    let spender = tokio::spawn(async move {
+        let (mut admitted, until) = (0, tokio::time::Instant::now() + Duration::from_secs(8));
+        while tokio::time::Instant::now() < until {
+            match decide(&engine, &value).await {
+                Reason::Ok => admitted += 1,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+        admitted
+    });
+    manager
+        .set_remaining(&plan.id, &key.record.id, 10)
+        .await
+        .unwrap();
+    assert_eq!(spender.await.unwrap(), 10);
+}
+
+async fn a_grant_of_the_most_and_a_raised_limit_leave_a_meter_that_can_be_read(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, per(PeriodKind::Month, 1_000)).await;
+    let engine = engine(&store, PATIENT).await;
+    manager
+        .set_remaining(&plan.id, &key.record.id, u64::MAX)
+        .await
+        .unwrap();
+    let most = u64::try_from(i64::MAX).unwrap();
+    manager
+        .update_plan(&plan.id, |record| {
+            record.limits = per(PeriodKind::Month, most);
+            Ok::<_, tollgate_store::manage::Error>(())
+        })
+        .await
+        .unwrap();
+    for day in 0..3 {
+        let now = Timestamp::now() + SignedDuration::from_hours(24 * day);
+        assert_eq!(decide_at(&engine, &key.value, now).await.reason, Reason::Ok);
+    }
+    let today = day_of(Timestamp::now());
+    let days = usage(&manager, &plan.id, &key.record.id, (today, today)).await;
+    assert_eq!(days[0].used, 1);
+}
+
 async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
     let api = Api::new(kind).await;
     let manager = manager(&api.store).await;
@@ -175,7 +236,7 @@ async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
         (["replace", "/used", "7"], "Must be one of: [/remaining]"),
         (
             ["replace", "/remaining", "-1"],
-            "expected a whole number from 0 up, got \"-1\"",
+            "expected a whole number from 0 to 9007199254740992, got \"-1\"",
         ),
         (["replace", "/remaining", "1.5"], "expected a whole number"),
         (
@@ -209,6 +270,14 @@ async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
         ))
         .await;
     assert_eq!(day["values"][&key.record.id], json!([[0, 7]]));
+    let empty = path(&plan.id, "nosuchkey");
+    api.call(404, Method::PATCH, &empty, Value::Null).await;
+    // Of several operations all count or none.
+    let both = [
+        ["replace", "/remaining", "3"],
+        ["replace", "/remaining", "x"],
+    ];
+    api.patch(400, &own, &both).await;
     let nothing = api.call(200, Method::PATCH, &own, Value::Null).await;
     assert_eq!(nothing["values"][&key.record.id], json!([[0, 7]]));
 }

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::Method;
 use serde_json::{Value, json};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::verdict::Reason;
+use tollgate_store::record::ItemKey;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::Kind;
@@ -17,6 +19,11 @@ on_both_stores!(
     warnings_name_the_row_and_with_failonwarnings_nothing_is_imported,
     a_file_that_cannot_be_read_is_refused,
     many_rows_are_imported_and_again_to_the_same,
+    what_a_row_says_nothing_of_stays_as_it_is,
+    with_failonwarnings_a_stage_that_is_taken_keeps_everything_as_it_is,
+    an_import_makes_good_a_disabling_that_was_interrupted,
+    a_key_that_is_being_deleted_is_left_out_with_a_warning,
+    a_row_with_too_many_plans_and_a_key_in_the_wrong_column_are_warned_of,
     tags_are_put_on_keys_and_plans_and_taken_off,
 );
 
@@ -138,7 +145,7 @@ async fn warnings_name_the_row_and_with_failonwarnings_nothing_is_imported(kind:
         [
             "row 2: API Key value should be at least 20 characters; left out",
             "row 3: has the Key of row 1; left out",
-            "row 1: there is no usage plan \"nosuchplan\"; the key is not put into it",
+            "row 1: there is no usage plan nosuchplan; the key is not put into it",
         ]
     );
 }
@@ -205,6 +212,115 @@ async fn many_rows_are_imported_and_again_to_the_same(kind: Kind) {
         .get(&format!("/usageplans/{}/keys?limit=500", plan.id))
         .await;
     assert_eq!(linked["item"].as_array().unwrap().len(), 250);
+}
+
+async fn what_a_row_says_nothing_of_stays_as_it_is(kind: Kind) {
+    let api = Api::new(kind).await;
+    let new = json!({ "name": "n", "description": "d", "enabled": false, "value": value(1) });
+    let key = api.key(new).await;
+    for file in [
+        format!("Name,Key\n,{}\n", value(1)),
+        format!("Name,Key,Enabled,Description\n,{},,\n", value(1)),
+    ] {
+        assert_eq!(import(&api, "&failonwarnings=true", &file).await.0, 201);
+        let shown = api.get(&format!("/apikeys/{key}")).await;
+        let fields = (&shown["name"], &shown["description"], &shown["enabled"]);
+        assert_eq!(fields, (&json!("n"), &json!("d"), &json!(false)));
+    }
+}
+
+async fn with_failonwarnings_a_stage_that_is_taken_keeps_everything_as_it_is(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let one = make_plan(&manager, plan(None, None)).await;
+    let two = make_plan(&manager, plan(None, None)).await;
+    let key = api.key(json!({ "name": "old", "value": value(1) })).await;
+    manager.link(&one.id, &key).await.unwrap();
+    let file = format!(
+        "Name,Key,Enabled,UsagePlanIds\nnew,{},true,{}\nother,{},true,\n",
+        value(1),
+        two.id,
+        value(2)
+    );
+    let (status, error) = import(&api, "&failonwarnings=true", &file).await;
+    assert_eq!(status, 400);
+    let message = text(&error["message"]);
+    assert!(
+        message.contains("opens API stage api:prod as another plan"),
+        "{message}"
+    );
+    let shown = api.get(&format!("/apikeys/{key}")).await;
+    assert_eq!(
+        (&shown["name"], &shown["enabled"]),
+        (&json!("old"), &json!(false))
+    );
+    assert_eq!(
+        api.get("/apikeys").await["item"].as_array().unwrap().len(),
+        1
+    );
+}
+
+/// Sets a switch in a key's record and nothing else, as a call leaves it that got no further.
+async fn only_record(api: &Api, key: &str, name: &str, value: bool) {
+    let update = api.store.client().await.update_item();
+    update
+        .table_name(&api.store.table)
+        .set_key(Some(ItemKey::key(key).attributes()))
+        .update_expression(format!("SET {name} = :value, revision = revision + :one"))
+        .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+        .expression_attribute_values(":value", AttributeValue::Bool(value))
+        .send()
+        .await
+        .unwrap();
+}
+
+async fn an_import_makes_good_a_disabling_that_was_interrupted(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let one = make_plan(&manager, plan(None, None)).await;
+    let key = api.key(json!({ "enabled": true, "value": value(1) })).await;
+    manager.link(&one.id, &key).await.unwrap();
+    let engine = engine(&api.store, PATIENT).await;
+    assert_eq!(decide(&engine, &value(1)).await, Reason::Ok);
+    only_record(&api, &key, "enabled", false).await;
+    // The meter has not been told.
+    assert_eq!(decide(&engine, &value(1)).await, Reason::Ok);
+    let file = format!("Name,Key,Enabled\n,{},false\n", value(1));
+    assert_eq!(import(&api, "", &file).await.0, 201);
+    assert_eq!(decide(&engine, &value(1)).await, Reason::Disabled);
+}
+
+async fn a_key_that_is_being_deleted_is_left_out_with_a_warning(kind: Kind) {
+    let api = Api::new(kind).await;
+    let key = api.key(json!({ "value": value(1) })).await;
+    only_record(&api, &key, "deleted", true).await;
+    let file = format!("Name,Key\na,{}\nb,{}\n", value(1), value(2));
+    let (status, answer) = import(&api, "", &file).await;
+    assert_eq!((status, answer["ids"].as_array().unwrap().len()), (201, 1));
+    let warning = text(&answer["warnings"][0]);
+    assert!(warning.starts_with("row 1: its Key belongs to a key that is being deleted"));
+    api.delete(&format!("/apikeys/{key}")).await;
+    let (status, answer) = import(&api, "&failonwarnings=true", &file).await;
+    assert_eq!((status, answer["ids"].as_array().unwrap().len()), (201, 2));
+}
+
+async fn a_row_with_too_many_plans_and_a_key_in_the_wrong_column_are_warned_of(kind: Kind) {
+    let api = Api::new(kind).await;
+    let many: Vec<_> = (0..99).map(|number| format!("plan{number}")).collect();
+    let secret = "a-secret-value-in-the-wrong-column";
+    let file = format!(
+        "Name,Key,UsagePlanIds\na,{},\"{}\"\nb,{},{secret}\n",
+        value(1),
+        many.join(","),
+        value(2)
+    );
+    let (status, answer) = import(&api, "", &file).await;
+    assert_eq!((status, answer["ids"].as_array().unwrap().len()), (201, 1));
+    assert_eq!(
+        answer["warnings"][0],
+        "row 1: names more than 50 usage plans; left out"
+    );
+    assert!(!answer.to_string().contains(secret), "{answer}");
 }
 
 async fn tags_are_put_on_keys_and_plans_and_taken_off(kind: Kind) {

@@ -1,7 +1,7 @@
 //! `ImportApiKeys`: keys from a CSV file, in API Gateway's own format.
 //!
 //! A header row names the columns, in any order and case: `Name` and `Key` must be there, `Description`, `Enabled` (true
-//! where it says nothing) and `UsagePlanIds` (several separated by commas) may be, others are ignored.
+//! for a new key where it says nothing) and `UsagePlanIds` (several separated by commas) may be, others are ignored.
 
 use std::sync::Arc;
 
@@ -107,6 +107,11 @@ impl Columns {
 fn read(body: &[u8]) -> Result<(Vec<ImportKey>, Vec<String>), ApiError> {
     // Spreadsheets put a mark in front.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // A quote that is not closed would take the rest of the file, keys and all, for one field.
+    let is_closed = body.split(|byte| *byte == b'"').count() % 2 == 1;
+    if !is_closed {
+        return Err(bad("Malformed CSV: a quote is not closed; expected quotes around a field, and doubled inside".to_owned()));
+    }
     let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(body);
     let columns = Columns::of(reader.headers().map_err(|error| malformed(&error))?)?;
     let (mut keys, mut warnings) = (Vec::new(), Vec::new());
@@ -131,7 +136,7 @@ fn row(number: usize, record: &StringRecord, columns: &Columns) -> Result<Import
         value,
         name: name(WHAT, Some(text(columns.name).to_owned()))?,
         description: description(WHAT, optional(columns.description).map(str::to_owned))?,
-        enabled: optional(columns.enabled).is_none_or(|text| text.eq_ignore_ascii_case("true")),
+        enabled: optional(columns.enabled).map(|text| text.eq_ignore_ascii_case("true")),
         plans: plans.map(str::to_owned).collect(),
     })
 }
@@ -184,7 +189,7 @@ mod tests {
         assert_eq!(keys[0].plans, ["p1", "p2"]);
         assert_eq!(keys[0].name.as_deref(), Some("first"));
         let enabled: Vec<_> = keys.iter().map(|key| key.enabled).collect();
-        assert_eq!(enabled, [true, false, true]);
+        assert_eq!(enabled, [Some(true), Some(false), None]);
         assert_eq!(keys[1].name, None);
     }
 
@@ -202,6 +207,8 @@ mod tests {
             error(short.as_bytes()),
             "Malformed CSV in row 2 (line 3): expected 2 columns as in the header, got 1"
         );
+        let open = format!("Name,Key\na,\"{VALUE}\nb,{VALUE}2\n");
+        assert!(error(open.as_bytes()).starts_with("Malformed CSV: a quote is not closed"));
         let binary = [b"Name,Key\na,", &b"\xff\xfe"[..], VALUE.as_bytes()].concat();
         let binary = error(&binary);
         assert_eq!(

@@ -3,7 +3,7 @@
 //!
 //! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`]: the operations, a module per resource.
 //! - [`import`]: keys from a CSV file.
-//! - [`wire`]: the shapes; [`patch`]: which operation may touch which path.
+//! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
 //! - [`error`]: the one place that knows AWS's error names.
 
@@ -27,8 +27,8 @@ pub mod wire;
 
 use error::ApiError;
 
-/// Bytes of a body at most: what a Lambda is sent, 6 MB, less what is around it.
-const MOST_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes of a body at most: a Lambda is sent 6 MB, and HTTP APIs send bodies that they take for binary in base64.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The management API over `manager`.
 pub fn app(manager: Arc<Manager>) -> Router {

@@ -8,6 +8,7 @@ use axum::extract::State;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_core::calendar::day_of;
+use tollgate_store::manage::grants::MOST_REMAINING;
 use tollgate_store::manage::usage::DayUsage;
 use tollgate_store::manage::{Manager, Page};
 
@@ -96,9 +97,14 @@ pub async fn update(
     Ids((plan_id, key_id)): Ids<(String, String)>,
     Body(patch): Body<Patch>,
 ) -> Result<Json<Usage>, ApiError> {
-    for operation in patch.read(patch::USAGE)? {
-        let remaining = remaining(operation.value.as_deref())?;
-        manager.set_remaining(&plan_id, &key_id, remaining).await?;
+    let operations = patch.read(patch::USAGE)?.into_iter();
+    let wanted: Result<Vec<_>, _> = operations
+        .map(|operation| remaining(operation.value.as_deref()))
+        .collect();
+    // All or none, and of several the last.
+    match wanted?.last() {
+        Some(remaining) => manager.set_remaining(&plan_id, &key_id, *remaining).await?,
+        None => drop(manager.linked_key(&plan_id, &key_id).await?),
     }
     let quota = manager.plan(&plan_id).await?.limits.quota;
     let today = day_of(manager.now());
@@ -114,14 +120,13 @@ pub async fn update(
     }))
 }
 
-/// As large as a `Long` of the service model.
 fn remaining(value: Option<&str>) -> Result<u64, ApiError> {
     let value = value.unwrap_or_default().trim();
     let remaining = value.parse().ok();
-    let remaining = remaining.filter(|remaining| i64::try_from(*remaining).is_ok());
+    let remaining = remaining.filter(|remaining| *remaining <= MOST_REMAINING);
     remaining.ok_or_else(|| {
         bad(format!(
-            "Invalid value for /remaining: expected a whole number from 0 up, got {value:?}"
+            "Invalid value for /remaining: expected a whole number from 0 to {MOST_REMAINING}, got {value:?}"
         ))
     })
 }

@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::failure::{Damaged, Failure, conditional};
 use crate::record::{Item, ItemKey, from_item};
 
-mod grants;
+pub mod grants;
 pub mod imports;
 pub mod keys;
 pub mod links;

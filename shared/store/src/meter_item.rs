@@ -31,6 +31,8 @@ pub(crate) const SPENT: &str = "spent";
 pub(crate) const CLOSED_DAY: &str = "pday";
 pub(crate) const CLOSED_COUNT: &str = "pcount";
 pub(crate) const CLOSED_LEFT: &str = "pleft";
+/// The key's revision under which what is left was last set.
+pub(crate) const GRANTED: &str = "g";
 /// The lanes, a map of sequence numbers.
 pub(crate) const LANES: &str = "l";
 
@@ -52,7 +54,8 @@ pub(crate) fn read(item: &Item) -> Result<Option<Meter>, Damaged> {
             left: item
                 .get(CLOSED_LEFT)
                 .map(|_| reader.number(CLOSED_LEFT))
-                .transpose()?,
+                .transpose()?
+                .map(saturated),
         }),
     };
     Ok(Some(Meter {
@@ -118,6 +121,11 @@ impl Reader<'_> {
 /// A period as it is stored.
 pub(crate) fn period_text(period: Option<Period>) -> String {
     period.map_or_else(|| NO_PERIOD.to_owned(), |period| period.to_string())
+}
+
+/// The store subtracts without bounds: of a limit, a use that is far below zero.
+fn saturated(number: i128) -> i64 {
+    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
 }
 
 fn number<T: FromStr>(value: &AttributeValue) -> Option<T> {

@@ -1,18 +1,27 @@
 //! Setting what is left of a key's quota in the current period.
+//!
+//! Each call has a revision of the key of its own and leaves it in the meter: so the write is made once, however often it
+//! is tried and however late a try arrives.
 
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use tollgate_core::charge::{self, Grant};
 use tollgate_core::meter::Meter;
 
 use super::usage::put_usage;
 use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::expression;
-use crate::failure::conditional;
-use crate::meter_item::{self, KEY_REVISION};
-use crate::record::{ItemKey, KeyRecord, PlanRecord};
+use crate::failure::{Failure, conditional};
+use crate::meter_item::{self, GRANTED};
+use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
+
+/// What can be left at most. Whole numbers are exact up to here wherever they are read.
+pub const MOST_REMAINING: u64 = 1 << 53;
 
 impl Manager {
-    /// Sets what a key has left of its quota in the current period, more than the quota's limit if so wanted. What was
-    /// admitted stays counted as it is.
+    /// Sets what a key has left of its quota in the current period, more than the quota's limit if so wanted, and at most
+    /// [`MOST_REMAINING`]. What was admitted stays counted as it is.
     ///
     /// # Errors
     /// [`Error::NoSuchPlan`], [`Error::NoSuchKey`], [`Error::NotLinked`], [`Error::NoQuota`].
@@ -22,15 +31,20 @@ impl Manager {
         key_id: &str,
         remaining: u64,
     ) -> Result<(), Error> {
+        let plan = self.plan(plan_id).await?;
+        let key = self
+            .change_key(key_id, |record: &mut KeyRecord| {
+                if !record.plans.contains(&plan.id) {
+                    return Err(Error::NotLinked);
+                }
+                let quota = plan.limits.quota.as_ref();
+                quota.map(|_| ()).ok_or(Error::NoQuota)
+            })
+            .await?;
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let plan = self.plan(plan_id).await?;
-            if !self.key(key_id).await?.plans.contains(&plan.id) {
-                return Err(Error::NotLinked);
-            }
-            // A revision of its own: a late original of the write below then finds the meter beyond it.
-            let unchanged = |_: &mut KeyRecord| Ok::<_, Error>(());
-            let key = self.change_key(key_id, unchanged).await?;
+            let remaining = remaining.min(MOST_REMAINING);
             if self.grant(&plan, &key, remaining).await? {
                 return self.publish(&key).await;
             }
@@ -57,18 +71,30 @@ impl Manager {
             now: self.now(),
             remaining,
             quota,
-            key_revision: key.revision,
+            // Another change of the key may have told the meter a later one.
+            key_revision: key.revision.max(meter.key_revision),
             plan_revision: plan.revision,
         };
         let mut update = expression::charge(&charge::grant(&meter, &grant), None);
-        let (known, revision) = (update.name(KEY_REVISION), update.number(key.revision));
-        update.condition(format!("{known} < {revision}"));
+        let (mark, revision) = (update.name(GRANTED), update.number(key.revision));
+        update.condition(format!(
+            "(attribute_not_exists({mark}) OR {mark} < {revision})"
+        ));
+        update.set(&mark, revision);
         let request = self
             .client()
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(ItemKey::meter(&key.id, &plan.id).attributes()));
-        Ok(conditional(update.apply(request).send().await)?.is_some())
+            .set_key(Some(ItemKey::meter(&key.id, &plan.id).attributes()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match update.apply(request).send().await {
+            Ok(_) => Ok(true),
+            // An earlier try was made after all, or somebody has set it anew since.
+            Err(error) => match seen(&error) {
+                Some(item) => Ok(granted(item) >= Some(key.revision)),
+                None => Err(Failure::from(error).into()),
+            },
+        }
     }
 
     /// The meter, which a link that was interrupted may have left to be made.
@@ -80,4 +106,16 @@ impl Manager {
         }
         Ok(meter)
     }
+}
+
+/// The item on which a condition did not hold.
+fn seen<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Item> {
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refused.item(),
+        _ => None,
+    }
+}
+
+fn granted(item: &Item) -> Option<u64> {
+    item.get(GRANTED)?.as_n().ok()?.parse().ok()
 }

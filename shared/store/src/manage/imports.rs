@@ -1,21 +1,25 @@
 //! Many keys at once, whose values people bring along.
 //!
 //! New keys are written with their meters, many to a transaction: a key costs its share of one call. A value that belongs
-//! to a key already stays with it; that key is changed.
+//! to a key already stays with it; that key is changed where it is not as its row says.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures_util::{FutureExt, StreamExt, TryFutureExt, stream};
 use tollgate_core::key::KeyValue;
-use tollgate_core::plan::ApiStage;
 
 use super::keys::NewKey;
 use super::{Error, Manager, is_id};
-use crate::record::{HashRecord, ItemKey, KeyRecord, PlanRecord};
+use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, name_of};
+use crate::schema::PK;
 
-/// Writes that a transaction takes.
-const MOST_WRITES: usize = 100;
+mod rows;
+
+use rows::{Row, batches, distinct, is_published, openable};
+
+/// Warnings at most; what is beyond is counted.
+const MOST_WARNINGS: usize = 1_000;
 /// Transactions, or changes of keys that are there already, under way at once.
 const AT_ONCE: usize = 8;
 
@@ -28,11 +32,11 @@ pub struct ImportKey {
     pub value: KeyValue,
     /// Its name.
     pub name: Option<String>,
-    /// Its description; one that is there already keeps its own where this says nothing.
+    /// Its description.
     pub description: Option<String>,
-    /// Whether requests with it may pass.
-    pub enabled: bool,
-    /// The plans it is put into. One that is in others stays in them.
+    /// Whether requests with it may pass; a new key's may where this says nothing.
+    pub enabled: Option<bool>,
+    /// The plans it is put into.
     pub plans: Vec<String>,
 }
 
@@ -45,38 +49,8 @@ pub struct Imported {
     pub warnings: Vec<String>,
 }
 
-/// A row, looked at: what it is going to be.
-struct Row {
-    key: ImportKey,
-    plans: Vec<PlanRecord>,
-    /// The key that has its value.
-    owner: Option<String>,
-}
-
-impl Row {
-    /// The meters that its key has where it is in the row's plans.
-    fn meters(&self) -> impl Iterator<Item = ItemKey> {
-        let owner = self.owner.as_deref().unwrap_or_default();
-        self.plans
-            .iter()
-            .map(move |plan| ItemKey::meter(owner, &plan.id))
-    }
-
-    /// Whether a key is as the row says.
-    fn is_done(&self, record: &KeyRecord) -> bool {
-        let key = &self.key;
-        let same =
-            |wanted: &Option<String>, there: &Option<String>| wanted.is_none() || wanted == there;
-        !record.deleted
-            && record.enabled == key.enabled
-            && same(&key.name, &record.name)
-            && same(&key.description, &record.description)
-            && self
-                .plans
-                .iter()
-                .all(|plan| record.plans.contains(&plan.id))
-    }
-}
+/// What became of a row: its number, the key's id, and what was left out.
+type Outcome = (usize, Option<String>, Vec<String>);
 
 impl Manager {
     /// Imports keys. With `fail_on_warnings`, either everything can be done or nothing is begun.
@@ -91,22 +65,13 @@ impl Manager {
         fail_on_warnings: bool,
     ) -> Result<Imported, Error> {
         let keys = distinct(keys, &mut warnings);
-        let plans = self.plans_of_rows(&keys).await?;
-        let owners = self.owners(&keys).await?;
-        let mut rows = Vec::with_capacity(keys.len());
-        for key in keys {
-            let plans = openable(&key, &plans, &mut warnings);
-            let owner = owners.get(&key.value.hash().to_string()).cloned();
-            rows.push(Row { key, plans, owner });
-        }
+        let rows = self.rows(keys, &mut warnings).await?;
         if fail_on_warnings && !warnings.is_empty() {
-            return Err(Error::Warnings(warnings));
+            return Err(Error::Warnings(shortened(warnings)));
         }
-        let mut ids = BTreeMap::new();
-        let (new, known): (Vec<Row>, Vec<Row>) =
-            rows.into_iter().partition(|row| row.owner.is_none());
-        let (done, known) = self.without_done(known).await?;
-        ids.extend(done);
+        let (known, new): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| row.owner.is_some());
+        let (mut ids, known) = self.without_done(known).await?;
         let of_known = known
             .iter()
             .map(|row| self.change_imported(row).map_ok(|one| vec![one]).boxed());
@@ -117,66 +82,95 @@ impl Manager {
         let mut outcomes = stream::iter(work).buffer_unordered(AT_ONCE);
         while let Some(outcome) = outcomes.next().await {
             for (row, id, more) in outcome? {
-                ids.insert(row, id);
+                ids.extend(id.map(|id| (row, id)));
                 warnings.extend(more);
             }
         }
         Ok(Imported {
             ids: ids.into_values().collect(),
-            warnings,
+            warnings: shortened(warnings),
         })
     }
 
-    async fn plans_of_rows(
+    /// What the rows are going to be, as far as they can be.
+    async fn rows(
         &self,
-        keys: &[ImportKey],
+        keys: Vec<ImportKey>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Row>, Error> {
+        let owners = self.owners(&keys).await?;
+        let named = keys.iter().flat_map(|key| &key.plans);
+        let theirs = owners.values().flatten().flat_map(|key| &key.plans);
+        let plans = self.plans_by_name(named.chain(theirs)).await?;
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in keys {
+            let known = owners.get(&key.value.hash().to_string()).cloned();
+            if known == Some(None) {
+                warnings.push(warning(key.row, being_deleted()));
+                continue;
+            }
+            let owner = known.flatten();
+            let plans = openable(&key, owner.as_ref(), &plans, warnings);
+            rows.push(Row { key, plans, owner });
+        }
+        Ok(rows)
+    }
+
+    async fn plans_by_name(
+        &self,
+        ids: impl Iterator<Item = &String>,
     ) -> Result<HashMap<String, PlanRecord>, Error> {
-        let named: HashSet<_> = keys.iter().flat_map(|key| &key.plans).collect();
-        let named = named.into_iter().filter(|id| is_id(id));
-        let items: Vec<_> = named.map(|id| ItemKey::plan(id)).collect();
+        let ids: HashSet<_> = ids.filter(|id| is_id(id)).collect();
+        let items: Vec<_> = ids.into_iter().map(|id| ItemKey::plan(id)).collect();
         let plans: Vec<PlanRecord> = self.read_many(&items).await?;
         let plans = plans.into_iter().filter(|plan| !plan.deleted);
         Ok(plans.map(|plan| (plan.id.clone(), plan)).collect())
     }
 
-    /// The keys that have these values already, by hash.
-    async fn owners(&self, keys: &[ImportKey]) -> Result<HashMap<String, String>, Error> {
+    /// The keys that have these values already, by hash; `None` for one that is being deleted.
+    async fn owners(
+        &self,
+        keys: &[ImportKey],
+    ) -> Result<HashMap<String, Option<KeyRecord>>, Error> {
         let items: Vec<_> = keys
             .iter()
             .map(|key| HashRecord::item_key(&key.value.hash()))
             .collect();
-        let found = self.read_items(&items).await?;
-        let owners = found.into_iter().filter_map(|item| {
-            let (_, hash) = item.get(crate::schema::PK)?.as_s().ok()?.split_once('#')?;
-            let key = item.get("key_id")?.as_s().ok()?;
-            Some((hash.to_owned(), key.clone()))
-        });
-        Ok(owners.collect())
+        let hashes = self.read_items(&items).await?;
+        let owners: Vec<(String, String)> = hashes.iter().filter_map(owner_of).collect();
+        let records: Vec<_> = owners.iter().map(|(_, id)| ItemKey::key(id)).collect();
+        let records: Vec<KeyRecord> = self.read_many(&records).await?;
+        let mut records: HashMap<_, _> = records
+            .into_iter()
+            .filter(|record| !record.deleted)
+            .map(|record| (record.id.clone(), record))
+            .collect();
+        let owners = owners.into_iter();
+        Ok(owners
+            .map(|(hash, id)| (hash, records.remove(&id)))
+            .collect())
     }
 
-    /// Sorts out the rows whose keys are as they say already: importing a file again costs little more than reading.
+    /// Sorts out the rows whose keys are as they say already, in their records and in all their meters: importing a file
+    /// again costs little more than reading. A key of which a change was interrupted is changed again.
     async fn without_done(
         &self,
         rows: Vec<Row>,
-    ) -> Result<(Vec<(usize, String)>, Vec<Row>), Error> {
-        let owners: Vec<_> = rows.iter().filter_map(|row| row.owner.as_deref()).collect();
-        let records: Vec<_> = owners.iter().map(|id| ItemKey::key(id)).collect();
-        let records: Vec<KeyRecord> = self.read_many(&records).await?;
-        let records: HashMap<_, _> = records
-            .iter()
-            .map(|record| (record.id.as_str(), record))
+    ) -> Result<(BTreeMap<usize, String>, Vec<Row>), Error> {
+        let owners = rows.iter().filter_map(|row| row.owner.as_ref());
+        let meters: Vec<_> = owners
+            .flat_map(|owner| {
+                let plans = owner.plans.iter().chain(&owner.left);
+                plans.map(|plan| ItemKey::meter(&owner.id, plan))
+            })
             .collect();
-        // A link that was interrupted is in the record and has no meter; then it is made again.
-        let meters: Vec<_> = rows.iter().flat_map(Row::meters).collect();
-        let there = self.read_items(&meters).await?;
-        let there: HashSet<_> = there.iter().map(crate::record::name_of).collect();
-        let (mut done, mut left) = (Vec::new(), Vec::new());
+        let meters = self.read_items(&meters).await?;
+        let meters: HashMap<_, _> = meters.iter().map(|item| (name_of(item), item)).collect();
+        let (mut done, mut left) = (BTreeMap::new(), Vec::new());
         for row in rows {
-            let record = row.owner.as_deref().and_then(|id| records.get(id));
-            let linked = row.meters().all(|meter| there.contains(&meter.to_string()));
-            match record {
-                Some(record) if linked && row.is_done(record) => {
-                    done.push((row.key.row, record.id.clone()));
+            match &row.owner {
+                Some(owner) if row.is_recorded(owner) && is_published(owner, &meters) => {
+                    done.insert(row.key.row, owner.id.clone());
                 }
                 _ => left.push(row),
             }
@@ -185,28 +179,21 @@ impl Manager {
     }
 
     /// Writes new keys in one transaction; should one of their values have been taken meanwhile, one by one.
-    async fn make_imported(
-        &self,
-        rows: &[Row],
-    ) -> Result<Vec<(usize, String, Vec<String>)>, Error> {
+    async fn make_imported(&self, rows: &[Row]) -> Result<Vec<Outcome>, Error> {
         let mut made = Vec::with_capacity(rows.len());
-        let mut puts: Vec<Put> = Vec::new();
+        let mut writes = Vec::new();
         for row in rows {
             let new = NewKey {
-                value: None,
                 name: row.key.name.clone(),
                 description: row.key.description.clone(),
-                enabled: row.key.enabled,
+                enabled: row.key.enabled.unwrap_or(true),
                 ..NewKey::default()
             };
             let (record, items) = self.new_key(new, &row.key.value, &row.plans);
-            puts.extend(items.into_iter().map(|item| self.put_new(item)));
-            made.push((row.key.row, record.id, Vec::new()));
+            let puts = items.into_iter().map(|item| self.put_new(item));
+            writes.extend(puts.map(|put| TransactWriteItem::builder().put(put).build()));
+            made.push((row.key.row, Some(record.id), Vec::new()));
         }
-        let writes = puts.into_iter();
-        let writes: Vec<_> = writes
-            .map(|put| TransactWriteItem::builder().put(put).build())
-            .collect();
         match self.transact(writes).await {
             Ok(()) => Ok(made),
             Err(Error::ValueExists) if rows.len() > 1 => {
@@ -218,15 +205,11 @@ impl Manager {
             }
             Err(Error::ValueExists) => {
                 let key = rows[0].key.clone();
-                let owner = self
-                    .owners(std::slice::from_ref(&key))
-                    .await?
-                    .into_values()
-                    .next();
+                let owners = self.owners(std::slice::from_ref(&key)).await?;
                 let row = Row {
                     key,
                     plans: rows[0].plans.clone(),
-                    owner,
+                    owner: owners.into_values().next().flatten(),
                 };
                 Ok(vec![self.change_imported(&row).await?])
             }
@@ -235,31 +218,40 @@ impl Manager {
     }
 
     /// Changes the key that has a row's value, and puts it into the row's plans.
-    async fn change_imported(&self, row: &Row) -> Result<(usize, String, Vec<String>), Error> {
-        let id = row.owner.clone().ok_or(Error::Contended)?;
+    async fn change_imported(&self, row: &Row) -> Result<Outcome, Error> {
         let key = &row.key;
-        self.update_key(&id, |record: &mut KeyRecord| {
-            record.enabled = key.enabled;
-            if key.name.is_some() {
-                record.name.clone_from(&key.name);
-            }
-            if key.description.is_some() {
-                record.description.clone_from(&key.description);
-            }
-            Ok::<_, Error>(())
-        })
-        .await?;
+        let gone = || Ok((key.row, None, vec![warning(key.row, being_deleted())]));
+        let Some(owner) = &row.owner else {
+            return gone();
+        };
+        let changed = self
+            .update_key(&owner.id, |record: &mut KeyRecord| {
+                record.enabled = key.enabled.unwrap_or(record.enabled);
+                if key.name.is_some() {
+                    record.name.clone_from(&key.name);
+                }
+                if key.description.is_some() {
+                    record.description.clone_from(&key.description);
+                }
+                Ok::<_, Error>(())
+            })
+            .await;
+        match changed {
+            Ok(_) => {}
+            Err(Error::NoSuchKey) => return gone(),
+            Err(error) => return Err(error),
+        }
         let mut warnings = Vec::new();
         for plan in &row.plans {
-            match self.link(&plan.id, &id).await {
+            match self.link(&plan.id, &owner.id).await {
                 Ok(_) | Err(Error::AlreadyLinked) => {}
-                Err(error @ (Error::StageTaken { .. } | Error::NoSuchPlan)) => {
+                Err(error @ (Error::StageTaken { .. } | Error::NoSuchPlan | Error::NoSuchKey)) => {
                     warnings.push(warning(key.row, error));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok((key.row, id, warnings))
+        Ok((key.row, Some(owner.id.clone()), warnings))
     }
 }
 
@@ -268,75 +260,22 @@ pub fn warning(row: usize, reason: impl std::fmt::Display) -> String {
     format!("row {row}: {reason}")
 }
 
-/// The rows whose values were not there before.
-fn distinct(keys: Vec<ImportKey>, warnings: &mut Vec<String>) -> Vec<ImportKey> {
-    let mut first = HashMap::new();
-    let mut kept = Vec::with_capacity(keys.len());
-    for key in keys {
-        let row = *first.entry(key.value.hash()).or_insert(key.row);
-        if row == key.row {
-            kept.push(key);
-        } else {
-            warnings.push(warning(
-                key.row,
-                format!("has the Key of row {row}; left out"),
-            ));
-        }
-    }
-    kept
+fn being_deleted() -> &'static str {
+    "its Key belongs to a key that is being deleted; left out: finish the deletion and import it again"
 }
 
-/// The plans of a row that are there and open no stage twice.
-fn openable(
-    key: &ImportKey,
-    plans: &HashMap<String, PlanRecord>,
-    warnings: &mut Vec<String>,
-) -> Vec<PlanRecord> {
-    let mut kept: Vec<PlanRecord> = Vec::new();
-    for id in &key.plans {
-        let Some(plan) = plans.get(id) else {
-            let reason = format!("there is no usage plan {id:?}; the key is not put into it");
-            warnings.push(warning(key.row, reason));
-            continue;
-        };
-        if kept.iter().any(|other| other.id == plan.id) {
-            continue;
-        }
-        let mut stages = plan.limits.stages.iter().map(ApiStage::name);
-        let of = |other: &PlanRecord, name: &String| {
-            other
-                .limits
-                .stages
-                .iter()
-                .any(|stage| stage.name() == *name)
-        };
-        match stages.find(|name| kept.iter().any(|other| of(other, name))) {
-            None => kept.push(plan.clone()),
-            Some(stage) => {
-                let reason = format!(
-                    "usage plan {id} opens API stage {stage} as another plan of the row does; the key is not put into it"
-                );
-                warnings.push(warning(key.row, reason));
-            }
-        }
+fn shortened(mut warnings: Vec<String>) -> Vec<String> {
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    warnings.truncate(MOST_WARNINGS);
+    if more > 0 {
+        warnings.push(format!("and {more} more"));
     }
-    kept
+    warnings
 }
 
-/// Rows, as many to a batch as a transaction takes: a key is two items, and a meter for each plan.
-fn batches(rows: &[Row]) -> Vec<&[Row]> {
-    let mut batches = Vec::new();
-    let (mut start, mut writes) = (0, 0);
-    for (end, row) in rows.iter().enumerate() {
-        let more = 2 + row.plans.len();
-        if writes + more > MOST_WRITES && end > start {
-            batches.push(&rows[start..end]);
-            (start, writes) = (end, 0);
-        }
-        writes += more;
-    }
-    if start < rows.len() {
-        batches.push(&rows[start..]);
-    }
-    batches
+/// A hash's item: the hash, and the key that it belongs to.
+fn owner_of(item: &Item) -> Option<(String, String)> {
+    let (_, hash) = item.get(PK)?.as_s().ok()?.split_once('#')?;
+    let key = item.get("key_id")?.as_s().ok()?;
+    Some((hash.to_owned(), key.clone()))
 }

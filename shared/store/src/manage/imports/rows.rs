@@ -1,0 +1,145 @@
+//! Rows, looked at before anything is written: what each is going to be, and what of it cannot be.
+
+use std::collections::{HashMap, HashSet};
+
+use tollgate_core::plan::ApiStage;
+
+use super::{ImportKey, warning};
+use crate::meter_item::KEY_REVISION;
+use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
+use crate::schema::{BY_CREATED, TTL};
+
+/// Writes that a transaction takes.
+const MOST_WRITES: usize = 100;
+/// Bytes of names and descriptions in a transaction, which takes 4 MB in all.
+const MOST_BYTES: usize = 2_000_000;
+/// Plans of a row at most: with its meters a key has to fit a transaction.
+const MOST_PLANS: usize = 50;
+
+/// A row, looked at: what it is going to be.
+pub(super) struct Row {
+    pub(super) key: ImportKey,
+    pub(super) plans: Vec<PlanRecord>,
+    /// The key that has its value. What the row says nothing of, that keeps as it has it, and it stays in its plans.
+    pub(super) owner: Option<KeyRecord>,
+}
+
+impl Row {
+    /// Whether the key's record is as the row says.
+    pub(super) fn is_recorded(&self, owner: &KeyRecord) -> bool {
+        let key = &self.key;
+        let same =
+            |wanted: &Option<String>, there: &Option<String>| wanted.is_none() || wanted == there;
+        key.enabled.is_none_or(|enabled| enabled == owner.enabled)
+            && same(&key.name, &owner.name)
+            && same(&key.description, &owner.description)
+            && self.plans.iter().all(|plan| owner.plans.contains(&plan.id))
+    }
+
+    /// Bytes that people have written.
+    fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        length(&self.key.name) + length(&self.key.description)
+    }
+}
+
+/// Whether every meter of a key has been told all that its record says.
+pub(super) fn is_published(record: &KeyRecord, meters: &HashMap<String, &Item>) -> bool {
+    let meter = |plan: &String| meters.get(&ItemKey::meter(&record.id, plan).to_string());
+    let knows = |item: &Item| {
+        let revision = item.get(KEY_REVISION).and_then(|value| value.as_n().ok());
+        let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
+        revision >= Some(record.revision)
+    };
+    let is_kept =
+        |item: &Item| knows(item) && item.contains_key(BY_CREATED.pk) && !item.contains_key(TTL);
+    let kept = |plan| meter(plan).is_some_and(|item| is_kept(item));
+    let left = |plan| meter(plan).is_none_or(|item| knows(item));
+    record.plans.iter().all(kept) && record.left.iter().all(left)
+}
+
+/// The rows whose values were not there before.
+pub(super) fn distinct(keys: Vec<ImportKey>, warnings: &mut Vec<String>) -> Vec<ImportKey> {
+    let mut first = HashMap::new();
+    let mut kept = Vec::with_capacity(keys.len());
+    for mut key in keys {
+        let row = *first.entry(key.value.hash()).or_insert(key.row);
+        if row != key.row {
+            warnings.push(warning(
+                key.row,
+                format!("has the Key of row {row}; left out"),
+            ));
+            continue;
+        }
+        let mut seen = HashSet::new();
+        key.plans.retain(|plan| seen.insert(plan.clone()));
+        if key.plans.len() > MOST_PLANS {
+            let reason = format!("names more than {MOST_PLANS} usage plans; left out");
+            warnings.push(warning(key.row, reason));
+            continue;
+        }
+        kept.push(key);
+    }
+    kept
+}
+
+/// The plans of a row that are there, and open no stage that another of the key's does.
+pub(super) fn openable(
+    key: &ImportKey,
+    owner: Option<&KeyRecord>,
+    plans: &HashMap<String, PlanRecord>,
+    warnings: &mut Vec<String>,
+) -> Vec<PlanRecord> {
+    let theirs = owner.into_iter().flat_map(|key| &key.plans);
+    let mut others: Vec<&PlanRecord> = theirs.filter_map(|id| plans.get(id)).collect();
+    let mut kept = Vec::new();
+    for id in &key.plans {
+        let Some(plan) = plans.get(id) else {
+            // What is no id at all may be a key's value in the wrong column.
+            let name = if id.len() <= 19 { id } else { "of that id" };
+            let reason = format!("there is no usage plan {name}; the key is not put into it");
+            warnings.push(warning(key.row, reason));
+            continue;
+        };
+        let is_open = |name: &String| {
+            let stages = |other: &&PlanRecord| {
+                let mut stages = other.limits.stages.iter().map(ApiStage::name);
+                other.id != plan.id && stages.any(|stage| stage == *name)
+            };
+            others.iter().any(stages)
+        };
+        let mut stages = plan.limits.stages.iter().map(ApiStage::name);
+        match stages.find(is_open) {
+            None => {
+                others.push(plan);
+                kept.push(plan.clone());
+            }
+            Some(stage) => {
+                let reason = format!(
+                    "usage plan {id} opens API stage {stage} as another plan of the key does; it is not put into it"
+                );
+                warnings.push(warning(key.row, reason));
+            }
+        }
+    }
+    kept
+}
+
+/// Rows, as many to a batch as a transaction takes: a key is two items, and a meter for each plan.
+pub(super) fn batches(rows: &[Row]) -> Vec<&[Row]> {
+    let mut batches = Vec::new();
+    let (mut start, mut writes, mut bytes) = (0, 0, 0);
+    for (end, row) in rows.iter().enumerate() {
+        let more = 2 + row.plans.len();
+        if end > start && (writes + more > MOST_WRITES || bytes + row.bytes() > MOST_BYTES) {
+            batches.push(&rows[start..end]);
+            (start, writes, bytes) = (end, 0, 0);
+        }
+        writes += more;
+        bytes += row.bytes();
+    }
+    if start < rows.len() {
+        batches.push(&rows[start..]);
+    }
+    batches
+}
