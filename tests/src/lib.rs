@@ -5,7 +5,7 @@
 //! - [`proxy`]: between a function and its store: counts, cuts, delays, refuses.
 //! - [`lambda`]: the real bootstraps, driven as Lambda drives them.
 //! - [`api`]: the management API, called in process.
-//! - [`gateway`]: `tollgate dev` as a process.
+//! - [`gateway`]: `tollgate dev` as a process; [`cli`]: the command line on its management API.
 //! - [`sam`]: the built stack in `sam local`.
 //! - [`world`]: plans, keys and decisions in a few words.
 
@@ -13,6 +13,7 @@
 #![expect(clippy::missing_errors_doc, reason = "test support")]
 
 pub mod api;
+pub mod cli;
 pub mod gateway;
 pub mod lambda;
 pub mod proxy;

@@ -1,0 +1,290 @@
+//! The templates: what they say is what the code does and the documentation tells.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+use tollgate_core::calendar::PeriodKind;
+use tollgate_tests::api::Api;
+use tollgate_tests::proxy::Proxy;
+use tollgate_tests::sam;
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{PATIENT, decide_at, engine, linked, manager, plan};
+
+const TEMPLATES: [&str; 4] = [
+    "template.yaml",
+    "examples/http-api/template.yaml",
+    "examples/rest-api/template.yaml",
+    "examples/websocket-api/template.yaml",
+];
+
+#[tokio::test]
+async fn every_template_is_valid_and_clean() {
+    if sam::is_skipped() {
+        return;
+    }
+    for template in TEMPLATES {
+        sam::run(sam::command("sam").args(["validate", "--lint", "-t", template])).await;
+    }
+}
+
+#[tokio::test]
+async fn the_examples_import_what_the_stack_exports_and_cache_nothing() {
+    if sam::is_skipped() {
+        return;
+    }
+    let stack = sam::template(TEMPLATES[0]).await;
+    let outputs = stack["Outputs"].as_object().unwrap().values();
+    let exports: BTreeSet<_> = outputs
+        .filter_map(|output| output["Export"]["Name"]["Fn::Sub"].as_str())
+        .map(|name| name.strip_prefix("${AWS::StackName}").unwrap().to_owned())
+        .collect();
+    for path in &TEMPLATES[1..] {
+        let text = fs::read_to_string(sam::root().join(path)).unwrap();
+        let imports = text.split("${TollgateStack}").skip(1);
+        let imports: Vec<_> = imports
+            .map(|rest| rest.split('"').next().unwrap())
+            .collect();
+        assert!(!imports.is_empty(), "{path}");
+        assert!(
+            imports.iter().all(|name| exports.contains(*name)),
+            "{path}: {imports:?}"
+        );
+        if !path.contains("websocket") {
+            let authorizers = text.matches("FunctionArn:").count();
+            assert_eq!(text.matches("ReauthorizeEvery: 0").count(), authorizers);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_parameter_and_output_is_documented() {
+    if sam::is_skipped() {
+        return;
+    }
+    let docs = fs::read_to_string(sam::root().join("docs/operations.md")).unwrap();
+    let stack = sam::template(TEMPLATES[0]).await;
+    for section in ["Parameters", "Outputs"] {
+        for name in stack[section].as_object().unwrap().keys() {
+            assert!(docs.contains(&format!("| `{name}` |")), "{section}: {name}");
+        }
+    }
+    let resources = stack["Resources"].as_object().unwrap();
+    for (name, resource) in resources {
+        if resource["Type"] == "AWS::CloudWatch::Alarm" {
+            assert!(docs.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
+
+/// AWS's clients go by `JMESPath`; an expression that cannot be read makes a recipe do nothing.
+#[tokio::test]
+async fn every_query_of_the_documentation_can_be_read() {
+    const COMPILE: &str = r#"
+import re, jmespath
+text = open("docs/operations.md").read()
+found = re.findall(r"""--query\s+(?:'([^']*)'|"([^"]*)"|([^\s"')]+))""", text)
+for one in found:
+    jmespath.compile(next(filter(None, one)))
+print(len(found))
+"#;
+    if sam::is_skipped() {
+        return;
+    }
+    let output = sam::run(sam::command("python").args(["-c", COMPILE])).await;
+    let found: u32 = String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(found >= 5, "{found}");
+}
+
+/// What two descriptions of a table must share, in an order of its own.
+fn schema(table: &Value) -> Value {
+    let sorted = |list: &Value| {
+        let mut entries: Vec<String> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(Value::to_string)
+            .collect();
+        entries.sort();
+        entries
+    };
+    let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter();
+    let mut indexes: Vec<_> = indexes
+        .map(|index| {
+            json!([
+                index["IndexName"],
+                index["KeySchema"],
+                index["Projection"]["ProjectionType"]
+            ])
+            .to_string()
+        })
+        .collect();
+    indexes.sort();
+    json!([
+        sorted(&table["AttributeDefinitions"]),
+        table["KeySchema"],
+        indexes
+    ])
+}
+
+/// Describes a table of an endpoint.
+const DESCRIBE: &str = "import boto3, json, sys; \
+    c = boto3.client('dynamodb', endpoint_url=sys.argv[1]); \
+    t = c.describe_table(TableName=sys.argv[2])['Table']; \
+    t['TimeToLive'] = c.describe_time_to_live(TableName=sys.argv[2])['TimeToLiveDescription']; \
+    print(json.dumps(t, default=str))";
+
+#[tokio::test]
+async fn the_stacks_table_is_the_one_that_the_command_line_creates() {
+    if sam::is_skipped() {
+        return;
+    }
+    let store = Store::new(Kind::DynamodbLocal).await;
+    let mut describe = sam::command("python");
+    describe.args(["-c", DESCRIBE, &store.endpoint, &store.table]);
+    let created: Value = serde_json::from_slice(&sam::run(&mut describe).await.stdout).unwrap();
+    let stack = sam::template(TEMPLATES[0]).await;
+    let table = &stack["Resources"]["Table"]["Properties"];
+    assert_eq!(schema(table), schema(&created));
+    assert_eq!(
+        table["TimeToLiveSpecification"]["AttributeName"],
+        created["TimeToLive"]["AttributeName"]
+    );
+    let billing = &created["BillingModeSummary"]["BillingMode"];
+    assert_eq!(&table["BillingMode"], billing);
+}
+
+/// The actions that a role may do on the table, and on what.
+async fn actions(role: &str, policy: usize) -> (BTreeSet<String>, Value) {
+    let stack = sam::template(TEMPLATES[0]).await;
+    let policies = &stack["Resources"][role]["Properties"]["Policies"];
+    let statement = &policies[policy]["PolicyDocument"]["Statement"][0];
+    let actions = statement["Action"].as_array().unwrap().iter();
+    let actions = actions.map(|action| action.as_str().unwrap().replace("dynamodb:", ""));
+    (
+        actions.collect(),
+        statement["Resource"]["Fn::If"][1].clone(),
+    )
+}
+
+#[tokio::test]
+async fn the_authorizer_may_do_what_it_does_and_no_more() {
+    if sam::is_skipped() {
+        return;
+    }
+    let store = Store::new(Kind::DynamodbLocal).await;
+    let limits = plan(Some((100.0, 100)), Some((1_000, PeriodKind::Month)));
+    let (_, key) = linked(&manager(&store).await, limits).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    // Days close, and are written out.
+    for day in 0..3 {
+        let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * day);
+        for _ in 0..2 {
+            let verdict = decide_at(&engine, &key.value, now).await;
+            assert!(verdict.is_allowed(), "{verdict:?}");
+        }
+    }
+    let done: BTreeSet<_> = proxy.take_counts().into_keys().collect();
+    let (allowed, resource) = actions("AuthorizerRole", 1).await;
+    assert_eq!(allowed, done);
+    assert_eq!(resource, json!({ "Fn::GetAtt": ["Table", "Arn"] }));
+}
+
+#[tokio::test]
+async fn management_may_do_what_it_does_and_no_more() {
+    if sam::is_skipped() {
+        return;
+    }
+    let store = Store::new(Kind::DynamodbLocal).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let api = Api::on(store.through(&proxy.endpoint)).await;
+    let stages = json!([{ "apiId": "api", "stage": "prod" }]);
+    let quota = json!({ "limit": 10, "period": "DAY" });
+    let plan = json!({ "name": "p", "apiStages": stages, "quota": quota });
+    let plan = api.post("/usageplans", plan).await;
+    let plan = format!("/usageplans/{}", plan["id"].as_str().unwrap());
+    let key = api.key(json!({ "name": "k" })).await;
+    let link = json!({ "keyId": key, "keyType": "API_KEY" });
+    api.post(&format!("{plan}/keys"), link).await;
+    let used = format!("{plan}/keys/{key}/usage");
+    api.patch(200, &used, &[["replace", "/remaining", "1"]])
+        .await;
+    // What a deletion sweeps.
+    closed_day(&store, &key).await;
+    for path in ["/apikeys", "/usageplans", &format!("{plan}/keys")] {
+        api.get(path).await;
+    }
+    api.delete(&format!("/apikeys/{key}")).await;
+    api.patch(200, &plan, &[["remove", "/apiStages", "api:prod"]])
+        .await;
+    api.delete(&plan).await;
+    let mut done: BTreeSet<_> = proxy.take_counts().into_keys().collect();
+    // A transaction needs the rights of its parts, here puts.
+    assert!(done.remove("TransactWriteItems"));
+    assert_eq!(actions("KeysRole", 1).await.0, done);
+}
+
+async fn closed_day(store: &Store, key: &str) {
+    use aws_sdk_dynamodb::types::AttributeValue as A;
+    let put = store.client().await.put_item().table_name(&store.table);
+    put.item("pk", A::S(format!("KEY#{key}")))
+        .item("sk", A::S("USAGE#plan#2026-01-01".to_owned()))
+        .send()
+        .await
+        .unwrap();
+}
+
+/// The parameters that a part of the template goes by.
+fn references(part: &Value, found: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            if let Some(name) = members.get("Ref").and_then(Value::as_str) {
+                found.insert(name.to_owned());
+            }
+            members
+                .values()
+                .for_each(|member| references(member, found));
+        }
+        Value::Array(entries) => entries.iter().for_each(|entry| references(entry, found)),
+        _ => {}
+    }
+}
+
+/// SAM makes a new version of a function when the template changes, and not when a parameter does: without this the alias
+/// would go on with the old settings.
+#[tokio::test]
+async fn a_changed_parameter_gives_the_alias_a_new_version() {
+    if sam::is_skipped() {
+        return;
+    }
+    let stack = sam::template(TEMPLATES[0]).await;
+    let function = &stack["Resources"]["AuthorizerFunction"]["Properties"];
+    let mut named = BTreeSet::new();
+    references(&function["Environment"], &mut named);
+    references(&function["MemorySize"], &mut named);
+    let parameters = stack["Parameters"].as_object().unwrap();
+    named.retain(|name| parameters.contains_key(name));
+    assert!(named.len() > 10, "{named:?}");
+    let description = function["VersionDescription"]["Fn::Sub"].as_str().unwrap();
+    let mut longest = description.len();
+    for name in named {
+        let placeholder = format!("${{{name}}}");
+        assert!(description.contains(&placeholder), "{name}");
+        let parameter = &parameters[&name];
+        let words = parameter["AllowedValues"].as_array().into_iter().flatten();
+        let words = words.map(|word| word.as_str().unwrap().len());
+        let length = parameter["MaxLength"]
+            .as_u64()
+            .map(|length| length.try_into().unwrap());
+        // Numbers have a few digits.
+        longest += length.or(words.max()).unwrap_or(8);
+        longest -= placeholder.len();
+    }
+    assert!(longest <= 256, "{longest}");
+}
