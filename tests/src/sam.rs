@@ -147,10 +147,10 @@ impl LocalApi {
         }
     }
 
-    /// Ends it as Ctrl-C does, so that it takes its containers down.
+    /// Ends it, so that it takes its containers down. By SIGTERM: started in the background, it does not hear Ctrl-C.
     pub async fn stop(mut self) {
         let id = self.process.id().unwrap().to_string();
-        run(Command::new("kill").args(["-INT", &id])).await;
+        run(Command::new("kill").arg(&id)).await;
         let ended = tokio::time::timeout(Duration::from_mins(1), self.process.wait());
         ended.await.expect("an end in time").unwrap();
     }
