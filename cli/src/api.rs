@@ -9,10 +9,11 @@ use aws_sigv4::sign::v4;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tollgate_store::failure::chain;
 use url::Url;
 
+use crate::Failure;
 use crate::place::{Found, Place, Signer};
-use crate::{Failure, chain};
 
 /// Longer than an HTTP API waits for its function.
 const TIME_LIMIT: Duration = Duration::from_secs(35);

@@ -40,14 +40,6 @@ fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
         .map_err(|error| format!("cannot write the output: {error}").into())
 }
 
-/// An error and what caused it, as one line for people.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
-    texts.dedup();
-    texts.join(": ")
-}
-
 /// Exact API keys, throttles and quotas for AWS APIs.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version)]

@@ -7,10 +7,10 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types::Stack;
 use clap::Args;
 use tollgate_store::connection::{is_loopback, sdk_config};
+use tollgate_store::failure::chain;
 use url::Url;
 
 use crate::api::CallError;
-use crate::chain;
 
 /// The output of Tollgate's stack that names its management API.
 const OUTPUT: &str = "ManagementUrl";

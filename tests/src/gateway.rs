@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::lambda::binary;
+use crate::stores::Store;
 
 /// A running `tollgate dev`.
 pub struct Dev {
@@ -67,6 +68,17 @@ impl Dev {
             lines,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
+    }
+
+    /// Starts it on the table of a store.
+    pub async fn on(store: &Store) -> Self {
+        let table = [
+            "--dynamodb-endpoint",
+            &store.endpoint,
+            "--table",
+            &store.table,
+        ];
+        Self::start(&table, &[]).await
     }
 
     /// Calls the gateway with a key: the status, the decision and the reason.

@@ -13,13 +13,7 @@ on_both_stores!(
 /// Runs `tests/clients/{script}` on an empty management API.
 async fn session(kind: Kind, interpreter: &str, script: &str) {
     let store = Store::new(kind).await;
-    let arguments = [
-        "--dynamodb-endpoint",
-        &store.endpoint,
-        "--table",
-        &store.table,
-    ];
-    let dev = Dev::start(&arguments, &[]).await;
+    let dev = Dev::on(&store).await;
     let mut command = sam::command(interpreter);
     command
         .arg(format!("tests/clients/{script}"))

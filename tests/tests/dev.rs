@@ -204,16 +204,7 @@ async fn the_table_is_created_shown_and_deleted(kind: Kind) {
 
 async fn the_gateway_honours_a_new_key_at_once_and_another_process_counts_on(kind: Kind) {
     let store = Store::new(kind).await;
-    let arguments = [
-        "--dynamodb-endpoint",
-        &store.endpoint,
-        "--table",
-        &store.table,
-    ];
-    let (one, two) = (
-        Dev::start(&arguments, &[]).await,
-        Dev::start(&arguments, &[]).await,
-    );
+    let (one, two) = (Dev::on(&store).await, Dev::on(&store).await);
     assert_eq!(one.dynamodb, store.endpoint);
     let stage = json!({ "apiId": "local", "stage": "$default" });
     let plan =

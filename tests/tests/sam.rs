@@ -72,16 +72,7 @@ async fn a_local_api_admits_the_key_that_the_command_line_has_made_and_nobody_el
         return;
     }
     let store = Store::new(Kind::DynamodbLocal).await;
-    let management = Dev::start(
-        &[
-            "--dynamodb-endpoint",
-            &store.endpoint,
-            "--table",
-            &store.table,
-        ],
-        &[],
-    )
-    .await;
+    let management = Dev::on(&store).await;
     let tollgate = async |arguments: &[&str]| -> Value {
         let mut command = tokio::process::Command::new(binary("tollgate"));
         command.args(arguments);

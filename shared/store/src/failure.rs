@@ -2,6 +2,8 @@
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 
 /// A call that gave no answer we can go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +72,16 @@ pub(crate) fn is_condition<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResp
     error.code() == Some("ConditionalCheckFailedException")
 }
 
+/// The refusal of an update whose condition did not hold; `None` where it failed for something else.
+pub(crate) fn refusal<R>(
+    error: &SdkError<UpdateItemError, R>,
+) -> Option<&ConditionalCheckFailedException> {
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => Some(refusal),
+        _ => None,
+    }
+}
+
 /// The outcome of a conditional write; `None` where its condition did not hold.
 pub(crate) fn conditional<T, E>(
     outcome: Result<T, SdkError<E, HttpResponse>>,
@@ -99,7 +111,7 @@ where
 }
 
 /// An error and what caused it, as one line for people.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut texts: Vec<_> = causes.map(ToString::to_string).collect();
     texts.dedup();

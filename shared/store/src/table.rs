@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use metrics::{counter, histogram};
 use serde::de::DeserializeOwned;
@@ -15,7 +14,7 @@ use tollgate_core::meter::{ClosedDay, Meter};
 
 use crate::connection::Connection;
 use crate::expression::{self, Update};
-use crate::failure::{Failure, conditional, is_condition};
+use crate::failure::{Failure, conditional, is_condition, refusal};
 use crate::manage::usage::put_usage;
 use crate::meter_item;
 use crate::record::{ItemKey, from_item};
@@ -195,12 +194,12 @@ impl Table {
                     .map(Written::Done)
                     .ok_or_else(|| Failure::Lost("the answer to a write has no meter".to_owned()))
             }
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    let meter = refused.item().map(meter_item::read).transpose()?;
+            Err(error) => match refusal(&error) {
+                Some(refusal) => {
+                    let meter = refusal.item().map(meter_item::read).transpose()?;
                     Ok(Written::Refused(meter.flatten()))
                 }
-                _ => Err(error.into()),
+                None => Err(error.into()),
             },
         }
     }

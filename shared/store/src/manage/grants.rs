@@ -3,8 +3,6 @@
 //! Each call has a revision of the key of its own and leaves it in the meter: so the write is made once, however often it
 //! is tried and however late a try arrives.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use tollgate_core::charge::{self, Grant};
 use tollgate_core::meter::Meter;
@@ -12,7 +10,7 @@ use tollgate_core::meter::Meter;
 use super::usage::put_usage;
 use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::expression;
-use crate::failure::{Failure, conditional};
+use crate::failure::{Failure, conditional, refusal};
 use crate::meter_item::{self, GRANTED};
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
 
@@ -90,8 +88,8 @@ impl Manager {
         match update.apply(request).send().await {
             Ok(_) => Ok(true),
             // An earlier try was made after all, or somebody has set it anew since.
-            Err(error) => match seen(&error) {
-                Some(item) => Ok(granted(item) >= Some(key.revision)),
+            Err(error) => match refusal(&error) {
+                Some(refusal) => Ok(refusal.item().and_then(granted) >= Some(key.revision)),
                 None => Err(Failure::from(error).into()),
             },
         }
@@ -105,14 +103,6 @@ impl Manager {
             self.publish(key).await?;
         }
         Ok(meter)
-    }
-}
-
-/// The item on which a condition did not hold.
-fn seen<R>(error: &SdkError<UpdateItemError, R>) -> Option<&Item> {
-    match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refused.item(),
-        _ => None,
     }
 }
 
