@@ -91,6 +91,15 @@ async fn a_local_api_admits_the_key_that_the_command_line_has_made_and_nobody_el
 
     let api = LocalApi::start(&store).await;
     let url = format!("{}/pets/7", api.url);
+    // A container that has just started may not answer its first call; that is the emulator's matter. Another key under the
+    // plan takes those calls, so that what is told of this one is told by requests of its own.
+    let other = tollgate(&["keys", "create", "--plan", plan]).await;
+    let other = format!("x-api-key: {}", other["value"].as_str().unwrap());
+    let mut first = curl(&["-H", &other, &url]).await;
+    if first.0 == "502" {
+        first = curl(&["-H", &other, &url]).await;
+    }
+    assert_eq!(first.0, "200", "{first:?}");
     let mut answers = Vec::new();
     let header = format!("x-api-key: {value}");
     for _ in 0..4 {
@@ -100,8 +109,8 @@ async fn a_local_api_admits_the_key_that_the_command_line_has_made_and_nobody_el
     assert_eq!(told["authorizer"]["keyId"], key["id"], "{answers:?}");
     let statuses: Vec<_> = answers.iter().map(|(status, _)| status.as_str()).collect();
     assert_eq!(statuses, ["200", "200", "200", "403"], "{answers:?}");
-    let other = format!("x-api-key: {SAMPLE_KEY}");
-    assert_eq!(curl(&["-H", &other, &url]).await.0, "403");
+    let unknown = format!("x-api-key: {SAMPLE_KEY}");
+    assert_eq!(curl(&["-H", &unknown, &url]).await.0, "403");
     assert_eq!(curl(&[&url]).await.0, "403");
     api.stop().await;
 }
