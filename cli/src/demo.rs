@@ -3,8 +3,9 @@
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
+use tollgate_keys::vault::Vault;
 use tollgate_store::manage::Manager;
-use tollgate_store::manage::keys::NewKey;
+use tollgate_store::manage::keys::{NewKey, generate_value};
 use tollgate_store::manage::plans::NewPlan;
 
 use crate::Failure;
@@ -12,11 +13,11 @@ use crate::dev::say;
 use crate::gateway::{API_ID, STAGE};
 
 /// Makes plans and keys, and prints them with commands to try.
-pub(crate) async fn make(manager: &Manager, gateway: &str) -> Result<(), Failure> {
+pub(crate) async fn make(manager: &Manager, vault: &Vault, gateway: &str) -> Result<(), Failure> {
     let basic = limits(2.0, 5, 100, PeriodKind::Day)?;
     let premium = limits(50.0, 100, 100_000, PeriodKind::Month)?;
-    let basic = make_one(manager, "Basic", basic).await?;
-    let premium = make_one(manager, "Premium", premium).await?;
+    let basic = make_one(manager, vault, "Basic", basic).await?;
+    let premium = make_one(manager, vault, "Premium", premium).await?;
     say("");
     say("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
     say(format!(
@@ -41,14 +42,22 @@ fn limits(rate: f64, burst: u32, limit: u64, period: PeriodKind) -> Result<Plan,
     })
 }
 
-async fn make_one(manager: &Manager, name: &str, limits: Plan) -> Result<String, Failure> {
+async fn make_one(
+    manager: &Manager,
+    vault: &Vault,
+    name: &str,
+    limits: Plan,
+) -> Result<String, Failure> {
     let plan = NewPlan {
         name: name.to_owned(),
         limits,
         ..NewPlan::default()
     };
     let plan = manager.create_plan(plan).await?;
+    let value = generate_value();
     let key = NewKey {
+        sealed: vault.seal(&value).await?,
+        value: Some(value),
         name: Some(format!("{name} demo")),
         enabled: true,
         ..NewKey::default()

@@ -11,7 +11,8 @@ use dynoxide::Database;
 use tokio::net::TcpListener;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::Config;
-use tollgate_store::connection::Connection;
+use tollgate_keys::vault::Vault;
+use tollgate_store::connection::{Connection, is_loopback};
 use tollgate_store::manage::Manager;
 use tollgate_store::schema;
 
@@ -36,6 +37,9 @@ pub(crate) struct Dev {
     /// Make two plans with a key each, and show how to call them
     #[arg(long)]
     demo: bool,
+    /// Keep values of keys so that they can be shown again, encrypted by a key that is no secret. Only on this machine
+    #[arg(long)]
+    retrievable: bool,
     /// The backend that admitted requests go to (http://...); without one they are echoed
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
@@ -63,14 +67,16 @@ impl Dev {
         let manager = Arc::new(self.manager(&sdk));
         let authorizer = Arc::new(Authorizer::new(config, Connection::deciding(&sdk)));
         let gateway = axum::serve(gateway, gateway::app(authorizer, backend));
-        let management = axum::serve(management, tollgate_keys::app(Arc::clone(&manager)));
+        let vault = Arc::new(self.vault(&endpoint)?);
+        let app = tollgate_keys::app(Arc::clone(&manager), Arc::clone(&vault));
+        let management = axum::serve(management, app);
 
         // Both listen already: what connects from here on is served.
         say(format!(
             "ready gateway={gateway_url} management={management_url} dynamodb={endpoint}"
         ));
         if self.demo {
-            demo::make(&manager, &gateway_url).await?;
+            demo::make(&manager, &vault, &gateway_url).await?;
         }
         tokio::select! {
             served = gateway => served?,
@@ -82,6 +88,17 @@ impl Dev {
 
     fn manager(&self, sdk: &SdkConfig) -> Manager {
         Manager::new(Connection::managing(sdk), self.store.table.clone())
+    }
+
+    fn vault(&self, endpoint: &str) -> Result<Vault, Failure> {
+        match self.retrievable {
+            false => Ok(Vault::off()),
+            true if is_loopback(endpoint) => Ok(Vault::local()),
+            true => Err(format!(
+                "--retrievable encrypts with a key that is no secret: expected a DynamoDB on this machine, got {endpoint}"
+            )
+            .into()),
+        }
     }
 
     /// Starts the embedded store, which listens too, so that other processes can use it.

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tollgate_keys::vault::Vault;
 use tower::ServiceExt;
 
 use crate::stores::{Kind, Store};
@@ -29,7 +30,12 @@ impl Api {
 
     /// On this table.
     pub async fn on(store: Store) -> Self {
-        let app = tollgate_keys::app(Arc::new(manager(&store).await));
+        Self::with(store, Vault::off()).await
+    }
+
+    /// On this table, keeping values as `vault` does.
+    pub async fn with(store: Store, vault: Vault) -> Self {
+        let app = tollgate_keys::app(Arc::new(manager(&store).await), Arc::new(vault));
         Self { app, store }
     }
 

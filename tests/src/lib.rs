@@ -6,6 +6,7 @@
 //! - [`lambda`]: the real bootstraps, driven as Lambda drives them.
 //! - [`api`]: the management API, called in process.
 //! - [`gateway`]: `tollgate dev` as a process; [`cli`]: the command line on its management API.
+//! - [`kms`]: AWS KMS, as moto plays it.
 //! - [`sam`]: the built stack in `sam local`.
 //! - [`world`]: plans, keys and decisions in a few words.
 
@@ -15,6 +16,7 @@
 pub mod api;
 pub mod cli;
 pub mod gateway;
+pub mod kms;
 pub mod lambda;
 pub mod proxy;
 pub mod sam;

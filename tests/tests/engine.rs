@@ -150,7 +150,7 @@ async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exist
 
     let plan = make_plan(&manager, plan(None, None)).await;
     let new = tollgate_store::manage::keys::NewKey {
-        value: Some(value.to_owned()),
+        value: Some(KeyValue::parse(value).unwrap()),
         enabled: true,
         ..Default::default()
     };
@@ -192,7 +192,7 @@ async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another(kind: K
         Err(Error::NoSuchKey)
     ));
     let new = tollgate_store::manage::keys::NewKey {
-        value: Some(key.value.clone()),
+        value: Some(KeyValue::parse(&key.value).unwrap()),
         enabled: true,
         ..Default::default()
     };

@@ -7,7 +7,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 use tollgate_core::calendar::PeriodKind;
+use tollgate_keys::vault::Vault;
 use tollgate_tests::api::Api;
+use tollgate_tests::kms::Kms;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::sam;
 use tollgate_tests::stores::{Kind, Store};
@@ -207,6 +209,65 @@ async fn management_may_do_what_it_does_and_no_more() {
     // A transaction needs the rights of its parts, here puts.
     assert!(done.remove("TransactWriteItems"));
     assert_eq!(actions("KeysRole", 1).await.0, done);
+}
+
+/// A key policy is the whole truth about a KMS key unless it hands the matter over to IAM.
+#[tokio::test]
+async fn only_key_management_may_open_what_is_kept_of_values() {
+    let stack = sam::template(TEMPLATES[0]).await;
+    let policy = &stack["Resources"]["ValuesKey"]["Properties"]["KeyPolicy"];
+    for statement in policy["Statement"].as_array().unwrap() {
+        let manages = json!({ "AWS": { "Fn::GetAtt": ["KeysRole", "Arn"] } });
+        let is_use = |action: &Value| {
+            let action = action.as_str().unwrap();
+            let uses = [
+                "Decrypt",
+                "Encrypt",
+                "ReEncrypt",
+                "GenerateDataKey",
+                "CreateGrant",
+                "*",
+            ];
+            uses.iter()
+                .any(|used| action.trim_start_matches("kms:").starts_with(used))
+        };
+        let uses = statement["Action"].as_array().unwrap().iter().any(is_use);
+        assert_eq!(uses, statement["Principal"] == manages, "{statement}");
+    }
+    let kms = Kms::start().await;
+    let vault = || async { Vault::kms(&kms.sdk_config().await, kms.key.clone()) };
+    let store = Store::new(Kind::DynamodbLocal).await;
+    let api = Api::with(store.clone(), vault().await).await;
+    api.key(json!({})).await;
+    let another = Api::with(store, vault().await).await;
+    another.get("/apikeys?includeValues=true").await;
+    let done: BTreeSet<_> = kms.proxy.take_counts().into_keys().collect();
+    let allowed = policy["Statement"][0]["Action"].as_array().unwrap().iter();
+    let allowed = allowed.map(|action| action.as_str().unwrap().replace("kms:", ""));
+    assert_eq!(allowed.collect::<BTreeSet<_>>(), done);
+}
+
+/// The authorizer cannot even be built to decrypt: it has no client for KMS.
+#[test]
+fn the_authorizer_has_no_client_for_kms() {
+    let tree = |package: &str| {
+        let cargo = std::process::Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--offline",
+                "--edges",
+                "normal",
+                "--package",
+                package,
+            ])
+            .current_dir(sam::root())
+            .output()
+            .unwrap();
+        assert!(cargo.status.success());
+        String::from_utf8(cargo.stdout).unwrap()
+    };
+    assert!(tree("tollgate-keys").contains("aws-sdk-kms"));
+    assert!(!tree("tollgate-authorizer").contains("aws-sdk-kms"));
 }
 
 async fn closed_day(store: &Store, key: &str) {

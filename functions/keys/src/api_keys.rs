@@ -1,5 +1,6 @@
 //! API keys: create, list, show, update, delete.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,14 +8,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tollgate_core::key::KeyValue;
 use tollgate_store::manage::Manager;
-use tollgate_store::manage::keys::{KeyFilter, NewKey};
+use tollgate_store::manage::keys::{KeyFilter, NewKey, generate_value};
 use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 use crate::import::{self, ImportQuery};
 use crate::patch::{self, Patch};
 use crate::request::{Body, Bytes, Ids, Paging, Params, parse};
+use crate::vault::Vault;
 use crate::wire::{ApiKey, Items, ObjectOnly, OwnFields, Tags, bad, description, name, tags};
 
 /// What the resource is called in messages.
@@ -46,25 +49,40 @@ pub struct CreateApiKey {
 /// What the one or the other says.
 pub async fn create_or_import(
     State(manager): State<Arc<Manager>>,
+    State(vault): State<Arc<Vault>>,
     Params(query): Params<ImportQuery>,
     Bytes(body): Bytes,
 ) -> Answer<Response> {
     if query.is_import()? {
-        return Ok(import::run(&manager, &query, &body).await?.into_response());
+        let imported = import::run(&manager, &vault, &query, &body).await?;
+        return Ok(imported.into_response());
     }
-    Ok(create(&manager, parse(&body)?).await?.into_response())
+    let created = create(&manager, &vault, parse(&body)?).await?;
+    Ok(created.into_response())
 }
 
-/// Makes a key. The answer is the only one that ever shows its value.
-async fn create(manager: &Manager, body: CreateApiKey) -> Answer<(StatusCode, Json<ApiKey>)> {
-    let new = NewKey {
-        value: body.value.filter(|value| !value.is_empty()),
+/// Makes a key. Where values are not kept, the answer is the only one that ever shows its value.
+async fn create(
+    manager: &Manager,
+    vault: &Vault,
+    body: CreateApiKey,
+) -> Answer<(StatusCode, Json<ApiKey>)> {
+    let value = match body.value.filter(|value| !value.is_empty()) {
+        Some(value) => KeyValue::parse(&value).map_err(|error| bad(error.to_string()))?,
+        None => generate_value(),
+    };
+    let mut new = NewKey {
         name: name(WHAT, body.name)?,
         description: description(WHAT, body.description)?,
         customer_id: customer_id(body.customer_id)?,
         enabled: body.enabled.unwrap_or(false),
         tags: tags(body.tags)?,
+        sealed: None,
+        value: None,
     };
+    // What was asked for can be done: only now is KMS called.
+    new.sealed = vault.seal(&value).await?;
+    new.value = Some(value);
     let (record, value) = manager.create_key(new).await?;
     Ok((
         StatusCode::CREATED,
@@ -81,7 +99,7 @@ fn customer_id(customer_id: Option<String>) -> Answer<Option<String>> {
     }
 }
 
-/// The query of `GetApiKeys`. `includeValues` changes nothing: values are not kept.
+/// The query of `GetApiKeys`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListQuery {
@@ -89,6 +107,7 @@ pub struct ListQuery {
     customer_id: Option<String>,
     position: Option<String>,
     limit: Option<String>,
+    include_values: Option<String>,
 }
 
 /// Lists keys, newest first, or by name where a name prefix is asked for.
@@ -97,6 +116,7 @@ pub struct ListQuery {
 /// 400 for a limit or position that cannot be.
 pub async fn list(
     State(manager): State<Arc<Manager>>,
+    State(vault): State<Arc<Vault>>,
     Params(query): Params<ListQuery>,
 ) -> Answer<Json<Items<ApiKey>>> {
     let filter = KeyFilter {
@@ -105,7 +125,21 @@ pub async fn list(
     };
     let page = Paging::new(query.position, query.limit).page()?;
     let keys = manager.keys(&filter, &page).await?;
-    Ok(Json(Items::of(keys, ApiKey::of)))
+    let mut values = match asked(query.include_values) {
+        true => vault.reveal(&keys.items).await?,
+        false => HashMap::new(),
+    };
+    Ok(Json(Items::of(keys, |record| {
+        let value = values.remove(&record.id);
+        ApiKey::of(record).valued(value)
+    })))
+}
+
+/// The query of `GetApiKey`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ShowQuery {
+    include_value: Option<String>,
 }
 
 /// Shows a key.
@@ -114,9 +148,20 @@ pub async fn list(
 /// 404 where there is none.
 pub async fn show(
     State(manager): State<Arc<Manager>>,
+    State(vault): State<Arc<Vault>>,
     Ids(id): Ids<String>,
+    Params(query): Params<ShowQuery>,
 ) -> Answer<Json<ApiKey>> {
-    Ok(Json(ApiKey::tagged(manager.key(&id).await?)))
+    let record = manager.key(&id).await?;
+    let value = match asked(query.include_value) {
+        true => vault.reveal_one(&record).await?,
+        false => None,
+    };
+    Ok(Json(ApiKey::tagged(record).valued(value)))
+}
+
+fn asked(include: Option<String>) -> bool {
+    include.is_some_and(|include| include.eq_ignore_ascii_case("true"))
 }
 
 /// Changes a key by patch operations, all or none.

@@ -7,6 +7,8 @@ use serde_json::json;
 use tollgate_store::failure::Failure;
 use tollgate_store::manage;
 
+use crate::vault::Unavailable;
+
 /// What a call can be answered with instead of what it asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -22,6 +24,9 @@ pub enum ApiError {
     /// The body is larger than any call needs.
     #[error("the request body is too large")]
     TooLarge,
+    /// The vault is on, and cannot be used.
+    #[error("{0}")]
+    Vault(#[from] Unavailable),
     /// What management says.
     #[error(transparent)]
     Manage(#[from] manage::Error),
@@ -33,6 +38,10 @@ impl ApiError {
         const BAD_REQUEST: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "BadRequestException");
         const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "NotFoundException");
         const CONFLICT: (StatusCode, &str) = (StatusCode::CONFLICT, "ConflictException");
+        const UNAVAILABLE: (StatusCode, &str) = (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailableException",
+        );
         match self {
             Self::BadRequest(_) => BAD_REQUEST,
             Self::NoSuchRoute => NOT_FOUND,
@@ -41,10 +50,10 @@ impl ApiError {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLargeException",
             ),
+            Self::Vault(_) => UNAVAILABLE,
             Self::Manage(error) => match error {
                 E::NoSuchKey | E::NoSuchPlan | E::NotLinked => NOT_FOUND,
-                E::BadValue(_)
-                | E::StagesLeft { .. }
+                E::StagesLeft { .. }
                 | E::BadPosition
                 | E::NoQuota
                 | E::Warnings(_)
@@ -55,10 +64,7 @@ impl ApiError {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "InternalServerErrorException",
                 ),
-                E::Store(_) => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "ServiceUnavailableException",
-                ),
+                E::Store(_) => UNAVAILABLE,
             },
         }
     }
@@ -72,6 +78,11 @@ impl ApiError {
                     Failure::Damaged(_) => "the stored item is damaged; see the log".to_owned(),
                     _ => "the store is not available; try again".to_owned(),
                 }
+            }
+            Self::Vault(unavailable) => {
+                tracing::error!(%unavailable, "the vault failed");
+                "values of keys cannot be kept or shown now: KMS does not do its part; try again, or see the log"
+                    .to_owned()
             }
             other => other.to_string(),
         }

@@ -3,8 +3,6 @@
 //! A header row names the columns, in any order and case: `Name` and `Key` must be there, `Description`, `Enabled` (true
 //! for a new key where it says nothing) and `UsagePlanIds` (several separated by commas) may be, others are ignored.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::http::StatusCode;
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -14,6 +12,7 @@ use tollgate_store::manage::Manager;
 use tollgate_store::manage::imports::{ImportKey, Imported, warning};
 
 use crate::error::ApiError;
+use crate::vault::Vault;
 use crate::wire::{bad, description, name};
 
 /// What the resource is called in messages.
@@ -55,7 +54,8 @@ impl ImportQuery {
 /// 400 for a file that cannot be read, with its row and column; with `failonwarnings=true` for any warning, and then nothing
 /// is imported.
 pub async fn run(
-    manager: &Arc<Manager>,
+    manager: &Manager,
+    vault: &Vault,
     query: &ImportQuery,
     body: &[u8],
 ) -> Result<(StatusCode, Json<ApiKeyIds>), ApiError> {
@@ -68,7 +68,10 @@ pub async fn run(
         Some(other) => return Err(bad(format!("Invalid format: expected csv, got {other:?}"))),
         None => return Err(bad("format is required: expected csv".to_owned())),
     }
-    let (keys, warnings) = read(body)?;
+    let (mut keys, warnings) = read(body)?;
+    for key in &mut keys {
+        key.sealed = vault.seal(&key.value).await?;
+    }
     let Imported { ids, warnings } = manager
         .import_keys(keys, warnings, fail_on_warnings)
         .await?;
@@ -134,6 +137,7 @@ fn row(number: usize, record: &StringRecord, columns: &Columns) -> Result<Import
     Ok(ImportKey {
         row: number,
         value,
+        sealed: None,
         name: name(WHAT, Some(text(columns.name).to_owned()))?,
         description: description(WHAT, optional(columns.description).map(str::to_owned))?,
         enabled: optional(columns.enabled).map(|text| text.eq_ignore_ascii_case("true")),

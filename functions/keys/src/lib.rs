@@ -5,12 +5,13 @@
 //! - [`import`]: keys from a CSV file.
 //! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
+//! - [`vault`]: values that can be shown again, encrypted.
 //! - [`error`]: the one place that knows AWS's error names.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{get, patch, post};
 use tollgate_store::manage::Manager;
 
@@ -23,15 +24,36 @@ pub mod request;
 pub mod tags;
 pub mod usage;
 pub mod usage_plans;
+pub mod vault;
 pub mod wire;
 
 use error::ApiError;
+use vault::Vault;
 
 /// Bytes of a body at most: a Lambda is sent 6 MB, and HTTP APIs send bodies that they take for binary in base64.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The management API over `manager`.
-pub fn app(manager: Arc<Manager>) -> Router {
+/// What the operations work on.
+#[derive(Debug, Clone)]
+struct Parts {
+    manager: Arc<Manager>,
+    vault: Arc<Vault>,
+}
+
+impl FromRef<Parts> for Arc<Manager> {
+    fn from_ref(parts: &Parts) -> Self {
+        Self::clone(&parts.manager)
+    }
+}
+
+impl FromRef<Parts> for Arc<Vault> {
+    fn from_ref(parts: &Parts) -> Self {
+        Self::clone(&parts.vault)
+    }
+}
+
+/// The management API over `manager`. Values are kept and shown as `vault` does.
+pub fn app(manager: Arc<Manager>, vault: Arc<Vault>) -> Router {
     Router::new()
         .route(
             "/apikeys",
@@ -70,5 +92,5 @@ pub fn app(manager: Arc<Manager>) -> Router {
         .fallback(async || ApiError::NoSuchRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .with_state(manager)
+        .with_state(Parts { manager, vault })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lambda_http::{Error, run};
 use tollgate_keys::app;
+use tollgate_keys::vault::Vault;
 use tollgate_store::connection::{Connection, sdk_config};
 use tollgate_store::manage::Manager;
 
@@ -15,6 +16,7 @@ async fn main() -> Result<(), Error> {
     let table = table
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "tollgate".to_owned());
-    let connection = Connection::managing(&sdk_config().await);
-    run(app(Arc::new(Manager::new(connection, table)))).await
+    let sdk = sdk_config().await;
+    let manager = Manager::new(Connection::managing(&sdk), table);
+    run(app(Arc::new(manager), Arc::new(Vault::from_env(&sdk)))).await
 }

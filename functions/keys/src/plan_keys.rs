@@ -1,5 +1,6 @@
 //! The keys of a usage plan.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,9 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_store::manage::Manager;
+use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids, Paging, Params};
+use crate::vault::Vault;
 use crate::wire::{Items, ObjectOnly, UsagePlanKey, bad};
 
 /// `CreateUsagePlanKey`.
@@ -29,6 +32,7 @@ pub struct CreateUsagePlanKey {
 /// plan, or in another that opens one of its stages.
 pub async fn create(
     State(manager): State<Arc<Manager>>,
+    State(vault): State<Arc<Vault>>,
     Ids(plan_id): Ids<String>,
     Body(body): Body<CreateUsagePlanKey>,
 ) -> Result<(StatusCode, Json<UsagePlanKey>), ApiError> {
@@ -45,7 +49,8 @@ pub async fn create(
         None => return Err(bad("keyType is required: expected API_KEY".to_owned())),
     }
     let record = manager.link(&plan_id, &key_id).await?;
-    Ok((StatusCode::CREATED, Json(UsagePlanKey::of(record))))
+    let shown = with_value(&vault, record).await?;
+    Ok((StatusCode::CREATED, Json(shown)))
 }
 
 /// The query of `GetUsagePlanKeys`.
@@ -63,6 +68,7 @@ pub struct ListQuery {
 /// 400 for a limit or position that cannot be.
 pub async fn list(
     State(manager): State<Arc<Manager>>,
+    State(vault): State<Arc<Vault>>,
     Ids(plan_id): Ids<String>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
@@ -71,7 +77,11 @@ pub async fn list(
     let keys = manager
         .linked_keys(&plan_id, prefix.as_deref(), &page)
         .await?;
-    Ok(Json(Items::of(keys, UsagePlanKey::of)))
+    let mut values = vault.reveal(&keys.items).await?;
+    Ok(Json(Items::of(keys, |record| {
+        let value = values.remove(&record.id);
+        UsagePlanKey::of(record, value)
+    })))
 }
 
 /// Shows a key of a plan.
@@ -80,11 +90,16 @@ pub async fn list(
 /// 404 where the plan does not exist or the key is not in it.
 pub async fn show(
     State(manager): State<Arc<Manager>>,
+    State(vault): State<Arc<Vault>>,
     Ids((plan_id, key_id)): Ids<(String, String)>,
 ) -> Result<Json<UsagePlanKey>, ApiError> {
-    Ok(Json(UsagePlanKey::of(
-        manager.linked_key(&plan_id, &key_id).await?,
-    )))
+    let record = manager.linked_key(&plan_id, &key_id).await?;
+    Ok(Json(with_value(&vault, record).await?))
+}
+
+async fn with_value(vault: &Vault, record: KeyRecord) -> Result<UsagePlanKey, ApiError> {
+    let value = vault.reveal(from_ref(&record)).await?.remove(&record.id);
+    Ok(UsagePlanKey::of(record, value))
 }
 
 /// Takes a key out of a plan; from the answer on it is refused there.

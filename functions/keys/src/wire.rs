@@ -129,7 +129,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// A key without its value, which is not kept, and without its tags.
+    /// A key without its value and its tags.
     pub fn of(record: KeyRecord) -> Self {
         Self {
             id: record.id,
@@ -145,6 +145,11 @@ impl ApiKey {
         }
     }
 
+    /// With its value, where that is kept.
+    pub fn valued(self, value: Option<String>) -> Self {
+        Self { value, ..self }
+    }
+
     /// With its tags.
     pub fn tagged(record: KeyRecord) -> Self {
         let tags = Some(record.tags.clone());
@@ -154,7 +159,7 @@ impl ApiKey {
         }
     }
 
-    /// As it is shown once, when it is made.
+    /// As it is shown when it is made.
     pub fn created(record: KeyRecord, value: &str) -> Self {
         let tags = Some(record.tags.clone()).filter(|tags| !tags.is_empty());
         Self {
@@ -171,15 +176,18 @@ pub struct UsagePlanKey {
     id: String,
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
 }
 
 impl UsagePlanKey {
-    /// A key of a plan; its value is not kept.
-    pub fn of(record: KeyRecord) -> Self {
+    /// A key of a plan, with its value where that is kept.
+    pub fn of(record: KeyRecord, value: Option<String>) -> Self {
         Self {
             id: record.id,
             r#type: "API_KEY",
+            value,
             name: record.name,
         }
     }

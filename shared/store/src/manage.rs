@@ -9,7 +9,6 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tollgate_core::key::MalformedKey;
 
 use crate::connection::Connection;
 use crate::failure::{Damaged, Failure, conditional};
@@ -43,9 +42,6 @@ pub enum Error {
     /// The key is not in the plan.
     #[error("Invalid Usage Plan Key identifier specified")]
     NotLinked,
-    /// A value that cannot be a key's.
-    #[error(transparent)]
-    BadValue(#[from] MalformedKey),
     /// The value belongs to a key already.
     #[error("API Key already exists")]
     ValueExists,

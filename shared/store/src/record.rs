@@ -101,10 +101,22 @@ pub struct KeyRecord {
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// Its value, encrypted, where values are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// When it was made, milliseconds since the epoch.
     pub created: i64,
     /// When it was last changed, milliseconds since the epoch.
     pub updated: i64,
+}
+
+/// A key's value, encrypted. The store keeps it as it comes; only the key-management function can open it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The data key that encrypts the value, itself encrypted; base64.
+    pub data_key: String,
+    /// Nonce, ciphertext and tag; base64.
+    pub value: String,
 }
 
 /// A usage plan.

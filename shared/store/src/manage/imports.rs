@@ -11,7 +11,7 @@ use tollgate_core::key::KeyValue;
 
 use super::keys::NewKey;
 use super::{Error, Manager, is_id};
-use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, name_of};
+use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, name_of};
 use crate::schema::PK;
 
 mod rows;
@@ -30,6 +30,8 @@ pub struct ImportKey {
     pub row: usize,
     /// Its value.
     pub value: KeyValue,
+    /// Its value, encrypted, where values are kept.
+    pub sealed: Option<Sealed>,
     /// Its name.
     pub name: Option<String>,
     /// Its description.
@@ -187,6 +189,7 @@ impl Manager {
                 name: row.key.name.clone(),
                 description: row.key.description.clone(),
                 enabled: row.key.enabled.unwrap_or(true),
+                sealed: row.key.sealed.clone(),
                 ..NewKey::default()
             };
             let (record, items) = self.new_key(new, &row.key.value, &row.plans);
@@ -232,6 +235,10 @@ impl Manager {
                 }
                 if key.description.is_some() {
                     record.description.clone_from(&key.description);
+                }
+                // It may be from before values were kept.
+                if record.sealed.is_none() {
+                    record.sealed.clone_from(&key.sealed);
                 }
                 Ok::<_, Error>(())
             })

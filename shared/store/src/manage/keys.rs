@@ -9,7 +9,7 @@ use super::listing::{List, by_time, shard_of};
 use super::meters::new_meter;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
 use crate::failure::{Failure, conditional};
-use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, to_item};
+use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, to_item};
 use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
 
 /// Bytes of a name that the index holds; a DynamoDB sort key has 1024 at most.
@@ -19,7 +19,9 @@ const INDEXED_NAME_BYTES: usize = 900;
 #[derive(Debug, Clone, Default)]
 pub struct NewKey {
     /// Its value; one is generated where there is none.
-    pub value: Option<String>,
+    pub value: Option<KeyValue>,
+    /// Its value, encrypted, where values are kept.
+    pub sealed: Option<Sealed>,
     /// Its name.
     pub name: Option<String>,
     /// Its description.
@@ -69,15 +71,12 @@ impl KeyFilter {
 }
 
 impl Manager {
-    /// Makes a key. The value is handed out here and never again: only its hash is kept.
+    /// Makes a key. The value is handed out here and never again: only its hash is kept, and what `new` has sealed.
     ///
     /// # Errors
-    /// [`Error::BadValue`] and [`Error::ValueExists`].
+    /// [`Error::ValueExists`].
     pub async fn create_key(&self, new: NewKey) -> Result<(KeyRecord, KeyValue), Error> {
-        let value = match &new.value {
-            Some(value) => KeyValue::parse(value)?,
-            None => KeyValue::generate(entropy()),
-        };
+        let value = new.value.clone().unwrap_or_else(generate_value);
         let (record, items) = self.new_key(new, &value, &[]);
         let puts = items.into_iter().map(|item| self.put_new(item));
         let puts = puts.map(|put| TransactWriteItem::builder().put(put).build());
@@ -106,6 +105,7 @@ impl Manager {
             plans: plans.iter().map(|plan| plan.id.clone()).collect(),
             left: Vec::new(),
             tags: new.tags,
+            sealed: new.sealed,
             created: now.as_millisecond(),
             updated: now.as_millisecond(),
         };
@@ -369,8 +369,9 @@ fn indexed_name(name: &str) -> &str {
     &name[..name.floor_char_boundary(INDEXED_NAME_BYTES)]
 }
 
-fn entropy() -> [u8; ENTROPY_BYTES] {
-    let mut bytes = [0; ENTROPY_BYTES];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes
+/// A new value, of the operating system's random bytes.
+pub fn generate_value() -> KeyValue {
+    let mut entropy = [0; ENTROPY_BYTES];
+    getrandom::fill(&mut entropy).expect("the operating system gives random bytes");
+    KeyValue::generate(entropy)
 }

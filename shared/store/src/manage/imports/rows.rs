@@ -33,6 +33,7 @@ impl Row {
         key.enabled.is_none_or(|enabled| enabled == owner.enabled)
             && same(&key.name, &owner.name)
             && same(&key.description, &owner.description)
+            && (key.sealed.is_none() || owner.sealed.is_some())
             && self.plans.iter().all(|plan| owner.plans.contains(&plan.id))
     }
 
