@@ -58,6 +58,12 @@ pub(crate) enum CallError {
     Strange { url: Url, what: String },
 }
 
+/// Whether a call failed because what it was about is not there.
+pub(crate) fn is_missing(failure: &Failure) -> bool {
+    let call = failure.downcast_ref();
+    matches!(call, Some(CallError::NotFound(_)))
+}
+
 impl CallError {
     /// 2: the command line does not say which API. 3: there is no such key or plan. 4: the API cannot be reached or does
     /// not let the caller in. 1: all others.

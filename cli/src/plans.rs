@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::api::{Api, Change};
+use crate::api::{Api, Change, is_missing};
 use crate::output::{Common, Output, cell, confirm, fields, id, list, number, text};
 
 mod arguments;
@@ -276,6 +276,14 @@ async fn delete(
         api.patch(&["usageplans", plan], &changes).await?;
     }
     api.delete(&["usageplans", plan]).await?;
+    // Of a plan with very many keys, a call leaves some to the next.
+    loop {
+        match api.delete(&["usageplans", plan]).await {
+            Ok(()) => {}
+            Err(error) if is_missing(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
     output.done(&format!("plan {plan}: deleted"))?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use csv::{ReaderBuilder, StringRecord, Trim, Writer};
+use csv::{StringRecord, Writer};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -120,16 +120,7 @@ fn distinct(header: &StringRecord, rows: Vec<Row>) -> (Vec<Row>, Vec<String>) {
 fn read(file: &Path) -> Result<(StringRecord, Vec<Row>), Failure> {
     let cannot = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", file.display());
     let bytes = std::fs::read(file).map_err(|error| cannot(&error))?;
-    let is_closed = bytes.split(|byte| *byte == b'"').count() % 2 == 1;
-    if !is_closed {
-        return Err(cannot(&"a quote is not closed").into());
-    }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
-    let header = reader.headers().map_err(|error| cannot(&error))?.clone();
-    let rows: Result<Vec<_>, _> = reader.records().collect();
-    let rows = rows.map_err(|error| cannot(&error))?;
-    Ok((header, (1..).zip(rows).collect()))
+    tollgate_keys::import::table(&bytes).map_err(|error| cannot(&error).into())
 }
 
 fn to_csv(header: &StringRecord, rows: &[Row]) -> Result<String, Failure> {

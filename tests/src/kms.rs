@@ -12,7 +12,7 @@ use crate::sam;
 
 /// A running KMS with a key, behind a proxy.
 pub struct Kms {
-    _server: Child,
+    _process: Child,
     /// In front of it.
     pub proxy: Proxy,
     /// The key's id.
@@ -27,7 +27,7 @@ impl Kms {
         drop(listener);
         let mut command = sam::command("moto_server");
         command.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]);
-        let server = command
+        let process = command
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn()
@@ -45,7 +45,7 @@ impl Kms {
         let created = client.create_key().send().await.unwrap();
         proxy.take_calls();
         Self {
-            _server: server,
+            _process: process,
             proxy,
             key: created.key_metadata.unwrap().key_id,
         }

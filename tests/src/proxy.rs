@@ -177,7 +177,8 @@ async fn forward(
     operation: String,
 ) -> Response {
     let mut json: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    if json.is_object() && ["UpdateItem", "GetItem", "PutItem"].contains(&operation.as_str()) {
+    let counted = ["BatchGetItem", "GetItem", "PutItem", "Query", "UpdateItem"];
+    if json.is_object() && counted.contains(&operation.as_str()) {
         json["ReturnConsumedCapacity"] = json!("INDEXES");
     }
     let body = serde_json::to_vec(&json).unwrap();
@@ -193,16 +194,23 @@ async fn forward(
     let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     shared.calls.lock().unwrap().push(Call {
         operation,
-        capacity: answer["ConsumedCapacity"]["CapacityUnits"]
-            .as_f64()
-            .unwrap_or(0.0),
+        capacity: capacity(&answer["ConsumedCapacity"]),
         index_capacity: index_capacity(&answer["ConsumedCapacity"]),
     });
+    // The body is whole by now.
+    parts.headers.remove(header::TRANSFER_ENCODING);
     // The checksum is of the store's answer, and so still right.
     if let Some(date) = shared.date.lock().unwrap().clone() {
         parts.headers.insert(header::DATE, date);
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+/// That of a call, or of a call that answers for each table.
+fn capacity(consumed: &Value) -> f64 {
+    let units = |consumed: &Value| consumed["CapacityUnits"].as_f64().unwrap_or(0.0);
+    let of_tables = consumed.as_array().into_iter().flatten().map(units);
+    units(consumed) + of_tables.sum::<f64>()
 }
 
 fn index_capacity(consumed: &Value) -> f64 {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, ToSpan};
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::key::KeyValue;
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::{Decision, Reason};
 use tollgate_store::manage::{Error, Manager};

@@ -306,14 +306,14 @@ async fn the_plans_of_a_key_are_paged(kind: Kind) {
     let api = Api::new(kind).await;
     let key = api.key(json!({})).await;
     let mut made = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
         api.post(
             &format!("/usageplans/{plan}/keys"),
             json!({ "keyId": key, "keyType": "API_KEY" }),
         )
         .await;
-        made.push(plan);
+        made.insert(0, plan);
     }
     let (mut seen, mut path) = (Vec::new(), format!("/usageplans?keyId={key}&limit=2"));
     loop {
@@ -326,6 +326,9 @@ async fn the_plans_of_a_key_are_paged(kind: Kind) {
             "/usageplans?keyId={key}&limit=2&position={}",
             text(position)
         );
+        // The position is that of a plan which the key is taken out of.
+        let last = &seen[seen.len() - 1];
+        api.delete(&format!("/usageplans/{last}/keys/{key}")).await;
     }
     assert_eq!(seen, made);
     api.call(

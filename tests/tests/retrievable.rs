@@ -204,9 +204,9 @@ async fn a_value_whose_kms_key_is_gone_does_not_hide_the_others(kind: Kind) {
     assert_eq!(values(&list), [Some(VALUE), Some("retrievable-value-0002")]);
 
     let another = Kms::start().await;
-    let lost = Vault::kms(&another.sdk_config().await, another.key.clone());
-    let lost = Api::with(store, lost).await;
-    lost.key(named("lost", "retrievable-value-0003")).await;
+    let another = Vault::kms(&another.sdk_config().await, another.key.clone());
+    let another = Api::with(store, another).await;
+    another.key(named("lost", "retrievable-value-0003")).await;
     let list = api.get("/apikeys?includeValues=true").await;
     let kept = [Some(VALUE), Some("retrievable-value-0002")];
     assert_eq!(values(&list), [&[None], kept.as_slice()].concat());

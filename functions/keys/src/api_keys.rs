@@ -16,7 +16,7 @@ use tollgate_store::record::KeyRecord;
 use crate::error::ApiError;
 use crate::import::{self, ImportQuery};
 use crate::patch::{self, Patch};
-use crate::request::{Body, Bytes, Ids, Paging, Params, parse};
+use crate::request::{Body, Bytes, Ids, Paging, Params, TimeLeft, parse};
 use crate::vault::Vault;
 use crate::wire::{ApiKey, Items, ObjectOnly, OwnFields, Tags, bad, description, name, tags};
 
@@ -29,6 +29,7 @@ type Answer<T> = Result<T, ApiError>;
 
 /// `CreateApiKey`. Members that Tollgate has no use for (`stageKeys`, `generateDistinctId`) are ignored.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase", default)]
 pub struct CreateApiKey {
     name: Option<String>,
@@ -51,10 +52,11 @@ pub async fn create_or_import(
     State(manager): State<Arc<Manager>>,
     State(vault): State<Arc<Vault>>,
     Params(query): Params<ImportQuery>,
+    TimeLeft(until): TimeLeft,
     Bytes(body): Bytes,
 ) -> Answer<Response> {
     if query.is_import()? {
-        let imported = import::run(&manager, &vault, &query, &body).await?;
+        let imported = import::run(&manager, &vault, &query, &body, until).await?;
         return Ok(imported.into_response());
     }
     let created = create(&manager, &vault, parse(&body)?).await?;
@@ -125,9 +127,10 @@ pub async fn list(
     };
     let page = Paging::new(query.position, query.limit).page()?;
     let keys = manager.keys(&filter, &page).await?;
-    let mut values = match asked(query.include_values) {
-        true => vault.reveal(&keys.items).await?,
-        false => HashMap::new(),
+    let mut values = if asked(query.include_values) {
+        vault.reveal(&keys.items).await?
+    } else {
+        HashMap::new()
     };
     Ok(Json(Items::of(keys, |record| {
         let value = values.remove(&record.id);
@@ -153,9 +156,10 @@ pub async fn show(
     Params(query): Params<ShowQuery>,
 ) -> Answer<Json<ApiKey>> {
     let record = manager.key(&id).await?;
-    let value = match asked(query.include_value) {
-        true => vault.reveal_one(&record).await?,
-        false => None,
+    let value = if asked(query.include_value) {
+        vault.reveal_one(&record).await?
+    } else {
+        None
     };
     Ok(Json(ApiKey::tagged(record).valued(value)))
 }

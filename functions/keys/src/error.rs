@@ -59,7 +59,9 @@ impl ApiError {
                 | E::Warnings(_)
                 | E::TooLarge => BAD_REQUEST,
                 E::ValueExists | E::AlreadyLinked | E::StageTaken { .. } => CONFLICT,
-                E::Contended => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+                E::Contended | E::Unfinished { .. } => {
+                    (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
+                }
                 E::Store(Failure::Damaged(_)) => (
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "InternalServerErrorException",

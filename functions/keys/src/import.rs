@@ -3,6 +3,8 @@
 //! A header row names the columns, in any order and case: `Name` and `Key` must be there, `Description`, `Enabled` (true
 //! for a new key where it says nothing) and `UsagePlanIds` (several separated by commas) may be, others are ignored.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::http::StatusCode;
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -17,6 +19,9 @@ use crate::wire::{bad, description, name};
 
 /// What the resource is called in messages.
 const WHAT: &str = "API Key";
+
+/// The column that may have several entries.
+const PLANS: &str = "UsagePlanIds";
 
 /// The query of `ImportApiKeys`.
 #[derive(Debug, Default, Deserialize)]
@@ -51,6 +56,7 @@ impl ImportQuery {
 /// Imports keys. A value that belongs to a key already stays with it, and the key is changed.
 ///
 /// # Errors
+/// 429 where `until` was too soon for all rows: sent again, the file goes on.
 /// 400 for a file that cannot be read, with its row and column; with `failonwarnings=true` for any warning, and then nothing
 /// is imported.
 pub async fn run(
@@ -58,6 +64,7 @@ pub async fn run(
     vault: &Vault,
     query: &ImportQuery,
     body: &[u8],
+    until: Option<Instant>,
 ) -> Result<(StatusCode, Json<ApiKeyIds>), ApiError> {
     let fail_on_warnings = query
         .failonwarnings
@@ -73,7 +80,7 @@ pub async fn run(
         key.sealed = vault.seal(&key.value).await?;
     }
     let Imported { ids, warnings } = manager
-        .import_keys(keys, warnings, fail_on_warnings)
+        .import_keys(keys, warnings, fail_on_warnings, until)
         .await?;
     Ok((StatusCode::CREATED, Json(ApiKeyIds { ids, warnings })))
 }
@@ -89,43 +96,137 @@ struct Columns {
 
 impl Columns {
     fn of(header: &StringRecord) -> Result<Self, ApiError> {
-        let find = |name: &str| {
-            header
-                .iter()
-                .position(|column| column.eq_ignore_ascii_case(name))
+        let required = |name: &str| {
+            column(header, name)?.ok_or_else(|| bad(format!("Missing required column '{name}'")))
         };
-        let required =
-            |name: &str| find(name).ok_or_else(|| bad(format!("Missing required column '{name}'")));
         Ok(Self {
             name: required("Name")?,
             key: required("Key")?,
-            description: find("Description"),
-            enabled: find("Enabled"),
-            plans: find("UsagePlanIds"),
+            description: column(header, "Description")?,
+            enabled: column(header, "Enabled")?,
+            plans: column(header, PLANS)?,
         })
+    }
+}
+
+fn column(header: &StringRecord, name: &str) -> Result<Option<usize>, ApiError> {
+    let named = header.iter().enumerate();
+    let mut named = named.filter(|(_, column)| column.eq_ignore_ascii_case(name));
+    match (named.next(), named.next()) {
+        (_, Some(_)) => Err(bad(format!("Column '{name}' is there twice"))),
+        (first, None) => Ok(first.map(|(index, _)| index)),
     }
 }
 
 /// The rows that can be keys, and what is wrong with the others.
 fn read(body: &[u8]) -> Result<(Vec<ImportKey>, Vec<String>), ApiError> {
-    // Spreadsheets put a mark in front.
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // A quote that is not closed would take the rest of the file, keys and all, for one field.
-    let is_closed = body.split(|byte| *byte == b'"').count() % 2 == 1;
-    if !is_closed {
-        return Err(bad("Malformed CSV: a quote is not closed; expected quotes around a field, and doubled inside".to_owned()));
-    }
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(body);
-    let columns = Columns::of(reader.headers().map_err(|error| malformed(&error))?)?;
-    let (mut keys, mut warnings) = (Vec::new(), Vec::new());
-    for (index, record) in reader.records().enumerate() {
-        let record = record.map_err(|error| malformed(&error))?;
-        match row(index + 1, &record, &columns) {
+    let (header, rows) = table(body)?;
+    let columns = Columns::of(&header)?;
+    let (mut keys, mut warnings) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (number, record) in &rows {
+        match row(*number, record, &columns) {
             Ok(key) => keys.push(key),
-            Err(reason) => warnings.push(warning(index + 1, format!("{reason}; left out"))),
+            Err(reason) => {
+                warnings.push(warning(*number, format!("{reason}; left out")));
+                continue;
+            }
+        }
+        let enabled = columns.enabled.and_then(|column| record.get(column));
+        if !matches!(
+            enabled.map(str::to_ascii_lowercase).as_deref(),
+            None | Some("" | "true" | "false")
+        ) {
+            let reason = "Enabled is neither true nor false; taken for false";
+            warnings.push(warning(*number, reason));
         }
     }
     Ok((keys, warnings))
+}
+
+/// A header, and the rows under it with their numbers, counted from 1. Blank lines are none.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] says in which row and line the file is malformed.
+pub fn table(body: &[u8]) -> Result<(StringRecord, Vec<(usize, StringRecord)>), ApiError> {
+    // Spreadsheets put a mark in front.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = quotes_first(body).ok_or_else(|| {
+        // It would take the rest of the file, keys and all, for one field.
+        bad("Malformed CSV: a quote is not closed; expected quotes around a field, and doubled inside".to_owned())
+    })?;
+    let mut reader = ReaderBuilder::new()
+        .trim(Trim::All)
+        .flexible(true)
+        .from_reader(&*body);
+    let header = reader.headers().map_err(|error| malformed(&error))?.clone();
+    let plans = column(&header, PLANS)?;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| malformed(&error))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.len() == 1 && record[0].is_empty() {
+            continue;
+        }
+        let record = match plans {
+            Some(plans) => single_quoted(record, plans),
+            None => record,
+        };
+        let number = rows.len() + 1;
+        if record.len() != header.len() {
+            return Err(bad(format!(
+                "Malformed CSV in row {number} (line {line}): expected {} columns as in the header, got {}",
+                header.len(),
+                record.len()
+            )));
+        }
+        rows.push((number, record));
+    }
+    Ok((header, rows))
+}
+
+/// The file without the blanks before quotes, which is where API Gateway takes them and CSV does not; `None` where a quote is
+/// not closed.
+fn quotes_first(body: &[u8]) -> Option<Vec<u8>> {
+    enum At {
+        /// The start of a field, with so many blanks behind.
+        Start(usize),
+        Plain,
+        Quoted,
+        /// Behind a quote that closes, or is the first of two that stand for one.
+        Closed,
+    }
+    let mut at = At::Start(0);
+    let mut out = Vec::with_capacity(body.len());
+    for &byte in body {
+        at = match (at, byte) {
+            (At::Start(blanks), b' ' | b'\t') => At::Start(blanks + 1),
+            (At::Start(blanks), b'"') => {
+                out.truncate(out.len() - blanks);
+                At::Quoted
+            }
+            (At::Quoted, b'"') => At::Closed,
+            (At::Quoted, _) | (At::Closed, b'"') => At::Quoted,
+            (_, b',' | b'\n' | b'\r') => At::Start(0),
+            (At::Start(_) | At::Plain | At::Closed, _) => At::Plain,
+        };
+        out.push(byte);
+    }
+    (!matches!(at, At::Quoted)).then_some(out)
+}
+
+/// A row whose usage plans stand in single quotes, which API Gateway takes as well, with the plans as one field.
+fn single_quoted(record: StringRecord, column: usize) -> StringRecord {
+    let fields: Vec<_> = record.iter().collect();
+    let end = (column..fields.len()).find(|field| fields[*field].ends_with('\''));
+    match (fields.get(column), end) {
+        (Some(first), Some(end)) if first.starts_with('\'') => {
+            let plans = fields[column..=end].join(",");
+            let plans = [plans.trim_matches('\'')];
+            let (before, after) = (&fields[..column], &fields[end + 1..]);
+            [before, &plans, after].concat().into()
+        }
+        _ => record,
+    }
 }
 
 fn row(number: usize, record: &StringRecord, columns: &Columns) -> Result<ImportKey, ApiError> {
@@ -147,27 +248,16 @@ fn row(number: usize, record: &StringRecord, columns: &Columns) -> Result<Import
 
 /// What is wrong with the file as such. It never quotes the file, which holds keys.
 fn malformed(error: &csv::Error) -> ApiError {
-    let row = |position: Option<&csv::Position>| {
-        position.map_or_else(String::new, |position| {
-            format!(" in row {} (line {})", position.record(), position.line())
-        })
+    let csv::ErrorKind::Utf8 { pos, err } = error.kind() else {
+        return bad("Malformed CSV: it cannot be read".to_owned());
     };
-    bad(match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => format!(
-            "Malformed CSV{}: expected {expected_len} columns as in the header, got {len}",
-            row(pos.as_ref())
-        ),
-        csv::ErrorKind::Utf8 { pos, err } => format!(
-            "Malformed CSV{}: column {} is not UTF-8",
-            row(pos.as_ref()),
-            err.field() + 1
-        ),
-        _ => "Malformed CSV: it cannot be read".to_owned(),
-    })
+    let row = pos.as_ref().map_or_else(String::new, |position| {
+        format!(" in row {} (line {})", position.record(), position.line())
+    });
+    bad(format!(
+        "Malformed CSV{row}: column {} is not UTF-8",
+        err.field() + 1
+    ))
 }
 
 #[cfg(test)]
@@ -195,6 +285,57 @@ mod tests {
         let enabled: Vec<_> = keys.iter().map(|key| key.enabled).collect();
         assert_eq!(enabled, [Some(true), Some(false), None]);
         assert_eq!(keys[1].name, None);
+    }
+
+    #[test]
+    fn quotes_may_have_blanks_before_and_behind_and_plans_single_ones() {
+        for (plans, expected) in [
+            ("\"p1,p2\"", ["p1", "p2"].as_slice()),
+            (" \"p1, p2\" ", &["p1", "p2"]),
+            ("'p1,p2'", &["p1", "p2"]),
+            (" ' p1 , p2 ' ", &["p1", "p2"]),
+            ("'p1'", &["p1"]),
+            ("p1", &["p1"]),
+            ("", &[]),
+        ] {
+            let file = format!(
+                "Name, \"Key\",UsagePlanIds, Enabled\n\t\"a \"\"b\"\"\", \"{VALUE}\",{plans}, \"true\"\n"
+            );
+            let (keys, warnings) = read(file.as_bytes()).expect(&file);
+            assert_eq!(keys[0].plans, expected, "{file}");
+            assert_eq!(keys[0].value.expose(), VALUE);
+            assert_eq!(keys[0].name.as_deref(), Some("a \"b\""));
+            assert!(warnings.is_empty(), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn an_inch_mark_is_text_and_blank_lines_are_no_rows() {
+        let file = format!("Name,Key\n24\"\" monitor,{VALUE}\n  \n\n'tis,{VALUE}2\n\t\n");
+        let (keys, _) = read(file.as_bytes()).expect("readable");
+        let names: Vec<_> = keys.iter().map(|key| key.name.as_deref()).collect();
+        assert_eq!(names, [Some("24\"\" monitor"), Some("'tis")]);
+        assert_eq!(keys[1].row, 2);
+    }
+
+    #[test]
+    fn a_column_that_is_there_twice_is_refused() {
+        assert_eq!(error(b"Name,Key,kEY\n"), "Column 'Key' is there twice");
+        assert_eq!(
+            error(b"Name,Key,UsagePlanIds,UsagePlanIds\n"),
+            "Column 'UsagePlanIds' is there twice"
+        );
+    }
+
+    #[test]
+    fn enabled_that_is_neither_true_nor_false_is_false_with_a_warning() {
+        let file = format!("Name,Key,Enabled\na,{VALUE},yes\nb,{VALUE}2,FALSE\n");
+        let (keys, warnings) = read(file.as_bytes()).expect("readable");
+        assert_eq!(keys[0].enabled, Some(false));
+        assert_eq!(
+            warnings,
+            ["row 1: Enabled is neither true nor false; taken for false"]
+        );
     }
 
     #[test]

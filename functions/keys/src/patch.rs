@@ -9,6 +9,7 @@ pub mod plan;
 
 /// The body of an update.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase", default)]
 pub struct Patch {
     patch_operations: Option<Vec<WireOperation>>,
@@ -17,6 +18,7 @@ pub struct Patch {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(default)]
 struct WireOperation {
     op: Option<String>,

@@ -17,6 +17,7 @@ use crate::wire::{Items, ObjectOnly, UsagePlanKey, bad};
 
 /// `CreateUsagePlanKey`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase", default)]
 pub struct CreateUsagePlanKey {
     key_id: Option<String>,

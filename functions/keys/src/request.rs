@@ -1,15 +1,21 @@
 //! Bodies and queries, read with errors that name the field.
 
+use std::convert::Infallible;
+use std::time::{Duration, Instant, SystemTime};
+
 use axum::body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use lambda_http::RequestExt;
 use serde::de::DeserializeOwned;
 use tollgate_store::manage::PageRequest;
 
 use crate::error::ApiError;
 
+/// What is begun has this long to end in.
+const TO_FINISH: Duration = Duration::from_secs(5);
 /// Entries of a page where the caller does not say.
 const DEFAULT_LIMIT: usize = 25;
 /// Entries of a page at most.
@@ -30,6 +36,23 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
                 StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
                 _ => ApiError::BadRequest("the request body could not be read".to_owned()),
             })
+    }
+}
+
+/// Until when something long may begin more of its work: a while before Lambda ends the call. On other servers, for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLeft(pub Option<Instant>);
+
+impl<S: Send + Sync> FromRequestParts<S> for TimeLeft {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let context = parts.lambda_context_ref();
+        Ok(Self(context.map(|context| {
+            let left = context.deadline().duration_since(SystemTime::now());
+            let left = left.unwrap_or_default().saturating_sub(TO_FINISH);
+            Instant::now() + left
+        })))
     }
 }
 
@@ -57,8 +80,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let path = error.path().to_string();
         let error = error.into_inner();
         ApiError::BadRequest(if error.is_data() && path == "." {
-            "Invalid request body: expected a JSON object".to_owned()
+            format!("Invalid request body: {error}")
         } else if error.is_data() {
+            let error = error.to_string();
+            let error = error.replace("expected i64", "expected a whole number");
+            let error = error.replace("expected f64", "expected a number");
             format!("Invalid value for {path}: {error}")
         } else {
             format!("Invalid request body: expected JSON; {error}")

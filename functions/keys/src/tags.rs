@@ -67,6 +67,7 @@ impl<'a> Resource<'a> {
 
 /// `TagResource`'s body and `GetTags`' answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(expecting = "a JSON object")]
 pub struct TagsBody {
     tags: Option<Tags>,
     #[serde(flatten)]

@@ -1,5 +1,6 @@
 //! Usage plans: create, list, show, update, delete.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,7 +13,7 @@ use tollgate_store::record::PlanRecord;
 
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
-use crate::request::{Body, Ids, Paging, Params};
+use crate::request::{Body, Ids, Paging, Params, TimeLeft};
 use crate::wire::{Items, UsagePlan, bad, description, name, tags};
 
 /// What the resource is called in messages.
@@ -53,7 +54,7 @@ pub struct ListQuery {
     limit: Option<String>,
 }
 
-/// Lists plans, newest first, or those of one key in the order in which it was linked to them.
+/// Lists plans, or those of one key, the newest first.
 ///
 /// # Errors
 /// 400 for a limit or position that cannot be, 404 for a key that does not exist.
@@ -69,23 +70,25 @@ pub async fn list(
     Ok(Json(Items::of(plans, UsagePlan::of)))
 }
 
-/// A page of a key's plans; its position is the id of the page's last plan.
+/// A page of a key's plans, the newest first; its position is where the page's last plan is among them.
 async fn plans_of(manager: &Manager, key: &str, page: &PageRequest) -> Answer<Page<PlanRecord>> {
-    let all = manager.key(key).await?.plans;
-    let start = match &page.position {
-        None => 0,
-        Some(last) => {
-            1 + all
-                .iter()
-                .position(|id| id == last)
-                .ok_or(manage::Error::BadPosition)?
+    let place = |plan: &PlanRecord| format!("{:014}-{}", plan.created, plan.id);
+    let ids = manager.key(key).await?.plans;
+    let mut plans = manager.plans_by_id(&ids).await?;
+    plans.sort_by_cached_key(|plan| Reverse(place(plan)));
+    if let Some(after) = &page.position {
+        let is_place = after.len() > 15 && after.as_bytes()[14] == b'-';
+        if !is_place {
+            return Err(manage::Error::BadPosition.into());
         }
-    };
-    let end = all.len().min(start + page.limit);
-    let more = end < all.len() && page.limit > 0;
+        plans.retain(|plan| place(plan) < *after);
+    }
+    let more = plans.len() > page.limit;
+    plans.truncate(page.limit);
+    let end = plans.last().filter(|_| more).map(place);
     Ok(Page {
-        items: manager.plans_by_id(&all[start..end]).await?,
-        position: more.then(|| all[end - 1].clone()),
+        items: plans,
+        position: end,
     })
 }
 
@@ -131,14 +134,16 @@ fn take(record: &mut PlanRecord, plan: UsagePlan) -> Answer<()> {
     Ok(())
 }
 
-/// Deletes a plan that opens no stage any more.
+/// Deletes a plan that opens no stage any more. What it leaves behind of very many keys is swept by further calls, until one
+/// is answered 404.
 ///
 /// # Errors
 /// 400 where it still does, 404 where there is no such plan.
 pub async fn delete(
     State(manager): State<Arc<Manager>>,
     Ids(id): Ids<String>,
+    TimeLeft(until): TimeLeft,
 ) -> Answer<StatusCode> {
-    manager.delete_plan(&id).await?;
+    manager.delete_plan(&id, until).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -146,6 +146,7 @@ impl ApiKey {
     }
 
     /// With its value, where that is kept.
+    #[must_use]
     pub fn valued(self, value: Option<String>) -> Self {
         Self { value, ..self }
     }

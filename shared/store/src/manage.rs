@@ -4,6 +4,8 @@
 //! is the one that was read; then every meter is told the new revision; only then is the call answered. From then on
 //! no charge that was prepared under an older revision can be made.
 
+use std::time::Instant;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put};
 use jiff::Timestamp;
@@ -76,6 +78,16 @@ pub enum Error {
     /// An import of which something would have been left out.
     #[error("Nothing was imported: {}", .0.join("; "))]
     Warnings(Vec<String>),
+    /// An import that took too long for one call.
+    #[error(
+        "Imported {finished} of {of} rows in the time that one call has; send the same file again to go on: what is done is not done again"
+    )]
+    Unfinished {
+        /// Rows that are as they should be.
+        finished: usize,
+        /// Rows in all.
+        of: usize,
+    },
     /// A position that no earlier page gave.
     #[error(
         "Invalid position specified: expected the position of an earlier page of the same list"
@@ -161,7 +173,11 @@ impl Manager {
         let mut found = std::collections::HashMap::new();
         for chunk in keys.chunks(100) {
             let mut wanted: Vec<_> = chunk.iter().map(ItemKey::attributes).collect();
-            while !wanted.is_empty() {
+            for tries in 0.. {
+                if wanted.is_empty() {
+                    break;
+                }
+                back_off(tries).await;
                 let request = KeysAndAttributes::builder()
                     .set_keys(Some(wanted))
                     .consistent_read(true)
@@ -194,14 +210,15 @@ impl Manager {
     where
         T: DeserializeOwned + Serialize + PartialEq,
     {
+        let put = self.put_in_place(item.clone(), revision);
         let put = self
             .client()
             .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item.clone()))
-            .condition_expression("#revision = :known")
-            .expression_attribute_names("#revision", "revision")
-            .expression_attribute_values(":known", AttributeValue::N(revision.to_string()))
+            .table_name(put.table_name)
+            .set_item(Some(put.item))
+            .set_condition_expression(put.condition_expression)
+            .set_expression_attribute_names(put.expression_attribute_names)
+            .set_expression_attribute_values(put.expression_attribute_values)
             .send()
             .await;
         if conditional(put)?.is_some() {
@@ -237,6 +254,18 @@ impl Manager {
         Ok(())
     }
 
+    /// A put that passes only in the place of the item at `revision`.
+    fn put_in_place(&self, item: Item, revision: u64) -> Put {
+        Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("#revision = :known")
+            .expression_attribute_names("#revision", "revision")
+            .expression_attribute_values(":known", AttributeValue::N(revision.to_string()))
+            .build()
+            .expect("table and item are set")
+    }
+
     /// A put that passes only where nothing is.
     fn put_new(&self, item: Item) -> Put {
         Put::builder()
@@ -254,11 +283,16 @@ fn logged<T>(outcome: Result<T, Damaged>) -> Option<T> {
         .ok()
 }
 
+/// Whether more may be begun.
+fn is_in_time(until: Option<Instant>) -> bool {
+    until.is_none_or(|until| Instant::now() < until)
+}
+
 /// Waits before a try that others got ahead of: longer each time, and not all alike.
 async fn back_off(tries: u32) {
     if tries > 0 {
         let spread = getrandom::u64().unwrap_or(0) % 10;
-        let wait = u64::from(tries) * (5 + spread);
+        let wait = u64::from(tries.min(100)) * (5 + spread);
         tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
     }
 }

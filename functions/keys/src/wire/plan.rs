@@ -16,6 +16,7 @@ const MAX_BURST: i64 = i32::MAX as i64;
 
 /// `UsagePlan`: what is created, shown, and changed by patches.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase")]
 pub struct UsagePlan {
     /// Its id.
@@ -59,6 +60,7 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
 
 /// `ApiStage`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase")]
 pub struct WireStage {
     /// The API's id.
@@ -81,6 +83,7 @@ pub struct WireStage {
 
 /// `ThrottleSettings`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase")]
 pub struct WireThrottle {
     /// Requests that may come at once.
@@ -96,6 +99,7 @@ pub struct WireThrottle {
 
 /// `QuotaSettings`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(expecting = "a JSON object")]
 pub struct WireQuota {
     /// Requests per period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,6 +199,13 @@ impl WireStage {
                     .to_owned(),
             ));
         }
+        let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
+        if !self.api_id.chars().all(is_known) || !self.stage.chars().all(is_known) {
+            return Err(bad(format!(
+                "Invalid API Stage specified: expected an apiId and a stage of ASCII letters, digits and -_.$, got {:?}",
+                self.name()
+            )));
+        }
         let throttle = self.throttle.iter().map(|(template, throttle)| {
             let path = format!("apiStages[{}].throttle[{template}]", self.name());
             let template = template
@@ -252,7 +263,9 @@ impl WireQuota {
                 "quota.limit must be a whole number from 0 up, got {limit}"
             ))
         })?;
-        let period = self.period.as_deref().unwrap_or_default();
+        let period = self.period.as_deref().ok_or_else(|| {
+            bad("quota.period: expected DAY, WEEK or MONTH; it is required".to_owned())
+        })?;
         let period: PeriodKind = period
             .parse()
             .map_err(|error| bad(format!("quota.period: {error}")))?;

@@ -4,22 +4,30 @@
 //! to a key already stays with it; that key is changed where it is not as its row says.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter::from_fn;
+use std::time::Instant;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures_util::{FutureExt, StreamExt, TryFutureExt, stream};
 use tollgate_core::key::KeyValue;
 
-use super::keys::NewKey;
-use super::{Error, Manager, is_id};
+use super::keys::{NewKey, item_of};
+use super::meters::Place;
+use super::{Error, Manager, is_id, is_in_time};
 use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, name_of};
 use crate::schema::PK;
 
 mod rows;
 
-use rows::{Row, batches, distinct, is_published, openable};
+use rows::{Edit, Row, Sorted, batches, distinct, is_published, openable, plans_of};
+
+/// Plans by id.
+type Plans = HashMap<String, PlanRecord>;
 
 /// Warnings at most; what is beyond is counted.
 const MOST_WARNINGS: usize = 1_000;
+/// Changes of keys to a transaction. Their meters are told one after the other.
+const EDITS: usize = 25;
 /// Transactions, or changes of keys that are there already, under way at once.
 const AT_ONCE: usize = 8;
 
@@ -55,43 +63,86 @@ pub struct Imported {
 type Outcome = (usize, Option<String>, Vec<String>);
 
 impl Manager {
-    /// Imports keys. With `fail_on_warnings`, either everything can be done or nothing is begun.
+    /// Imports keys. With `fail_on_warnings`, either everything can be done or nothing is begun. After `until` little more is
+    /// begun.
     ///
     /// # Errors
-    /// [`Error::Warnings`]; [`Error::Contended`] and [`Error::Store`], after which some rows may have been imported: doing it
-    /// again changes those keys to the same.
+    /// [`Error::Warnings`]; [`Error::Unfinished`], [`Error::Contended`] and [`Error::Store`], after which some rows may have been
+    /// imported: doing it again changes nothing of those.
     pub async fn import_keys(
         &self,
         keys: Vec<ImportKey>,
         mut warnings: Vec<String>,
         fail_on_warnings: bool,
+        until: Option<Instant>,
     ) -> Result<Imported, Error> {
         let keys = distinct(keys, &mut warnings);
-        let rows = self.rows(keys, &mut warnings).await?;
+        let (rows, plans) = self.rows(keys, &mut warnings).await?;
         if fail_on_warnings && !warnings.is_empty() {
             return Err(Error::Warnings(shortened(warnings)));
         }
+        let of = rows.len();
+        let named = plans_of(&rows);
         let (known, new): (Vec<Row>, Vec<Row>) =
             rows.into_iter().partition(|row| row.owner.is_some());
-        let (mut ids, known) = self.without_done(known).await?;
-        let of_known = known
+        let Sorted {
+            mut done,
+            edits,
+            others,
+        } = self.sorted(known, &plans).await?;
+        let of_others = others
             .iter()
             .map(|row| self.change_imported(row).map_ok(|one| vec![one]).boxed());
+        let of_edits = edits
+            .chunks(EDITS)
+            .map(|batch| self.edit_imported(batch, &plans).boxed());
         let of_new = batches(&new)
             .into_iter()
             .map(|batch| self.make_imported(batch).boxed());
-        let work: Vec<_> = of_known.chain(of_new).collect();
-        let mut outcomes = stream::iter(work).buffer_unordered(AT_ONCE);
+        let work: Vec<_> = of_others.chain(of_edits).chain(of_new).collect();
+        let mut work = work.into_iter();
+        // Something is always done, so that sending it again and again comes to an end.
+        let mut is_first = true;
+        let begun = from_fn(move || {
+            let go = std::mem::take(&mut is_first) || is_in_time(until);
+            go.then(|| work.next())?
+        });
+        let mut outcomes = stream::iter(begun).buffer_unordered(AT_ONCE);
+        let mut finished = done.len();
         while let Some(outcome) = outcomes.next().await {
             for (row, id, more) in outcome? {
-                ids.extend(id.map(|id| (row, id)));
+                finished += 1;
+                done.extend(id.map(|id| (row, id)));
                 warnings.extend(more);
             }
         }
+        if finished < of {
+            return Err(Error::Unfinished { finished, of });
+        }
+        self.leave_deleted(&named, &done, &mut warnings).await?;
         Ok(Imported {
-            ids: ids.into_values().collect(),
+            ids: done.into_values().collect(),
             warnings: shortened(warnings),
         })
+    }
+
+    /// Takes keys out of plans that were deleted while they were put there: the deletion may not have seen them.
+    async fn leave_deleted(
+        &self,
+        named: &[(usize, String)],
+        ids: &BTreeMap<usize, String>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let plans = self
+            .plans_by_name(named.iter().map(|(_, plan)| plan))
+            .await?;
+        for (row, plan) in named.iter().filter(|(_, plan)| !plans.contains_key(plan)) {
+            let Some(id) = ids.get(row) else { continue };
+            self.sweep(plan, id).await?;
+            let reason = format!("usage plan {plan} was deleted meanwhile; the key is not in it");
+            warnings.push(warning(*row, reason));
+        }
+        Ok(())
     }
 
     /// What the rows are going to be, as far as they can be.
@@ -99,7 +150,7 @@ impl Manager {
         &self,
         keys: Vec<ImportKey>,
         warnings: &mut Vec<String>,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<(Vec<Row>, Plans), Error> {
         let owners = self.owners(&keys).await?;
         let named = keys.iter().flat_map(|key| &key.plans);
         let theirs = owners.values().flatten().flat_map(|key| &key.plans);
@@ -115,13 +166,10 @@ impl Manager {
             let plans = openable(&key, owner.as_ref(), &plans, warnings);
             rows.push(Row { key, plans, owner });
         }
-        Ok(rows)
+        Ok((rows, plans))
     }
 
-    async fn plans_by_name(
-        &self,
-        ids: impl Iterator<Item = &String>,
-    ) -> Result<HashMap<String, PlanRecord>, Error> {
+    async fn plans_by_name(&self, ids: impl Iterator<Item = &String>) -> Result<Plans, Error> {
         let ids: HashSet<_> = ids.filter(|id| is_id(id)).collect();
         let items: Vec<_> = ids.into_iter().map(|id| ItemKey::plan(id)).collect();
         let plans: Vec<PlanRecord> = self.read_many(&items).await?;
@@ -153,12 +201,9 @@ impl Manager {
             .collect())
     }
 
-    /// Sorts out the rows whose keys are as they say already, in their records and in all their meters: importing a file
-    /// again costs little more than reading. A key of which a change was interrupted is changed again.
-    async fn without_done(
-        &self,
-        rows: Vec<Row>,
-    ) -> Result<(BTreeMap<usize, String>, Vec<Row>), Error> {
+    /// Sorts the rows of keys that are there already by what is to be done. A key of which a change was interrupted is changed
+    /// again, one by one with those that come into another plan.
+    async fn sorted(&self, rows: Vec<Row>, plans: &Plans) -> Result<Sorted, Error> {
         let owners = rows.iter().filter_map(|row| row.owner.as_ref());
         let meters: Vec<_> = owners
             .flat_map(|owner| {
@@ -168,16 +213,59 @@ impl Manager {
             .collect();
         let meters = self.read_items(&meters).await?;
         let meters: HashMap<_, _> = meters.iter().map(|item| (name_of(item), item)).collect();
-        let (mut done, mut left) = (BTreeMap::new(), Vec::new());
+        let mut sorted = Sorted::default();
         for row in rows {
-            match &row.owner {
-                Some(owner) if row.is_recorded(owner) && is_published(owner, &meters) => {
-                    done.insert(row.key.row, owner.id.clone());
-                }
-                _ => left.push(row),
+            let Some(owner) = row.owner.clone() else {
+                continue;
+            };
+            let is_published = is_published(&owner, &meters);
+            if is_published && row.is_recorded(&owner) {
+                sorted.done.insert(row.key.row, owner.id);
+            } else if is_published && row.is_edit(&owner, plans) {
+                let theirs = owner.plans.iter().chain(&owner.left);
+                let places = theirs.filter_map(|plan| {
+                    let item = meters.get(&ItemKey::meter(&owner.id, plan).to_string())?;
+                    Some((plan.clone(), Place::of(item)))
+                });
+                let places = places.collect();
+                sorted.edits.push(Edit { row, owner, places });
+            } else {
+                sorted.others.push(row);
             }
         }
-        Ok((done, left))
+        Ok(sorted)
+    }
+
+    /// Changes the records of many keys in one transaction, and then tells their meters; should one of them have been changed
+    /// meanwhile, one by one.
+    async fn edit_imported(&self, edits: &[Edit], plans: &Plans) -> Result<Vec<Outcome>, Error> {
+        let now = self.now().as_millisecond();
+        let changed = edits.iter().map(|edit| {
+            let mut record = edit.owner.clone();
+            edit.row.apply(&mut record);
+            record.revision += 1;
+            record.updated = now;
+            record
+        });
+        let changed: Vec<KeyRecord> = changed.collect();
+        let puts = changed.iter().map(|record| {
+            let put = self.put_in_place(item_of(record), record.revision - 1);
+            TransactWriteItem::builder().put(put).build()
+        });
+        let mut outcomes = Vec::with_capacity(edits.len());
+        if !self.transact(puts.collect()).await? {
+            for edit in edits {
+                outcomes.push(self.change_imported(&edit.row).await?);
+            }
+            return Ok(outcomes);
+        }
+        for (edit, record) in edits.iter().zip(changed) {
+            let plans = record.plans.iter().filter_map(|id| plans.get(id).cloned());
+            self.publish_to(&record, plans.collect(), &edit.places)
+                .await?;
+            outcomes.push((edit.row.key.row, Some(record.id), Vec::new()));
+        }
+        Ok(outcomes)
     }
 
     /// Writes new keys in one transaction; should one of their values have been taken meanwhile, one by one.
@@ -198,15 +286,15 @@ impl Manager {
             made.push((row.key.row, Some(record.id), Vec::new()));
         }
         match self.transact(writes).await {
-            Ok(()) => Ok(made),
-            Err(Error::ValueExists) if rows.len() > 1 => {
+            Ok(true) => Ok(made),
+            Ok(false) if rows.len() > 1 => {
                 let mut made = Vec::with_capacity(rows.len());
                 for row in rows {
                     made.extend(Box::pin(self.make_imported(std::slice::from_ref(row))).await?);
                 }
                 Ok(made)
             }
-            Err(Error::ValueExists) => {
+            Ok(false) => {
                 let key = rows[0].key.clone();
                 let owners = self.owners(std::slice::from_ref(&key)).await?;
                 let row = Row {
@@ -229,17 +317,7 @@ impl Manager {
         };
         let changed = self
             .update_key(&owner.id, |record: &mut KeyRecord| {
-                record.enabled = key.enabled.unwrap_or(record.enabled);
-                if key.name.is_some() {
-                    record.name.clone_from(&key.name);
-                }
-                if key.description.is_some() {
-                    record.description.clone_from(&key.description);
-                }
-                // It may be from before values were kept.
-                if record.sealed.is_none() {
-                    record.sealed.clone_from(&key.sealed);
-                }
+                row.apply(record);
                 Ok::<_, Error>(())
             })
             .await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, WriteRequest};
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
 
-use super::listing::{List, by_time, shard_of};
+use super::listing::{List, by_name, by_time, shard_of};
 use super::meters::new_meter;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
 use crate::failure::{Failure, conditional};
@@ -13,7 +13,7 @@ use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, to
 use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
 
 /// Bytes of a name that the index holds; a DynamoDB sort key has 1024 at most.
-const INDEXED_NAME_BYTES: usize = 900;
+const NAME_BYTES: usize = 900;
 
 /// A key to be made.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ pub struct NewKey {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Which keys a list shows. A list by name prefix is in the order of names, others are newest first.
+/// Which keys a list shows, the newest first; where about a thousand names or more start as asked for, in the order of names.
 #[derive(Debug, Clone, Default)]
 pub struct KeyFilter {
     /// Only names that start with this, case-sensitive.
@@ -47,12 +47,7 @@ impl KeyFilter {
     fn list(&self) -> List {
         match (&self.customer_id, &self.name_prefix) {
             (Some(customer), _) => List::newest_first(BY_CUSTOMER, customer_list(customer)),
-            (None, Some(prefix)) => List {
-                index: BY_NAME,
-                partition: "NAMES".to_owned(),
-                prefix: indexed_name(prefix).to_owned(),
-                newest_first: false,
-            },
+            (None, Some(prefix)) => List::named("NAMES".to_owned(), prefix_of(prefix, NAME_BYTES)),
             (None, None) => List::newest_first(BY_CREATED, "KEYS".to_owned()),
         }
     }
@@ -80,8 +75,11 @@ impl Manager {
         let (record, items) = self.new_key(new, &value, &[]);
         let puts = items.into_iter().map(|item| self.put_new(item));
         let puts = puts.map(|put| TransactWriteItem::builder().put(put).build());
-        self.transact(puts.collect()).await?;
-        Ok((record, value))
+        if self.transact(puts.collect()).await? {
+            Ok((record, value))
+        } else {
+            Err(Error::ValueExists)
+        }
     }
 
     /// A key that is not written yet: its record, and all its items.
@@ -121,8 +119,9 @@ impl Manager {
         (record, items)
     }
 
-    /// Makes all of these writes or none, trying again where others are at work on the same items.
-    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Error> {
+    /// Makes all of these writes or none, trying again where others are at work on the same items. False where a condition
+    /// does not hold.
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let written = self
@@ -132,9 +131,9 @@ impl Manager {
                 .send()
                 .await;
             match written {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(error) if is_cancelled_by(&error, "ConditionalCheckFailed") => {
-                    return Err(Error::ValueExists);
+                    return Ok(false);
                 }
                 Err(error) if is_cancelled_by(&error, "ValidationError") => {
                     return Err(Error::TooLarge);
@@ -194,7 +193,13 @@ impl Manager {
         id: &str,
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
     ) -> Result<KeyRecord, E> {
-        let record = self.change_key(id, change).await?;
+        let record = self
+            .change_key(id, |record| {
+                change(record)?;
+                record.updated = self.now().as_millisecond();
+                Ok::<_, E>(())
+            })
+            .await?;
         self.publish(&record).await?;
         Ok(record)
     }
@@ -224,7 +229,6 @@ impl Manager {
         let mut after = before.clone();
         change(&mut after)?;
         after.revision = before.revision + 1;
-        after.updated = self.now().as_millisecond();
         let (key, item) = (ItemKey::key(&before.id), item_of(&after));
         let replaced = self
             .replace::<KeyRecord>(&key, item, before.revision)
@@ -300,7 +304,11 @@ impl Manager {
             WriteRequest::builder().delete_request(request).build()
         };
         let mut requests: Vec<_> = items.iter().map(delete).collect();
-        while !requests.is_empty() {
+        for tries in 0.. {
+            if requests.is_empty() {
+                break;
+            }
+            back_off(tries).await;
             let answer = self
                 .client()
                 .batch_write_item()
@@ -337,7 +345,7 @@ fn is_cancelled_by<R>(
 }
 
 /// A key's item with what the lists go by. A deleted key is in no list.
-fn item_of(record: &KeyRecord) -> Item {
+pub(super) fn item_of(record: &KeyRecord) -> Item {
     let mut item = to_item(&ItemKey::key(&record.id), record);
     if record.deleted {
         return item;
@@ -353,7 +361,11 @@ fn item_of(record: &KeyRecord) -> Item {
     };
     list(BY_CREATED, "KEYS", time.clone());
     if let Some(name) = &record.name {
-        list(BY_NAME, "NAMES", format!("{}#{id}", indexed_name(name)));
+        list(
+            BY_NAME,
+            "NAMES",
+            by_name(prefix_of(name, NAME_BYTES), &time),
+        );
     }
     if let Some(customer) = &record.customer_id {
         list(BY_CUSTOMER, &customer_list(customer), time);
@@ -365,8 +377,9 @@ fn customer_list(customer: &str) -> String {
     format!("CUSTOMER#{customer}")
 }
 
-fn indexed_name(name: &str) -> &str {
-    &name[..name.floor_char_boundary(INDEXED_NAME_BYTES)]
+/// As much of a name as an index holds.
+pub(super) fn prefix_of(name: &str, bytes: usize) -> &str {
+    &name[..name.floor_char_boundary(bytes)]
 }
 
 /// A new value, of the operating system's random bytes.

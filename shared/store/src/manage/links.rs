@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::plan::ApiStage;
 
+use super::keys::prefix_of;
 use super::listing::List;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id};
 use crate::expression::Update;
@@ -10,6 +11,8 @@ use crate::failure::conditional;
 use crate::record::{ItemKey, KeyRecord, PlanRecord};
 use crate::schema::BY_CREATED;
 
+/// Bytes of a name that a meter holds for the index: every request writes the meter, and is billed by its size.
+pub(super) const NAME_BYTES: usize = 40;
 /// Plans that a key was taken out of and that its record remembers.
 const MOST_LEFT: usize = 20;
 
@@ -29,7 +32,14 @@ impl Manager {
         };
         self.publish(&record).await?;
         self.hint(&record).await?;
-        Ok(record)
+        match self.plan(plan_id).await {
+            // It was deleted meanwhile, and the deletion may not have seen this key.
+            Err(Error::NoSuchPlan) => {
+                self.unlink(plan_id, key_id).await?;
+                Err(Error::NoSuchPlan)
+            }
+            plan => plan.map(|_| record),
+        }
     }
 
     /// Notes the link in the key's record, against which its other plans are checked in the same step.
@@ -81,16 +91,17 @@ impl Manager {
     /// Takes a key out of a plan. Its usage stays.
     ///
     /// # Errors
-    /// [`Error::NotLinked`], [`Error::NoSuchKey`].
+    /// [`Error::NotLinked`], [`Error::NoSuchKey`], [`Error::NoSuchPlan`].
     pub async fn unlink(&self, plan_id: &str, key_id: &str) -> Result<(), Error> {
         if !is_id(plan_id) {
-            return Err(Error::NotLinked);
+            return Err(Error::NoSuchPlan);
         }
         let key = self.key(key_id).await?;
         let linked = key.plans.iter().any(|plan| plan == plan_id);
         if !linked && !self.is_listed(plan_id, key_id).await? {
             // An earlier call may have got no further than the record.
             self.publish(&key).await?;
+            self.plan(plan_id).await?;
             return Err(Error::NotLinked);
         }
         let record = self
@@ -119,7 +130,7 @@ impl Manager {
         }
     }
 
-    /// A page of a plan's keys, those linked last first.
+    /// A page of a plan's keys, those linked last first; with a name prefix as in [`KeyFilter`](super::keys::KeyFilter).
     ///
     /// # Errors
     /// [`Error::BadPosition`].
@@ -129,34 +140,29 @@ impl Manager {
         name_prefix: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<KeyRecord>, Error> {
-        let list = keys_of(plan_id);
-        let mut position = page.position.clone();
-        let mut items = Vec::new();
         if !is_id(plan_id) {
             return Ok(Page {
-                items,
+                items: Vec::new(),
                 position: None,
             });
         }
-        loop {
-            let part = PageRequest {
-                position,
-                limit: page.limit - items.len(),
-            };
-            let found = self.page(&list, &part).await?;
-            let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
-            let records: Vec<KeyRecord> = self.read_many(&keys).await?;
-            let starts = |name: &String| name_prefix.is_none_or(|prefix| name.starts_with(prefix));
-            items.extend(records.into_iter().filter(|record| {
-                !record.deleted
-                    && record.plans.iter().any(|plan| plan == plan_id)
-                    && (name_prefix.is_none() || record.name.as_ref().is_some_and(starts))
-            }));
-            position = found.position;
-            if position.is_none() || items.len() >= page.limit {
-                return Ok(Page { items, position });
-            }
-        }
+        let list = match name_prefix {
+            None => keys_of(plan_id),
+            Some(prefix) => List::named(plan_list(plan_id), prefix_of(prefix, NAME_BYTES)),
+        };
+        let found = self.page(&list, page).await?;
+        let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
+        let mut records: Vec<KeyRecord> = self.read_many(&keys).await?;
+        records.retain(|record| {
+            let name = record.name.as_deref().unwrap_or_default();
+            !record.deleted
+                && record.plans.iter().any(|plan| plan == plan_id)
+                && name_prefix.is_none_or(|prefix| name.starts_with(prefix))
+        });
+        Ok(Page {
+            items: records,
+            position: found.position,
+        })
     }
 
     /// Notes the plans beside the value, so that they are read together with the key. Only a hint: the record decides.

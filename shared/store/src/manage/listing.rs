@@ -8,13 +8,23 @@ use futures_util::future;
 use super::{Error, Manager};
 use crate::failure::Failure;
 use crate::record::Item;
-use crate::schema::{Index, PK};
+use crate::schema::{BY_NAME, Index, PK};
 
 /// Partitions of one list.
 const SHARDS: u32 = 8;
 
 /// DynamoDB takes no empty key; every sort key is after a single space.
 const LOWEST: &str = " ";
+/// Names per partition that are sorted by time for a page: a thousand in all, or nearly so.
+const SORTED: usize = 128;
+
+/// Digits of a time in a sort key: milliseconds since the epoch.
+const TIME_DIGITS: usize = 14;
+
+/// What the positions of the two orders of names start with.
+const NAME: char = 'n';
+const TIME: char = 't';
+
 /// The longest sort key that DynamoDB takes.
 const MAX_SORT_BYTES: usize = 1024;
 
@@ -41,9 +51,8 @@ pub struct Page<T> {
 pub(super) struct List {
     pub(super) index: Index,
     pub(super) partition: String,
-    /// Only entries whose sort key starts with this.
-    pub(super) prefix: String,
-    pub(super) newest_first: bool,
+    /// Only names that start with this; the index is by name then, and by time otherwise.
+    pub(super) prefix: Option<String>,
 }
 
 impl List {
@@ -52,11 +61,31 @@ impl List {
         Self {
             index,
             partition,
-            prefix: String::new(),
-            newest_first: true,
+            prefix: None,
+        }
+    }
+
+    /// The entries whose names start with `prefix`: the newest first as long as they are few enough to be sorted for every
+    /// page, and by name beyond, so that a page costs what a page may cost.
+    pub(super) fn named(partition: String, prefix: &str) -> Self {
+        Self {
+            index: BY_NAME,
+            partition,
+            prefix: Some(prefix.to_owned()),
         }
     }
 }
+
+/// Where a page of names starts.
+enum After {
+    /// After this entry in the order of names, by its sort key.
+    Name(String),
+    /// After this entry, newest first, by its time.
+    Time(String),
+}
+
+/// An entry of a list: its sort key, and the id it stands for.
+type Entry = (String, String);
 
 /// The partition of `list` that the entry `id` is in.
 pub(super) fn shard_of(list: &str, id: &str) -> String {
@@ -65,7 +94,21 @@ pub(super) fn shard_of(list: &str, id: &str) -> String {
 
 /// A sort key by time of creation (milliseconds since the epoch), unique by id.
 pub(super) fn by_time(created: i64, id: &str) -> String {
-    format!("{created:014}#{id}")
+    format!("{created:0TIME_DIGITS$}#{id}")
+}
+
+/// A sort key by name, and by time among those of one name.
+pub(super) fn by_name(name: &str, time: &str) -> String {
+    format!("{name}#{time}")
+}
+
+/// The time in a sort key by name. What release 0.2.0 wrote has none, and is the oldest.
+fn time_of((sort, id): &Entry) -> String {
+    let mut parts = sort.rsplitn(3, '#');
+    let time = parts
+        .nth(1)
+        .filter(|time| time.len() == TIME_DIGITS && time.bytes().all(|byte| byte.is_ascii_digit()));
+    format!("{}#{id}", time.unwrap_or("00000000000000"))
 }
 
 impl Manager {
@@ -82,24 +125,61 @@ impl Manager {
                 position: None,
             });
         }
-        let after = page
-            .position
-            .as_deref()
-            .map(|position| decode(position, list));
-        let after = after.transpose()?;
-        let shards = (0..SHARDS).map(|shard| self.shard(list, shard, after.as_deref(), page.limit));
-        let mut entries: Vec<_> = future::try_join_all(shards).await?.concat();
-        entries.sort_unstable();
-        if list.newest_first {
-            entries.reverse();
+        let position = page.position.as_deref().map(decode).transpose()?;
+        if let Some(prefix) = &list.prefix {
+            let after = position.map(|position| named_position(&position, prefix));
+            return self
+                .page_of_names(list, after.transpose()?, page.limit)
+                .await;
         }
-        let more = entries.len() > page.limit;
-        entries.truncate(page.limit);
-        let end = entries.last().map(|(sort, _)| URL_SAFE_NO_PAD.encode(sort));
-        Ok(Page {
-            position: end.filter(|_| more),
-            items: entries.into_iter().map(|(_, id)| id).collect(),
-        })
+        if position.as_ref().is_some_and(|sort| !is_sort_key(sort)) {
+            return Err(Error::BadPosition);
+        }
+        let shards = self.shards(list, position.as_deref(), page.limit).await?;
+        let mut entries = shards.concat();
+        entries.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(cut(entries, page.limit, |(sort, _)| sort.clone()))
+    }
+
+    async fn page_of_names(
+        &self,
+        list: &List,
+        after: Option<After>,
+        limit: usize,
+    ) -> Result<Page<String>, Error> {
+        let (shards, are_all) = match &after {
+            Some(After::Name(sort)) => (self.shards(list, Some(sort), limit).await?, false),
+            // They were few on the first page.
+            Some(After::Time(_)) => (self.shards(list, None, usize::MAX / 2).await?, true),
+            None => {
+                let shards = self.shards(list, None, limit.max(SORTED)).await?;
+                let are_all = shards.iter().all(|shard| shard.len() <= SORTED);
+                (shards, are_all)
+            }
+        };
+        let mut entries = shards.concat();
+        if !are_all {
+            entries.sort_unstable();
+            return Ok(cut(entries, limit, |(sort, _)| format!("{NAME}{sort}")));
+        }
+        entries.sort_by_cached_key(|entry| std::cmp::Reverse(time_of(entry)));
+        if let Some(After::Time(after)) = after {
+            entries.retain(|entry| time_of(entry) < after);
+        }
+        Ok(cut(entries, limit, |entry| {
+            format!("{TIME}{}", time_of(entry))
+        }))
+    }
+
+    /// Each shard's part of a page.
+    async fn shards(
+        &self,
+        list: &List,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Vec<Entry>>, Error> {
+        let shards = (0..SHARDS).map(|shard| self.shard(list, shard, after, limit));
+        future::try_join_all(shards).await
     }
 
     /// One shard's part of a page and one entry more, to see whether there is a next page.
@@ -109,12 +189,14 @@ impl Manager {
         shard: u32,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<(String, String)>, Error> {
-        let (low, high) = bounds(list, after);
+    ) -> Result<Vec<Entry>, Error> {
+        let (low, high) = bounds(list.prefix.as_deref(), after);
+        // The entry that the page starts after comes as well, if it is still there.
+        let wanted = limit + 1 + usize::from(after.is_some());
         let mut entries = Vec::new();
         let mut next = None;
         loop {
-            let missing = i32::try_from(limit + 1 - entries.len()).unwrap_or(i32::MAX);
+            let missing = i32::try_from(wanted - entries.len()).unwrap_or(i32::MAX);
             let answer = self
                 .client()
                 .query()
@@ -126,7 +208,7 @@ impl Manager {
                 .expression_attribute_values(":pk", text(format!("{}#{shard}", list.partition)))
                 .expression_attribute_values(":low", text(low.clone()))
                 .expression_attribute_values(":high", text(high.clone()))
-                .scan_index_forward(!list.newest_first)
+                .scan_index_forward(list.prefix.is_some())
                 .limit(missing)
                 .set_exclusive_start_key(next)
                 .send()
@@ -148,39 +230,54 @@ impl Manager {
     }
 }
 
-/// The sort keys between which a page lies, both inclusive.
-fn bounds(list: &List, after: Option<&str>) -> (String, String) {
-    let low = list.prefix.clone();
-    let high = highest(list);
-    let low = if low.is_empty() {
-        LOWEST.to_owned()
-    } else {
-        low
-    };
-    match after {
-        Some(after) if list.newest_first => (low, after.to_owned()),
-        Some(after) => (after.to_owned(), high),
-        None => (low, high),
+/// A page of the first entries, and its position where there are more.
+fn cut(mut entries: Vec<Entry>, limit: usize, position: impl Fn(&Entry) -> String) -> Page<String> {
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let end = entries.last().filter(|_| more).map(position);
+    Page {
+        position: end.map(|end| URL_SAFE_NO_PAD.encode(end)),
+        items: entries.into_iter().map(|(_, id)| id).collect(),
     }
 }
 
-/// U+10FFFF sorts after everything that a sort key can go on with.
-fn highest(list: &List) -> String {
-    format!("{}\u{10ffff}", list.prefix)
+/// The sort keys between which a page lies, both inclusive.
+fn bounds(prefix: Option<&str>, after: Option<&str>) -> (String, String) {
+    let Some(prefix) = prefix else {
+        let high = after.map_or_else(|| highest(""), str::to_owned);
+        return (LOWEST.to_owned(), high);
+    };
+    let low = if prefix.is_empty() { LOWEST } else { prefix };
+    (after.unwrap_or(low).to_owned(), highest(prefix))
 }
 
-/// The sort key that a position stands for, which must be one that this list can have.
-fn decode(position: &str, list: &List) -> Result<String, Error> {
-    URL_SAFE_NO_PAD
-        .decode(position)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|sort| sort.len() <= MAX_SORT_BYTES && sort.starts_with(&list.prefix))
-        .filter(|sort| sort.as_str() >= LOWEST && *sort <= highest(list))
+/// U+10FFFF sorts after everything that a sort key can go on with.
+fn highest(prefix: &str) -> String {
+    format!("{prefix}\u{10ffff}")
+}
+
+fn decode(position: &str) -> Result<String, Error> {
+    let bytes = URL_SAFE_NO_PAD.decode(position).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or(Error::BadPosition)
+}
+
+/// The position of a page of names, which must be one that this prefix can have.
+fn named_position(position: &str, prefix: &str) -> Result<After, Error> {
+    let (name, time) = (position.strip_prefix(NAME), position.strip_prefix(TIME));
+    let name = name.filter(|sort| is_sort_key(sort) && sort.starts_with(prefix));
+    let name = name.map(|sort| After::Name(sort.to_owned()));
+    name.or_else(|| time.map(|time| After::Time(time.to_owned())))
         .ok_or(Error::BadPosition)
 }
 
-fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+/// Whether DynamoDB takes it for the sort key of a list.
+fn is_sort_key(sort: &str) -> bool {
+    sort.len() <= MAX_SORT_BYTES && sort >= LOWEST && sort <= highest("").as_str()
+}
+
+/// A text of an item.
+pub(super) fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 

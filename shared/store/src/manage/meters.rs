@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use tollgate_core::calendar::{day_of, start_of};
 use tollgate_core::meter::{ClosedDay, Meter};
 
-use super::links::plan_list;
-use super::listing::{by_time, shard_of};
+use super::keys::prefix_of;
+use super::links::{NAME_BYTES, plan_list};
+use super::listing::{by_name, by_time, shard_of, string};
 use super::usage::{left, put_usage};
 use super::{Error, Manager, logged};
 use crate::expression::Update;
@@ -18,11 +19,30 @@ use crate::meter_item::{
     self, BUCKETS, COUNT, DAY, KEY_REVISION, LANES, PERIOD, PLAN_REVISION, SPENT, period_text,
 };
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
-use crate::schema::{BY_CREATED, ITEM_VERSION, SK, TTL};
+use crate::schema::{BY_CREATED, BY_NAME, ITEM_VERSION, SK, TTL};
 
 /// How long a meter that is left behind is kept beyond what it still limits: long enough that no call under way can make
 /// a new one in its place.
 const TOMBSTONE_SECONDS: i64 = 24 * 60 * 60;
+
+/// What a meter has been told of its place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// It has counters.
+    counts: bool,
+    /// Its place in the list of the plan's keys.
+    since: Option<String>,
+}
+
+impl Place {
+    /// The place of a meter, of which at least these attributes were read.
+    pub(super) fn of(meter: &Item) -> Self {
+        Self {
+            counts: meter.contains_key(DAY),
+            since: string(meter, BY_CREATED.sk).map(str::to_owned),
+        }
+    }
+}
 
 impl Manager {
     /// Brings every meter of a key in line with its record: those of its plans, and those that are left behind. What an
@@ -32,7 +52,17 @@ impl Manager {
         let plans = record.plans.iter().map(|id| self.any_plan(id));
         let (plans, meters) =
             future::try_join(future::try_join_all(plans), self.meters_of(&record.id)).await?;
-        let mut kept: Vec<PlanRecord> = plans.into_iter().flatten().collect();
+        let plans = plans.into_iter().flatten();
+        self.publish_to(record, plans.collect(), &meters).await
+    }
+
+    /// Brings these meters of a key in line with its record. `kept` are its plans, as far as they exist.
+    pub(super) async fn publish_to(
+        &self,
+        record: &KeyRecord,
+        mut kept: Vec<PlanRecord>,
+        meters: &BTreeMap<String, Place>,
+    ) -> Result<(), Error> {
         kept.retain(|plan| !plan.deleted && !record.deleted);
         // Not only those that are there: a link under way may be about to make one.
         let mut left: BTreeSet<_> = meters
@@ -43,15 +73,15 @@ impl Manager {
         left.retain(|id| kept.iter().all(|plan| plan.id != **id));
         let left = left.into_iter().map(|plan| self.leave(record, plan));
         let kept = kept.iter().map(|plan| {
-            let counts = meters.get(&plan.id).copied().unwrap_or(false);
-            self.keep(record, plan, counts)
+            let place = meters.get(&plan.id).cloned().unwrap_or_default();
+            self.keep(record, plan, place)
         });
         future::try_join(future::try_join_all(left), future::try_join_all(kept)).await?;
         Ok(())
     }
 
-    /// The plans under which a key has meters, left behind or not, and whether each has counters.
-    async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, bool>, Error> {
+    /// The plans under which a key has meters, left behind or not.
+    async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, Place>, Error> {
         let prefix = ItemKey::meter(key_id, "");
         let mut pages = self
             .client()
@@ -61,17 +91,18 @@ impl Manager {
             .key_condition_expression("pk = :pk AND begins_with(sk, :meter)")
             .expression_attribute_values(":pk", AttributeValue::S(prefix.pk))
             .expression_attribute_values(":meter", AttributeValue::S(prefix.sk.clone()))
-            .projection_expression("sk, #day")
+            .projection_expression("sk, #day, #since")
             .expression_attribute_names("#day", DAY)
+            .expression_attribute_names("#since", BY_CREATED.sk)
             .into_paginator()
             .items()
             .send();
         let mut meters = BTreeMap::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(Failure::from)?;
-            let sort = item.get(SK).and_then(|sort| sort.as_s().ok());
-            if let Some(plan) = sort.and_then(|sort| sort.strip_prefix(&prefix.sk)) {
-                meters.insert(plan.to_owned(), item.contains_key(DAY));
+            let plan = string(&item, SK).and_then(|sort| sort.strip_prefix(&prefix.sk));
+            if let Some(plan) = plan {
+                meters.insert(plan.to_owned(), Place::of(&item));
             }
         }
         Ok(meters)
@@ -79,7 +110,7 @@ impl Manager {
 
     /// Tells a meter that the key is in the plan. One that is missing starts from what was written out, one that was left
     /// behind goes on.
-    async fn keep(&self, key: &KeyRecord, plan: &PlanRecord, counts: bool) -> Result<(), Error> {
+    async fn keep(&self, key: &KeyRecord, plan: &PlanRecord, place: Place) -> Result<(), Error> {
         let now = self.now();
         let mut fresh = Meter::new(
             key.revision,
@@ -87,7 +118,7 @@ impl Manager {
             day_of(now),
             plan.limits.quota.as_ref(),
         );
-        if !counts {
+        if !place.counts {
             let from = fresh.period.map_or(fresh.day, |period| period.start);
             let days = self.closed_days(&key.id, &plan.id, from, fresh.day).await?;
             let admitted = days.values().map(|day| day.count).sum::<u64>();
@@ -95,15 +126,19 @@ impl Manager {
             fresh.count = days.get(&fresh.day).map_or(0, |day| day.count);
         }
         let mut update = revision(key);
-        let (list, sort, ttl) = (
-            update.name(BY_CREATED.pk),
-            update.name(BY_CREATED.sk),
-            update.name(TTL),
-        );
-        let shard = update.text(shard_of(&plan_list(&plan.id), &key.id));
-        let time = update.text(by_time(now.as_millisecond(), &key.id));
-        update.set(&list, shard);
-        update.set(&sort, format!("if_not_exists({sort}, {time})"));
+        let time = place.since;
+        let time = time.unwrap_or_else(|| by_time(now.as_millisecond(), &key.id));
+        for (name, value) in entries(key, plan, &time) {
+            let name = update.name(name);
+            match value {
+                Some(value) => {
+                    let value = update.text(value);
+                    update.set(&name, value);
+                }
+                None => update.remove(name),
+            }
+        }
+        let ttl = update.name(TTL);
         update.remove(ttl);
         start(&mut update, &fresh);
         self.tell(key, &plan.id, update).await?;
@@ -127,13 +162,11 @@ impl Manager {
             self.write_out(key, plan_id, meter).await?;
         }
         let mut update = revision(key);
-        let (list, sort, ttl) = (
-            update.name(BY_CREATED.pk),
-            update.name(BY_CREATED.sk),
-            update.name(TTL),
-        );
-        update.remove(list);
-        update.remove(sort);
+        for name in [BY_CREATED.pk, BY_CREATED.sk, BY_NAME.pk, BY_NAME.sk] {
+            let name = update.name(name);
+            update.remove(name);
+        }
+        let ttl = update.name(TTL);
         let until = update.number(limits_until(meter.as_ref(), self.now()) + TOMBSTONE_SECONDS);
         update.set(&ttl, until);
         self.tell(key, plan_id, update).await?;
@@ -235,9 +268,23 @@ pub(super) fn new_meter(key: &KeyRecord, plan: &PlanRecord, now: Timestamp) -> I
     for (name, value) in initial(&fresh) {
         put(name, value);
     }
-    let shard = shard_of(&plan_list(&plan.id), &key.id);
-    put(BY_CREATED.pk, AttributeValue::S(shard));
     let time = by_time(now.as_millisecond(), &key.id);
-    put(BY_CREATED.sk, AttributeValue::S(time));
+    for (name, value) in entries(key, plan, &time) {
+        if let Some(value) = value {
+            put(name, AttributeValue::S(value));
+        }
+    }
     item
+}
+
+/// Under what a meter is in the lists of its plan's keys, `time` being when the key was linked.
+fn entries(key: &KeyRecord, plan: &PlanRecord, time: &str) -> [(&'static str, Option<String>); 4] {
+    let shard = shard_of(&plan_list(&plan.id), &key.id);
+    let name = key.name.as_deref().map(|name| prefix_of(name, NAME_BYTES));
+    [
+        (BY_NAME.pk, name.map(|_| shard.clone())),
+        (BY_NAME.sk, name.map(|name| by_name(name, time))),
+        (BY_CREATED.pk, Some(shard)),
+        (BY_CREATED.sk, Some(time.to_owned())),
+    ]
 }

@@ -1,18 +1,22 @@
 //! Usage plans.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future;
 use tollgate_core::plan::Plan;
 
 use super::links::keys_of;
 use super::listing::{List, by_time, shard_of};
-use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
+use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, is_in_time, new_id};
 use crate::record::{Item, ItemKey, PlanRecord, to_item};
 use crate::schema::BY_CREATED;
 
-/// Keys that a deletion takes out of the plan at a time.
+/// Keys that a deletion reads at a time.
 const SWEEP: usize = 100;
+/// Keys that are taken out of a plan at once.
+const AT_ONCE: usize = 8;
 
 /// A plan to be made.
 #[derive(Debug, Clone, Default)]
@@ -116,12 +120,12 @@ impl Manager {
         Err(Error::Contended.into())
     }
 
-    /// Deletes a plan that opens no stage any more, and takes its keys out of it. A deletion that was interrupted is
-    /// taken up by the next call.
+    /// Deletes a plan that opens no stage any more, and takes its keys out of it. The plan is gone for everyone at once; of
+    /// what it leaves behind nothing more is swept after `until`. The next call goes on, as after an interruption.
     ///
     /// # Errors
     /// [`Error::NoSuchPlan`], [`Error::StagesLeft`].
-    pub async fn delete_plan(&self, id: &str) -> Result<(), Error> {
+    pub async fn delete_plan(&self, id: &str, until: Option<Instant>) -> Result<(), Error> {
         let found = self.any_plan(id).await?.ok_or(Error::NoSuchPlan)?;
         if !found.deleted {
             self.update_plan(id, |record| {
@@ -143,11 +147,11 @@ impl Manager {
         loop {
             // By the index itself, which shows also keys whose unlinking was interrupted.
             let keys = self.page(&keys_of(id), &page).await?;
-            for key in keys.items {
-                match self.unlink(id, &key).await {
-                    Ok(()) | Err(Error::NoSuchKey | Error::NotLinked) => {}
-                    Err(error) => return Err(error),
+            for some in keys.items.chunks(AT_ONCE) {
+                if !is_in_time(until) {
+                    return Ok(());
                 }
+                future::try_join_all(some.iter().map(|key| self.sweep(id, key))).await?;
             }
             page.position = keys.position;
             if page.position.is_none() {
@@ -155,6 +159,14 @@ impl Manager {
             }
         }
         self.delete_item(&ItemKey::plan(id)).await
+    }
+
+    /// Takes a key out of a plan, if it is still there and in it.
+    pub(super) async fn sweep(&self, plan_id: &str, key_id: &str) -> Result<(), Error> {
+        match self.unlink(plan_id, key_id).await {
+            Err(Error::NoSuchKey | Error::NoSuchPlan | Error::NotLinked) => Ok(()),
+            unlinked => unlinked,
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Rows, looked at before anything is written: what each is going to be, and what of it cannot be.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tollgate_core::plan::ApiStage;
 
-use super::{ImportKey, warning};
+use super::{ImportKey, Place, Plans, warning};
 use crate::meter_item::KEY_REVISION;
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
-use crate::schema::{BY_CREATED, TTL};
+use crate::schema::{BY_CREATED, BY_NAME, TTL};
 
 /// Writes that a transaction takes.
 const MOST_WRITES: usize = 100;
@@ -37,11 +37,59 @@ impl Row {
             && self.plans.iter().all(|plan| owner.plans.contains(&plan.id))
     }
 
+    /// Changes a key's record to what the row says.
+    pub(super) fn apply(&self, record: &mut KeyRecord) {
+        let key = &self.key;
+        record.enabled = key.enabled.unwrap_or(record.enabled);
+        if key.name.is_some() {
+            record.name.clone_from(&key.name);
+        }
+        if key.description.is_some() {
+            record.description.clone_from(&key.description);
+        }
+        // It may be from before values were kept.
+        if record.sealed.is_none() {
+            record.sealed.clone_from(&key.sealed);
+        }
+    }
+
+    /// Whether the key stays in the plans that it has, all of which are known.
+    pub(super) fn is_edit(&self, owner: &KeyRecord, plans: &Plans) -> bool {
+        self.plans.iter().all(|plan| owner.plans.contains(&plan.id))
+            && owner.plans.iter().all(|plan| plans.contains_key(plan))
+    }
+
     /// Bytes that people have written.
     fn bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         length(&self.key.name) + length(&self.key.description)
     }
+}
+
+/// A key that is changed where it is: nothing but its record, of which its meters are told.
+pub(super) struct Edit {
+    pub(super) row: Row,
+    pub(super) owner: KeyRecord,
+    /// Its meters, by plan.
+    pub(super) places: BTreeMap<String, Place>,
+}
+
+/// The rows of keys that are there already, by what is to be done.
+#[derive(Default)]
+pub(super) struct Sorted {
+    /// Nothing: the keys are as their rows say.
+    pub(super) done: BTreeMap<usize, String>,
+    pub(super) edits: Vec<Edit>,
+    pub(super) others: Vec<Row>,
+}
+
+/// The plans that rows put their keys into, with the rows' numbers.
+pub(super) fn plans_of(rows: &[Row]) -> Vec<(usize, String)> {
+    let named = rows.iter().flat_map(|row| {
+        let plans = row.plans.iter();
+        plans.map(|plan| (row.key.row, plan.id.clone()))
+    });
+    named.collect()
 }
 
 /// Whether every meter of a key has been told all that its record says.
@@ -52,8 +100,12 @@ pub(super) fn is_published(record: &KeyRecord, meters: &HashMap<String, &Item>) 
         let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
         revision >= Some(record.revision)
     };
-    let is_kept =
-        |item: &Item| knows(item) && item.contains_key(BY_CREATED.pk) && !item.contains_key(TTL);
+    let is_kept = |item: &Item| {
+        knows(item)
+            && item.contains_key(BY_CREATED.pk)
+            && item.contains_key(BY_NAME.pk) == record.name.is_some()
+            && !item.contains_key(TTL)
+    };
     let kept = |plan| meter(plan).is_some_and(|item| is_kept(item));
     let left = |plan| meter(plan).is_none_or(|item| knows(item));
     record.plans.iter().all(kept) && record.left.iter().all(left)
@@ -88,7 +140,7 @@ pub(super) fn distinct(keys: Vec<ImportKey>, warnings: &mut Vec<String>) -> Vec<
 pub(super) fn openable(
     key: &ImportKey,
     owner: Option<&KeyRecord>,
-    plans: &HashMap<String, PlanRecord>,
+    plans: &Plans,
     warnings: &mut Vec<String>,
 ) -> Vec<PlanRecord> {
     let theirs = owner.into_iter().flat_map(|key| &key.plans);
