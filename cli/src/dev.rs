@@ -58,6 +58,7 @@ impl Dev {
             Some(endpoint) => endpoint,
             None => self.embed().await?,
         };
+        let vault = Arc::new(self.vault(&endpoint)?);
         let sdk = self.store.sdk_config().await;
         schema::create(&Client::new(&sdk), &self.store.table)
             .await
@@ -67,7 +68,6 @@ impl Dev {
         let manager = Arc::new(self.manager(&sdk));
         let authorizer = Arc::new(Authorizer::new(config, Connection::deciding(&sdk)));
         let gateway = axum::serve(gateway, gateway::app(authorizer, backend));
-        let vault = Arc::new(self.vault(&endpoint)?);
         let app = tollgate_keys::app(Arc::clone(&manager), Arc::clone(&vault));
         let management = axum::serve(management, app);
 

@@ -32,7 +32,7 @@ enum Action {
         #[arg(long, value_name = "ID", conflicts_with = "name", value_parser = NonEmptyStringValueParser::new())]
         customer: Option<String>,
         /// Only those in a plan
-        #[arg(long, value_name = "PLAN", value_parser = id, conflicts_with_all = ["name", "customer"])]
+        #[arg(long, value_name = "PLAN", value_parser = id, conflicts_with = "customer")]
         plan: Option<String>,
         /// At most so many; without it, all
         #[arg(long, value_name = "N")]
@@ -42,6 +42,9 @@ enum Action {
     Show {
         #[arg(value_parser = id)]
         key: String,
+        /// With its value, where the stack keeps values
+        #[arg(long)]
+        value: bool,
     },
     /// Change what a key is called and whom it belongs to
     Update {
@@ -75,6 +78,9 @@ enum Action {
         /// How they are written
         #[arg(long, value_enum, default_value = "csv")]
         format: transfer::Format,
+        /// Put a ' before what a spreadsheet would run as a formula; such a file is not for importing
+        #[arg(long)]
+        for_spreadsheets: bool,
     },
     /// Put a key into a plan
     Link {
@@ -151,7 +157,7 @@ impl Keys {
                 limit,
             } => {
                 if let Some(plan) = plan {
-                    let keys = keys_of(&api, &plan, limit).await?;
+                    let keys = keys_of(&api, &plan, name.as_deref(), limit).await?;
                     output.print(&Value::Array(keys), linked_table)?;
                 } else {
                     let query = [
@@ -162,7 +168,7 @@ impl Keys {
                     output.print(&Value::Array(keys), list_table)?;
                 }
             }
-            Action::Show { key } => show(&api, output, &key).await?,
+            Action::Show { key, value } => show(&api, output, &key, value).await?,
             Action::Update { key, about } => {
                 let changes: Vec<_> = about
                     .members()
@@ -188,7 +194,10 @@ impl Keys {
                 output.done(&format!("key {key}: deleted"))?;
             }
             Action::Import(import) => import.run(&api, output).await?,
-            Action::Export { format } => transfer::export_keys(&api, format).await?,
+            Action::Export {
+                format,
+                for_spreadsheets,
+            } => transfer::export_keys(&api, format, for_spreadsheets).await?,
             Action::Link { key, plan } => {
                 link(&api, &key, &plan).await?;
                 output.done(&format!("key {key}: in plan {plan}"))?;
@@ -222,7 +231,7 @@ impl Create {
             format!("{error}; the value of key {id} is lost: delete it with `tollgate keys delete {id}`, and make another")
         })?;
         eprintln!(
-            "This is the only time that the value is shown: only its hash is kept. Store it now."
+            "Store the value now: unless the stack keeps values, only its hash is kept, and it is never shown again."
         );
         for plan in &self.plan {
             link(api, &id, plan).await.map_err(|error| {
@@ -255,8 +264,16 @@ async fn update(api: &Api, output: Output, key: &str, changes: &[Change]) -> Res
     Ok(())
 }
 
-async fn show(api: &Api, output: Output, key: &str) -> Result<(), Failure> {
-    let mut found = api.get(&["apikeys", key], &[]).await?;
+async fn show(api: &Api, output: Output, key: &str, value: bool) -> Result<(), Failure> {
+    let query = [("includeValue", "true")];
+    let query = if value { query.as_slice() } else { &[] };
+    let mut found = api.get(&["apikeys", key], query).await?;
+    if value && found.get("value").is_none() {
+        return Err(format!(
+            "the value of key {key} is not kept: the stack's RetrievableValues is off, or was when the key was made"
+        )
+        .into());
+    }
     let plans = api.list(&["usageplans"], &[("keyId", key)], None).await?;
     let plans = plans
         .iter()
@@ -267,9 +284,15 @@ async fn show(api: &Api, output: Output, key: &str) -> Result<(), Failure> {
 }
 
 /// The keys of a plan. Where there is no such plan the API has an empty list; people want to know.
-async fn keys_of(api: &Api, plan: &str, limit: Option<usize>) -> Result<Vec<Value>, Failure> {
+async fn keys_of(
+    api: &Api,
+    plan: &str,
+    name: Option<&str>,
+    limit: Option<usize>,
+) -> Result<Vec<Value>, Failure> {
     api.get(&["usageplans", plan], &[]).await?;
-    api.list(&["usageplans", plan, "keys"], &[], limit).await
+    let query = [("name", name.unwrap_or_default())];
+    api.list(&["usageplans", plan, "keys"], &query, limit).await
 }
 
 fn linked_table(keys: &Value) -> comfy_table::Table {

@@ -152,8 +152,21 @@ fn raw(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// A field that a spreadsheet would run as a formula, as text.
+fn inert(field: String) -> String {
+    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{field}")
+    } else {
+        field
+    }
+}
+
 /// All keys with their plans, in the columns of an import, as far as values are kept.
-pub(crate) async fn export_keys(api: &Api, format: Format) -> Result<(), Failure> {
+pub(crate) async fn export_keys(
+    api: &Api,
+    format: Format,
+    for_spreadsheets: bool,
+) -> Result<(), Failure> {
     let mut keys = api
         .list(&["apikeys"], &[("includeValues", "true")], None)
         .await?;
@@ -185,7 +198,7 @@ pub(crate) async fn export_keys(api: &Api, format: Format) -> Result<(), Failure
     for key in &keys {
         let plans = key["usagePlanIds"].as_array().into_iter().flatten();
         let plans: Vec<_> = plans.map(text).collect();
-        writer.write_record([
+        let fields = [
             raw(&key["id"]),
             raw(&key["name"]),
             raw(&key["value"]),
@@ -194,7 +207,12 @@ pub(crate) async fn export_keys(api: &Api, format: Format) -> Result<(), Failure
             plans.join(","),
             raw(&key["customerId"]),
             time(&key["createdDate"]),
-        ])?;
+        ];
+        if for_spreadsheets {
+            writer.write_record(fields.map(inert))?;
+        } else {
+            writer.write_record(fields)?;
+        }
     }
     print(String::from_utf8(writer.into_inner()?)?.trim_end())
 }

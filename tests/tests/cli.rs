@@ -129,7 +129,7 @@ async fn a_made_key_is_shown_once_and_says_so() {
         .unwrap()
         .trim();
     assert!(value.starts_with("tg_"));
-    assert!(text(&output.stderr).contains("the only time that the value is shown"));
+    assert!(text(&output.stderr).contains("Store the value now"));
     assert!(!tollgate.json("keys list").await.to_string().contains(value));
 
     // It is shown even if the plan is not there, and what is left to do is said.
@@ -317,7 +317,7 @@ async fn keys_come_from_a_csv_file_and_go_back_to_one() {
     std::fs::write(&file, "Name,Key\nn\n").unwrap();
     let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
     assert!(
-        code == 1 && error.contains("line: 2") && error.contains(&path),
+        code == 1 && error.contains("line 2") && error.contains(&path),
         "{error}"
     );
     std::fs::remove_file(&file).unwrap();

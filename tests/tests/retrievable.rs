@@ -6,6 +6,8 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tollgate_keys::vault::Vault;
 use tollgate_tests::api::{Api, text};
+use tollgate_tests::cli::{self, Tollgate, failed, id, start};
+use tollgate_tests::gateway::Dev;
 use tollgate_tests::kms::Kms;
 use tollgate_tests::lambda::{Function, Start, event};
 use tollgate_tests::on_both_stores;
@@ -235,4 +237,55 @@ async fn the_keys_function_keeps_values_by_the_key_in_its_environment(kind: Kind
     assert_eq!(shown["value"], made["value"]);
     let shown = answer("management-list-keys", &path, "").await;
     assert_eq!(shown.get("value"), None);
+}
+
+#[tokio::test]
+async fn dev_can_keep_values_and_an_export_with_them_can_be_imported_elsewhere() {
+    let dev = Dev::start(&["--retrievable", "--demo"], &[]).await;
+    let url = dev.management.clone();
+    let tollgate = Tollgate { url };
+    let key = tollgate.json("keys create --name =1+1").await;
+    let shown = tollgate
+        .json(&format!("keys show {} --value", id(&key)))
+        .await;
+    assert_eq!(shown["value"], key["value"]);
+    let exported = tollgate.say("keys export").await;
+    assert_eq!(exported.matches(",tg_").count(), 3, "{exported}");
+    assert!(exported.contains(&format!(",=1+1,{},", text(&key["value"]))));
+    let inert = tollgate.say("keys export --for-spreadsheets").await;
+    assert!(
+        inert.contains(",'=1+1,") && !inert.contains(",=1+1,"),
+        "{inert}"
+    );
+
+    let (_plain, elsewhere) = start().await;
+    let file = std::env::temp_dir().join(format!("tollgate-export-{}.csv", std::process::id()));
+    std::fs::write(&file, exported).unwrap();
+    // Two of the keys are in plans that are not there.
+    let imported = elsewhere
+        .run(&format!("keys import {}", file.display()))
+        .await;
+    assert_eq!(
+        String::from_utf8(imported.stdout).unwrap(),
+        "3 keys imported, 2 warnings\n"
+    );
+    std::fs::remove_file(file).unwrap();
+    let found = elsewhere.json("keys list --name =1").await;
+    let (code, error) = elsewhere
+        .fail(&format!("keys show {} --value", id(&found[0])))
+        .await;
+    assert!(code == 1 && error.contains("is not kept"), "{error}");
+    let taken = format!("keys create --value {}", text(&key["value"]));
+    let (_, error) = elsewhere.fail(&taken).await;
+    assert!(error.contains("API Key already exists"), "{error}");
+}
+
+#[tokio::test]
+async fn dev_keeps_values_on_this_machine_only() {
+    let line = "dev --retrievable --gateway-port 0 --management-port 0 --dynamodb-endpoint http://192.0.2.1:8000";
+    let (code, error) = failed(&cli::run(line, &[]).await);
+    assert!(
+        code == 1 && error.contains("expected a DynamoDB on this machine"),
+        "{error}"
+    );
 }

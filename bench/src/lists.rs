@@ -1,0 +1,183 @@
+//! Pages of the management API's lists, by the number of keys in the table: a page has to cost what it shows.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::key::KeyValue;
+use tollgate_store::manage::Manager;
+use tollgate_store::manage::imports::ImportKey;
+use tollgate_tests::api::{Api, text};
+use tollgate_tests::proxy::Proxy;
+use tollgate_tests::stores::{DYNAMODB_LOCAL, Kind, Store};
+use tollgate_tests::world::{make_plan, manager, plan};
+
+use crate::report::{median, write};
+
+/// Rows of an import.
+const ROWS: usize = 1_000;
+/// Rounds that each page is read.
+const ROUNDS: usize = 21;
+
+/// `tollgate-bench lists`.
+#[derive(Debug, Args)]
+pub(crate) struct Lists {
+    /// A table of a million keys as well; it takes some 6 GB of memory
+    #[arg(long)]
+    full: bool,
+}
+
+/// What a page cost.
+struct Cost {
+    calls: usize,
+    /// Read units.
+    capacity: f64,
+    milliseconds: f64,
+}
+
+impl Lists {
+    pub(crate) async fn run(self) {
+        let mut sizes = vec![1_000, 100_000];
+        if self.full {
+            sizes.push(1_000_000);
+        }
+        let mut report = String::new();
+        let mut kinds = vec![(Kind::Embedded, "embedded store")];
+        if std::env::var_os(DYNAMODB_LOCAL).is_some() {
+            kinds.push((Kind::DynamodbLocal, "DynamoDB Local"));
+        }
+        for (kind, name) in kinds {
+            let mut columns = Vec::new();
+            for size in &sizes {
+                columns.push(measure(kind, *size).await);
+            }
+            write_table(&mut report, name, &sizes, &columns);
+        }
+        write("lists", &report);
+    }
+}
+
+/// Each list with the cost of a page of 25, in a table of `size` keys, all in one plan.
+async fn measure(kind: Kind, size: usize) -> Vec<(&'static str, Cost)> {
+    let store = Store::new(kind).await;
+    let plan = fill(&manager(&store).await, size).await;
+    let api = Api::on(store.clone()).await;
+    for number in 0..100 {
+        let customer = format!("customer-{}", number % 2);
+        let key = json!({ "name": format!("few-{number}"), "customerId": customer });
+        api.key(key).await;
+    }
+    let proxy = Proxy::to(&store.endpoint).await;
+    let counted = Api::on(store.through(&proxy.endpoint)).await;
+    let keys = format!("/usageplans/{plan}/keys");
+    let today = jiff::Timestamp::now().strftime("%F").to_string();
+    let usage = format!("/usageplans/{plan}/usage?startDate={today}&endDate={today}");
+    let mut costs = Vec::new();
+    for (name, path) in [
+        ("keys", "/apikeys?name="),
+        ("keys, a prefix that all have", "/apikeys?name=key-"),
+        ("keys, a prefix that 100 have", "/apikeys?name=few-"),
+        ("keys of a customer", "/apikeys?customerId=customer-1"),
+        ("a plan's keys", &format!("{keys}?name=")),
+        (
+            "a plan's keys, a prefix that all have",
+            &format!("{keys}?name=key-"),
+        ),
+        ("usage of a plan's keys, a day", &usage),
+    ] {
+        // A page from the middle of things: the second.
+        let first = api.get(&format!("{path}&limit=25")).await;
+        let path = format!("{path}&limit=25&position={}", text(&first["position"]));
+        proxy.take_calls();
+        let page = counted.get(&path).await;
+        assert_eq!(entries(&page), 25, "{path}");
+        let calls = proxy.take_calls();
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            let started = Instant::now();
+            api.get(&path).await;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        let cost = Cost {
+            calls: calls.len(),
+            capacity: calls.iter().map(|call| call.capacity).sum(),
+            milliseconds: median(times),
+        };
+        costs.push((name, cost));
+    }
+    costs
+}
+
+fn entries(page: &Value) -> usize {
+    let items = page["item"].as_array().map(Vec::len);
+    let values = page["values"].as_object().map(serde_json::Map::len);
+    items.or(values).unwrap_or(0)
+}
+
+/// Fills a table with keys in one plan; the plan's id.
+async fn fill(manager: &Manager, size: usize) -> String {
+    let plan = make_plan(
+        manager,
+        plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month))),
+    )
+    .await;
+    let bar = ProgressBar::new(size.try_into().expect("a size of 64 bits"));
+    for start in (0..size).step_by(ROWS) {
+        let rows = (start..size.min(start + ROWS)).map(|number| ImportKey {
+            row: number + 1,
+            value: KeyValue::parse(&format!("value-of-the-key-{number:08}")).expect("a value"),
+            sealed: None,
+            name: Some(format!("key-{number:08}")),
+            description: None,
+            enabled: Some(true),
+            plans: vec![plan.id.clone()],
+        });
+        let imported = manager
+            .import_keys(rows.collect(), Vec::new(), true, None)
+            .await;
+        bar.inc(
+            imported
+                .expect("an import")
+                .ids
+                .len()
+                .try_into()
+                .expect("a few"),
+        );
+    }
+    bar.finish_and_clear();
+    plan.id
+}
+
+fn write_table(
+    report: &mut String,
+    store: &str,
+    sizes: &[usize],
+    columns: &[Vec<(&'static str, Cost)>],
+) {
+    let mut line = |first: &str, cell: &dyn Fn(usize) -> [String; 3]| {
+        let cells: Vec<_> = (0..sizes.len()).map(cell).collect();
+        // First the calls at every size, then the units, then the times.
+        let cells = (0..3).flat_map(|part| cells.iter().map(move |cell| cell[part].clone()));
+        let cells: Vec<_> = cells.collect();
+        writeln!(report, "| {first} | {} |", cells.join(" | ")).expect("a string takes it");
+    };
+    line(store, &|size| {
+        let keys = sizes[size];
+        ["calls", "read units", "ms"].map(|what| format!("{what}, {keys} keys"))
+    });
+    line("---", &|_| ["--:"; 3].map(str::to_owned));
+    for (row, (list, _)) in columns[0].iter().enumerate() {
+        line(list, &|size| {
+            let cost = &columns[size][row].1;
+            [
+                cost.calls.to_string(),
+                cost.capacity.to_string(),
+                format!("{:.1}", cost.milliseconds),
+            ]
+        });
+    }
+    report.push('\n');
+}
