@@ -4,11 +4,16 @@ use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Change};
 use crate::output::{Common, Output, cell, confirm, fields, id, list, text, time};
+use crate::times::{duration, time_to_come};
 use crate::{Failure, transfer};
+
+/// The path of a key's expiry, in patches.
+const EXPIRY: &str = "/tollgate/expiresAt";
 
 /// `tollgate keys`.
 #[derive(Debug, Args)]
@@ -46,12 +51,34 @@ enum Action {
         #[arg(long)]
         value: bool,
     },
-    /// Change what a key is called and whom it belongs to
+    /// Change what a key is called, whom it belongs to and when it expires
     Update {
         #[arg(value_parser = id)]
         key: String,
         #[command(flatten)]
         about: About,
+        /// Refuse it from then on: a date, a time, or a duration from now such as 90d
+        #[arg(long, value_name = "WHEN", value_parser = time_to_come)]
+        expires: Option<Timestamp>,
+        /// Take its expiry off
+        #[arg(long, conflicts_with = "expires")]
+        never_expires: bool,
+    },
+    /// Give a key a new value and show it; the value before stays good for a while
+    Rotate {
+        #[arg(value_parser = id)]
+        key: String,
+        /// For how long: 30m, 24h, 7d; 0s ends it at once
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        overlap: i64,
+        /// A new value of your own; `-` reads it from standard input
+        #[arg(long)]
+        value: Option<String>,
+    },
+    /// End the time of the value before, which is refused from then on
+    EndRotation {
+        #[arg(value_parser = id)]
+        key: String,
     },
     /// Let a key's requests pass again
     Enable {
@@ -109,6 +136,9 @@ struct Create {
     /// Refuse its requests until it is enabled
     #[arg(long)]
     disabled: bool,
+    /// Refuse it from then on: a date, a time, or a duration from now such as 90d
+    #[arg(long, value_name = "WHEN", value_parser = time_to_come)]
+    expires: Option<Timestamp>,
     /// A plan to put it into; can be given several times
     #[arg(long, value_name = "PLAN", value_parser = id)]
     plan: Vec<String>,
@@ -169,17 +199,45 @@ impl Keys {
                 }
             }
             Action::Show { key, value } => show(&api, output, &key, value).await?,
-            Action::Update { key, about } => {
-                let changes: Vec<_> = about
+            Action::Update {
+                key,
+                about,
+                expires,
+                never_expires,
+            } => {
+                let mut changes: Vec<_> = about
                     .members()
                     .map(|(member, value)| Change::replace(format!("/{member}"), value))
                     .collect();
+                if let Some(expires) = expires {
+                    changes.push(Change::replace(EXPIRY, expires.as_second()));
+                } else if never_expires {
+                    changes.push(Change::remove(EXPIRY));
+                }
                 if changes.is_empty() {
                     return Err(
-                        "nothing to change; give --name, --description or --customer".into(),
+                        "nothing to change; give --name, --description, --customer, --expires or --never-expires"
+                            .into(),
                     );
                 }
                 update(&api, output, &key, &changes).await?;
+            }
+            Action::Rotate {
+                key,
+                overlap,
+                value,
+            } => {
+                let mut body = json!({ "overlapSeconds": overlap });
+                if let Some(value) = value {
+                    body["value"] = json!(typed(value)?);
+                }
+                let rotated = api.post(&["apikeys", &key, "rotations"], &body).await?;
+                let again = format!("`tollgate keys end-rotation {key}`, and rotate it again");
+                show_new(&rotated, output, &again)?;
+            }
+            Action::EndRotation { key } => {
+                api.delete(&["apikeys", &key, "rotations"]).await?;
+                output.done(&format!("key {key}: only its new value is good"))?;
             }
             Action::Enable { key } => {
                 update(&api, output, &key, &[Change::replace("/enabled", true)]).await?;
@@ -218,21 +276,16 @@ impl Create {
             body[member] = json!(value);
         }
         if let Some(value) = self.value {
-            body["value"] = json!(if value == "-" {
-                line_of_input()?
-            } else {
-                value
-            });
+            body["value"] = json!(typed(value)?);
+        }
+        if let Some(expires) = self.expires {
+            body["tollgate"] = json!({ "expiresAt": expires.as_second() });
         }
         let key = api.post(&["apikeys"], &body).await?;
         let id = text(&key["id"]);
         // It is shown before anything else can go wrong.
-        output.print(&key, table).map_err(|error| {
-            format!("{error}; the value of key {id} is lost: delete it with `tollgate keys delete {id}`, and make another")
-        })?;
-        eprintln!(
-            "Store the value now: unless the stack keeps values, only its hash is kept, and it is never shown again."
-        );
+        let again = format!("delete it with `tollgate keys delete {id}`, and make another");
+        show_new(&key, output, &again)?;
         for plan in &self.plan {
             link(api, &id, plan).await.map_err(|error| {
                 format!(
@@ -245,8 +298,24 @@ impl Create {
     }
 }
 
-/// A value that is typed on the command line stays in the shell's history.
-fn line_of_input() -> Result<String, Failure> {
+/// Shows a key with a value that is seen only now; `again` is what to do where it could not be shown.
+fn show_new(key: &Value, output: Output, again: &str) -> Result<(), Failure> {
+    output.print(key, table).map_err(|error| {
+        let id = text(&key["id"]);
+        format!("{error}; the value of key {id} is lost: {again}")
+    })?;
+    eprintln!(
+        "Store the value now: unless the stack keeps values, only its hash is kept, and it is never shown again."
+    );
+    Ok(())
+}
+
+/// A value of the caller's own. One that is typed on the command line stays in the shell's history, so `-` reads it from
+/// standard input.
+fn typed(value: String) -> Result<String, Failure> {
+    if value != "-" {
+        return Ok(value);
+    }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
@@ -333,6 +402,11 @@ fn table(key: &Value) -> comfy_table::Table {
         ("enabled", text(&key["enabled"])),
         ("created", time(&key["createdDate"])),
         ("updated", time(&key["lastUpdatedDate"])),
+        ("expires", time(&key["tollgate"]["expiresAt"])),
+        (
+            "value before, until",
+            time(&key["tollgate"]["earlierValueUntil"]),
+        ),
         ("plans", plans.join("\n")),
     ])
 }

@@ -3,6 +3,7 @@
 //! - [`dev`]: the local gateway with everything it needs; [`gateway`], [`demo`]: its parts.
 //! - [`keys`], [`plans`], [`usage`]: the management API's clients; [`api`], [`place`]: how it is called, and which one;
 //!   [`output`]: what they print; [`transfer`]: CSV files, in and out.
+//! - [`times`]: times and durations, as people type them.
 //! - [`table`]: the table in any DynamoDB.
 //! - [`store`]: which DynamoDB a command talks to.
 //!
@@ -24,6 +25,7 @@ mod place;
 mod plans;
 mod store;
 mod table;
+mod times;
 mod transfer;
 mod usage;
 

@@ -226,6 +226,63 @@ async fn a_value_can_be_read_from_standard_input_and_one_that_nobody_saw_is_told
 }
 
 #[tokio::test]
+async fn a_key_expires_and_is_rotated() {
+    let (dev, tollgate) = start().await;
+    let plan = tollgate
+        .json("plans create --name p --stage local:$default")
+        .await;
+    let make = format!("keys create --plan {} --expires 90d", id(&plan));
+    let key = tollgate.say(&format!("{make} --output json")).await;
+    let key: Value = serde_json::from_str(key.split_inclusive("\n}\n").next().unwrap()).unwrap();
+    let (id, first) = (id(&key), key["value"].as_str().unwrap());
+    let shown = tollgate.say(&format!("keys show {id}")).await;
+    assert!(shown.contains("expires"), "{shown}");
+    let rotated = tollgate
+        .json(&format!("keys rotate {id} --overlap 1d"))
+        .await;
+    let second = rotated["value"].as_str().unwrap();
+    for value in [first, second] {
+        assert_eq!(dev.get("/", Some(value)).await.2, "ok");
+    }
+    let (code, error) = tollgate
+        .fail(&format!("keys rotate {id} --overlap 1h"))
+        .await;
+    assert!(code == 1 && error.contains("end that first"), "{error}");
+    tollgate.say(&format!("keys end-rotation {id}")).await;
+    assert_eq!(dev.get("/", Some(first)).await.2, "unknown_key");
+    assert_eq!(dev.get("/", Some(second)).await.2, "ok");
+    tollgate
+        .say(&format!("keys update {id} --expires 1s"))
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    assert_eq!(dev.get("/", Some(second)).await.2, "expired");
+    let shown = tollgate
+        .say(&format!("keys update {id} --never-expires"))
+        .await;
+    assert!(!shown.contains("expires"), "{shown}");
+    assert_eq!(dev.get("/", Some(second)).await.2, "ok");
+    for (line, expected) in [
+        (
+            "update {id} --expires 2020-01-01",
+            "Invalid expiresAt: expected epoch seconds in the future",
+        ),
+        ("update {id} --expires soon", "expected a date (2027-01-31)"),
+        (
+            "rotate {id} --overlap 1y",
+            "expected a duration such as 30m",
+        ),
+        (
+            "rotate {id} --overlap 91d",
+            "Invalid overlapSeconds: expected a whole number from 0 to 7776000",
+        ),
+    ] {
+        let line = line.replace("{id}", id);
+        let (_, error) = tollgate.fail(&format!("keys {line}")).await;
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn keys_come_from_a_csv_file_and_go_back_to_one() {
     let (dev, tollgate) = start().await;
     let plan = tollgate

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tollgate_core::key::KeyValue;
 use tollgate_store::manage::Manager;
@@ -18,7 +19,9 @@ use crate::import::{self, ImportQuery};
 use crate::patch::{self, Patch};
 use crate::request::{Body, Bytes, Ids, Paging, Params, TimeLeft, parse};
 use crate::vault::Vault;
-use crate::wire::{ApiKey, Items, ObjectOnly, OwnFields, Tags, bad, description, name, tags};
+use crate::wire::{
+    ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, expiry, name, tags,
+};
 
 /// What the resource is called in messages.
 const WHAT: &str = "API Key";
@@ -38,8 +41,7 @@ pub struct CreateApiKey {
     value: Option<String>,
     customer_id: Option<String>,
     tags: Option<Tags>,
-    #[serde(rename = "tollgate")]
-    _tollgate: Option<OwnFields>,
+    tollgate: Option<NewKeyFields>,
     #[serde(flatten)]
     _object: ObjectOnly,
 }
@@ -69,16 +71,16 @@ async fn create(
     vault: &Vault,
     body: CreateApiKey,
 ) -> Answer<(StatusCode, Json<ApiKey>)> {
-    let value = match body.value.filter(|value| !value.is_empty()) {
-        Some(value) => KeyValue::parse(&value).map_err(|error| bad(error.to_string()))?,
-        None => generate_value(),
-    };
+    let value = value_or_new(body.value)?;
+    let expires = body.tollgate.and_then(|tollgate| tollgate.expires_at);
+    let expires = expires.map(|seconds| expiry(seconds, manager.now()));
     let mut new = NewKey {
         name: name(WHAT, body.name)?,
         description: description(WHAT, body.description)?,
         customer_id: customer_id(body.customer_id)?,
         enabled: body.enabled.unwrap_or(false),
         tags: tags(body.tags)?,
+        expires: expires.transpose()?,
         sealed: None,
         value: None,
     };
@@ -90,6 +92,17 @@ async fn create(
         StatusCode::CREATED,
         Json(ApiKey::created(record, value.expose())),
     ))
+}
+
+/// The value that a caller brings along, or a new one.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] where it can be no key's.
+pub fn value_or_new(value: Option<String>) -> Answer<KeyValue> {
+    match value.filter(|value| !value.is_empty()) {
+        Some(value) => KeyValue::parse(&value).map_err(|error| bad(error.to_string())),
+        None => Ok(generate_value()),
+    }
 }
 
 fn customer_id(customer_id: Option<String>) -> Answer<Option<String>> {
@@ -182,13 +195,13 @@ pub async fn update(
         .update_key(&id, |record| {
             operations
                 .iter()
-                .try_for_each(|operation| apply(operation, record))
+                .try_for_each(|operation| apply(operation, record, manager.now()))
         })
         .await?;
     Ok(Json(ApiKey::tagged(record)))
 }
 
-fn apply(operation: &patch::Operation, record: &mut KeyRecord) -> Answer<()> {
+fn apply(operation: &patch::Operation, record: &mut KeyRecord, now: Timestamp) -> Answer<()> {
     let value = operation.value.clone();
     match operation.path.as_str() {
         "/name" => record.name = name(WHAT, value)?,
@@ -197,6 +210,16 @@ fn apply(operation: &patch::Operation, record: &mut KeyRecord) -> Answer<()> {
         // Anything but "true" is false, as in API Gateway.
         "/enabled" => {
             record.enabled = value.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        }
+        "/tollgate/expiresAt" if operation.op == patch::Op::Remove => record.expires = None,
+        "/tollgate/expiresAt" => {
+            let seconds = value.unwrap_or_default();
+            let seconds = seconds.trim().parse().map_err(|_| {
+                bad(format!(
+                    "Invalid expiresAt: expected epoch seconds, got {seconds:?}"
+                ))
+            })?;
+            record.expires = Some(expiry(seconds, now)?);
         }
         // Labels and stages come from before usage plans; nothing goes by them.
         _ => {}

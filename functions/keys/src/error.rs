@@ -52,13 +52,16 @@ impl ApiError {
             ),
             Self::Vault(_) => UNAVAILABLE,
             Self::Manage(error) => match error {
-                E::NoSuchKey | E::NoSuchPlan | E::NotLinked => NOT_FOUND,
+                E::NoSuchKey | E::NoSuchPlan | E::NotLinked | E::NoRotation => NOT_FOUND,
                 E::StagesLeft { .. }
                 | E::BadPosition
                 | E::NoQuota
+                | E::RotatesDisabled
                 | E::Warnings(_)
                 | E::TooLarge => BAD_REQUEST,
-                E::ValueExists | E::AlreadyLinked | E::StageTaken { .. } => CONFLICT,
+                E::ValueExists | E::AlreadyLinked | E::RotatesAlready(_) | E::StageTaken { .. } => {
+                    CONFLICT
+                }
                 E::Contended | E::Unfinished { .. } => {
                     (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
                 }

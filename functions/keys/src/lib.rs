@@ -2,6 +2,7 @@
 //! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, items in `tollgate-store`.
 //!
 //! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`]: the operations, a module per resource.
+//! - [`rotations`]: a new value for a key, Tollgate's own operation.
 //! - [`import`]: keys from a CSV file.
 //! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
@@ -21,6 +22,7 @@ pub mod import;
 pub mod patch;
 pub mod plan_keys;
 pub mod request;
+pub mod rotations;
 pub mod tags;
 pub mod usage;
 pub mod usage_plans;
@@ -64,6 +66,10 @@ pub fn app(manager: Arc<Manager>, vault: Arc<Vault>) -> Router {
             get(api_keys::show)
                 .patch(api_keys::update)
                 .delete(api_keys::delete),
+        )
+        .route(
+            "/apikeys/{id}/rotations",
+            post(rotations::create).delete(rotations::end),
         )
         .route(
             "/usageplans",

@@ -70,20 +70,42 @@ impl Op {
 }
 
 /// The paths that each operation may touch. A part in angle brackets stands for any text.
-pub type Paths = &'static [(Op, &'static [&'static str])];
+type Table = &'static [(Op, &'static [&'static str])];
+
+/// The paths of a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Paths {
+    /// API Gateway's: errors list them in its words.
+    stock: Table,
+    /// Those under [`OWN`].
+    own: Table,
+}
+
+/// What Tollgate's own paths start with.
+const OWN: &str = "/tollgate/";
 
 /// Of an API key.
-pub const API_KEY: Paths = &[
-    (Op::Add, &["/labels", "/stages"]),
-    (Op::Remove, &["/labels", "/stages"]),
-    (
-        Op::Replace,
-        &["/description", "/enabled", "/name", "/customerId"],
-    ),
-];
+pub const API_KEY: Paths = Paths {
+    stock: &[
+        (Op::Add, &["/labels", "/stages"]),
+        (Op::Remove, &["/labels", "/stages"]),
+        (
+            Op::Replace,
+            &["/description", "/enabled", "/name", "/customerId"],
+        ),
+    ],
+    own: &[
+        (Op::Add, &["/tollgate/expiresAt"]),
+        (Op::Replace, &["/tollgate/expiresAt"]),
+        (Op::Remove, &["/tollgate/expiresAt"]),
+    ],
+};
 
 /// Of a key's usage.
-pub const USAGE: Paths = &[(Op::Replace, &["/remaining"])];
+pub const USAGE: Paths = Paths {
+    stock: &[(Op::Replace, &["/remaining"])],
+    own: &[],
+};
 
 const METHOD: &str = "/apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>";
 const METHOD_RATE: &str =
@@ -93,50 +115,53 @@ const METHOD_BURST: &str =
 const STAGE_THROTTLE: &str = "/apiStages/<apidId:stageName>/throttle";
 
 /// Of a usage plan.
-pub const USAGE_PLAN: Paths = &[
-    (
-        Op::Add,
-        &[
-            "/apiStages",
-            "/quota/limit",
-            "/quota/offset",
-            "/quota/period",
-            "/throttle/rateLimit",
-            "/throttle/burstLimit",
-            "/productCode",
-            METHOD_RATE,
-            METHOD_BURST,
-            STAGE_THROTTLE,
-        ],
-    ),
-    (
-        Op::Replace,
-        &[
-            "/name",
-            "/description",
-            "/productCode",
-            "/quota/limit",
-            "/quota/offset",
-            "/quota/period",
-            "/throttle/rateLimit",
-            "/throttle/burstLimit",
-            METHOD_RATE,
-            METHOD_BURST,
-            STAGE_THROTTLE,
-        ],
-    ),
-    (
-        Op::Remove,
-        &[
-            "/apiStages",
-            "/quota",
-            "/throttle",
-            "/productCode",
-            METHOD,
-            STAGE_THROTTLE,
-        ],
-    ),
-];
+pub const USAGE_PLAN: Paths = Paths {
+    stock: &[
+        (
+            Op::Add,
+            &[
+                "/apiStages",
+                "/quota/limit",
+                "/quota/offset",
+                "/quota/period",
+                "/throttle/rateLimit",
+                "/throttle/burstLimit",
+                "/productCode",
+                METHOD_RATE,
+                METHOD_BURST,
+                STAGE_THROTTLE,
+            ],
+        ),
+        (
+            Op::Replace,
+            &[
+                "/name",
+                "/description",
+                "/productCode",
+                "/quota/limit",
+                "/quota/offset",
+                "/quota/period",
+                "/throttle/rateLimit",
+                "/throttle/burstLimit",
+                METHOD_RATE,
+                METHOD_BURST,
+                STAGE_THROTTLE,
+            ],
+        ),
+        (
+            Op::Remove,
+            &[
+                "/apiStages",
+                "/quota",
+                "/throttle",
+                "/productCode",
+                METHOD,
+                STAGE_THROTTLE,
+            ],
+        ),
+    ],
+    own: &[],
+};
 
 impl Patch {
     /// The operations, each on a path that it may touch.
@@ -161,7 +186,12 @@ impl WireOperation {
             )));
         };
         let path = self.path.unwrap_or_default();
-        let allowed = paths.iter().find(|(known, _)| *known == op);
+        let table = if path.starts_with(OWN) {
+            paths.own
+        } else {
+            paths.stock
+        };
+        let allowed = table.iter().find(|(known, _)| *known == op);
         let allowed = allowed.map_or(&[][..], |(_, paths)| *paths);
         if !allowed.iter().any(|pattern| matches(pattern, &path)) {
             return Err(bad(format!(

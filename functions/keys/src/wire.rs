@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tollgate_store::manage::Page;
 use tollgate_store::record::KeyRecord;
@@ -26,10 +27,66 @@ const MAX_TAG_VALUE: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObjectOnly {}
 
-/// Tollgate's own fields. There are none yet; what is there all the same is a mistake.
+/// Tollgate's own fields of a plan. There are none yet; what is there all the same is a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnFields {}
+
+/// Tollgate's own fields of a key, as they are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    default,
+    deny_unknown_fields,
+    expecting = "a JSON object"
+)]
+pub struct NewKeyFields {
+    /// From when on requests with the key are refused, epoch seconds.
+    pub expires_at: Option<i64>,
+}
+
+/// Tollgate's own fields of a key, as they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyFields {
+    /// From when on requests with the key are refused, epoch seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    /// Until when the value before the last rotation is good, epoch seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier_value_until: Option<i64>,
+}
+
+impl KeyFields {
+    /// Those of a key; `None` where it has none, which stock clients would not expect.
+    fn of(record: &KeyRecord) -> Option<Self> {
+        let fields = Self {
+            expires_at: record.expires.map(seconds),
+            earlier_value_until: record.retiring.as_ref().map(|it| seconds(it.until)),
+        };
+        (fields != Self::default()).then_some(fields)
+    }
+}
+
+/// Milliseconds as the whole seconds that are over by then.
+const fn seconds(milliseconds: i64) -> i64 {
+    milliseconds.div_euclid(1000)
+}
+
+/// A time to come, epoch seconds, in milliseconds.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] names the range.
+pub fn expiry(seconds: i64, now: Timestamp) -> Result<i64, ApiError> {
+    let (first, last) = (now.as_second() + 1, Timestamp::MAX.as_second());
+    if (first..=last).contains(&seconds) {
+        Ok(seconds * 1000)
+    } else {
+        Err(bad(format!(
+            "Invalid expiresAt: expected epoch seconds in the future, from {first} to {last}, got {seconds}"
+        )))
+    }
+}
 
 /// Tags, by key.
 pub type Tags = BTreeMap<String, String>;
@@ -126,20 +183,23 @@ pub struct ApiKey {
     stage_keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Tags>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tollgate: Option<KeyFields>,
 }
 
 impl ApiKey {
     /// A key without its value and its tags.
     pub fn of(record: KeyRecord) -> Self {
         Self {
+            tollgate: KeyFields::of(&record),
             id: record.id,
             value: None,
             name: record.name,
             customer_id: record.customer_id,
             description: record.description,
             enabled: record.enabled,
-            created_date: record.created / 1000,
-            last_updated_date: record.updated / 1000,
+            created_date: seconds(record.created),
+            last_updated_date: seconds(record.updated),
             stage_keys: Vec::new(),
             tags: None,
         }

@@ -50,6 +50,8 @@ pub enum Reason {
     UnknownKey,
     /// The key is switched off.
     Disabled,
+    /// The key, or the value that was sent, was good until a time that is over.
+    Expired,
     /// None of the key's plans opens this API stage.
     NotInPlan,
     /// The plan's throttle.
@@ -79,6 +81,7 @@ impl Reason {
             Self::MalformedKey => "malformed_key",
             Self::UnknownKey => "unknown_key",
             Self::Disabled => "disabled",
+            Self::Expired => "expired",
             Self::NotInPlan => "not_in_plan",
             Self::Rate => "rate",
             Self::MethodRate => "method_rate",

@@ -184,6 +184,7 @@ impl Engine {
             let Some(known) = self.known(attempt).await? else {
                 return Ok(Verdict::because(Reason::UnknownKey));
             };
+            attempt.now = (request.clock)();
             let charged = match self.charged(attempt, &known).await? {
                 Ok(charged) => charged,
                 // What a call of management could end at any moment is not repeated from memory.

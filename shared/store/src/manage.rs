@@ -23,6 +23,7 @@ pub mod links;
 mod listing;
 mod meters;
 pub mod plans;
+pub mod rotations;
 pub mod usage;
 
 pub use listing::{Page, PageRequest};
@@ -72,6 +73,17 @@ pub enum Error {
         /// One of them, `apiId:stage`.
         stage: String,
     },
+    /// A key that is switched off is not rotated: its new value would be good for nothing.
+    #[error("Invalid rotation: the API key is disabled; enable it first")]
+    RotatesDisabled,
+    /// One rotation at a time: a second would end the first one's overlap.
+    #[error(
+        "API key {0} has a value that a rotation still lets be good; end that first: DELETE /apikeys/{0}/rotations"
+    )]
+    RotatesAlready(String),
+    /// There is no rotation to end.
+    #[error("Invalid rotation specified: no earlier value of the API key is kept")]
+    NoRotation,
     /// A plan without a quota has nothing that could be left.
     #[error("Invalid Usage Plan specified: it has no quota, so nothing can be left of it")]
     NoQuota,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tollgate_core::key::KeyHash;
@@ -104,10 +105,42 @@ pub struct KeyRecord {
     /// Its value, encrypted, where values are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
+    /// From when on requests with it are refused, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
+    /// The value before, where a rotation lets it be good for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<Retiring>,
     /// When it was made, milliseconds since the epoch.
     pub created: i64,
     /// When it was last changed, milliseconds since the epoch.
     pub updated: i64,
+}
+
+/// A value that a rotation has replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retiring {
+    /// Its SHA-256, hexadecimal.
+    pub hash: String,
+    /// Until when it is good, milliseconds since the epoch.
+    pub until: i64,
+}
+
+impl KeyRecord {
+    /// Whether a value is, or lately was, this key's.
+    pub fn has_value(&self, hash: &str) -> bool {
+        let was = self.retiring.as_ref().map(|retiring| &retiring.hash);
+        self.hash == hash || was.is_some_and(|was| was == hash)
+    }
+
+    /// Whether the key, or this one of its values, is over.
+    pub fn is_expired(&self, hash: &KeyHash, now: Timestamp) -> bool {
+        let retiring = self.retiring.as_ref();
+        let retiring = retiring.filter(|retiring| retiring.hash == hash.to_string());
+        let ends = [self.expires, retiring.map(|retiring| retiring.until)];
+        let now = now.as_millisecond();
+        ends.into_iter().flatten().any(|end| end <= now)
+    }
 }
 
 /// A key's value, encrypted. The store keeps it as it comes; only the key-management function can open it.

@@ -92,13 +92,15 @@ impl Engine {
         let item = ItemKey::key(id);
         let record = self.read(|| self.table.get::<KeyRecord>(&item, &attempt.budget));
         let (record, meters) = future::join(record, self.read_meters(attempt, id, hint)).await;
-        let (Some(record), mut meters) = (record?, meters?) else {
+        let (Some(mut record), mut meters) = (record?, meters?) else {
             return Ok(None);
         };
         // A value that was replaced is no longer this key's.
-        if record.deleted || record.hash != attempt.hash.to_string() {
+        if record.deleted || !record.has_value(&attempt.hash.to_string()) {
             return Ok(None);
         }
+        // Nothing here can open it.
+        record.sealed = None;
         let missed: Vec<_> = record
             .plans
             .iter()
@@ -169,6 +171,9 @@ impl Engine {
         let record = &known.record.value;
         if !record.enabled {
             return Ok(Err(Reason::Disabled));
+        }
+        if record.is_expired(&attempt.hash, attempt.now) {
+            return Ok(Err(Reason::Expired));
         }
         let plans = record.plans.iter().map(|id| self.plan(attempt, id));
         for plan in future::try_join_all(plans).await?.into_iter().flatten() {

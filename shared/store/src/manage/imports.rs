@@ -163,6 +163,11 @@ impl Manager {
                 continue;
             }
             let owner = known.flatten();
+            let hash = key.value.hash().to_string();
+            if owner.as_ref().is_some_and(|owner| owner.hash != hash) {
+                warnings.push(warning(key.row, rotated()));
+                continue;
+            }
             let plans = openable(&key, owner.as_ref(), &plans, warnings);
             rows.push(Row { key, plans, owner });
         }
@@ -343,6 +348,10 @@ impl Manager {
 /// What a warning says; rows are counted from the first under the header.
 pub fn warning(row: usize, reason: impl std::fmt::Display) -> String {
     format!("row {row}: {reason}")
+}
+
+fn rotated() -> &'static str {
+    "its Key is a value that a rotation has replaced; left out"
 }
 
 fn being_deleted() -> &'static str {

@@ -8,7 +8,7 @@ use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
 use super::listing::{List, by_name, by_time, shard_of};
 use super::meters::new_meter;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
-use crate::failure::{Failure, conditional};
+use crate::failure::Failure;
 use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, to_item};
 use crate::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
 
@@ -32,6 +32,8 @@ pub struct NewKey {
     pub enabled: bool,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// From when on requests with it are refused, milliseconds since the epoch.
+    pub expires: Option<i64>,
 }
 
 /// Which keys a list shows, the newest first; where about a thousand names or more start as asked for, in the order of names.
@@ -104,6 +106,8 @@ impl Manager {
             left: Vec::new(),
             tags: new.tags,
             sealed: new.sealed,
+            expires: new.expires,
+            retiring: None,
             created: now.as_millisecond(),
             updated: now.as_millisecond(),
         };
@@ -255,24 +259,12 @@ impl Manager {
         };
         self.publish(&record).await?;
         // The value can be used for another key from here on.
-        self.release_value(&record).await?;
+        let retiring = record.retiring.iter().map(|retiring| &retiring.hash);
+        for hash in retiring.chain([&record.hash]) {
+            self.release_value(id, hash).await?;
+        }
         self.sweep_usage(id).await?;
         self.delete_item(&ItemKey::key(id)).await
-    }
-
-    /// Deletes the item of a key's value, unless the value belongs to another key by now.
-    async fn release_value(&self, record: &KeyRecord) -> Result<(), Error> {
-        let deleted = self
-            .client()
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(ItemKey::hash(&record.hash).attributes()))
-            .condition_expression("key_id = :id")
-            .expression_attribute_values(":id", AttributeValue::S(record.id.clone()))
-            .send()
-            .await;
-        conditional(deleted)?;
-        Ok(())
     }
 
     async fn sweep_usage(&self, id: &str) -> Result<(), Error> {

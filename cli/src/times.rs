@@ -1,0 +1,67 @@
+//! Times and durations, as people type them.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
+
+/// A time to come: a date (its first moment, UTC), an RFC 3339 time, or a duration from now.
+pub(crate) fn time_to_come(text: &str) -> Result<Timestamp, String> {
+    let expected =
+        "expected a date (2027-01-31), a time (2027-01-31T12:00:00Z) or a duration from now (90d)";
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(date) = text.parse::<Date>() {
+        let start = date.to_zoned(TimeZone::UTC);
+        return start
+            .map(|start| start.timestamp())
+            .map_err(|_| expected.to_owned());
+    }
+    let seconds = duration(text).map_err(|_| expected.to_owned())?;
+    let time = Timestamp::now().as_second().checked_add(seconds);
+    time.and_then(|time| Timestamp::from_second(time).ok())
+        .ok_or_else(|| expected.to_owned())
+}
+
+/// A duration in seconds; a day has 24 hours.
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
+    let expected = || "expected a duration such as 30m, 24h, 7d or 0s".to_owned();
+    let span: Span = text.parse().map_err(|_| expected())?;
+    let days = SpanRelativeTo::days_are_24_hours();
+    let seconds = span.total((Unit::Second, days)).map_err(|_| expected())?;
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds are meant")]
+    let seconds = seconds as i64;
+    (seconds >= 0).then_some(seconds).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_in_the_units_that_people_use() {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("30m", 1_800),
+            ("24h", 86_400),
+            ("7d", 604_800),
+            ("1d 12h", 129_600),
+            ("P1D", 86_400),
+        ] {
+            assert_eq!(duration(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "7", "-1d", "1 month", "soon"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_is_a_date_a_time_or_a_duration_from_now() {
+        let at = |text: &str| time_to_come(text).map(Timestamp::as_second);
+        assert_eq!(at("2027-01-31"), Ok(1_801_353_600));
+        assert_eq!(at("2027-01-31T12:00:00+01:00"), Ok(1_801_393_200));
+        let day = Timestamp::now().as_second() + 86_400;
+        assert!(at("1d").is_ok_and(|time| (day..=day + 5).contains(&time)));
+        assert!(at("tomorrow").is_err());
+    }
+}

@@ -1,0 +1,398 @@
+//! A key's life: it ends at a time, and its value is replaced while requests go on.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::verdict::Reason;
+use tollgate_keys::vault::Vault;
+use tollgate_store::manage::keys::generate_value;
+use tollgate_store::manage::{Error, Manager};
+use tollgate_tests::api::{Api, members, text};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    PATIENT, decide, decide_at, engine, linked, manager, plan, total, used,
+};
+
+on_both_stores!(
+    a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved,
+    an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing,
+    the_value_before_is_good_until_its_time_and_both_are_charged_to_one_meter,
+    an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once,
+    a_rotation_under_load_loses_no_request_and_charges_none_twice,
+    a_rotation_whose_answer_is_lost_is_whole_or_not_made,
+    a_deleted_key_frees_both_its_values,
+    a_value_that_was_replaced_is_not_imported_again,
+);
+
+async fn on(store: &Store) -> (Api, Manager) {
+    (Api::on(store.clone()).await, manager(store).await)
+}
+
+async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (_, key) = linked(&manager, plan(None, Some((9, PeriodKind::Day)))).await;
+    let path = format!("/apikeys/{}", key.record.id);
+    assert!(!members(&api.get(&path).await).contains("tollgate"));
+    let engine = engine(&store, PATIENT).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+
+    let soon = Timestamp::now().as_second() + 2;
+    let expires =
+        |at: i64| [["replace", "/tollgate/expiresAt", &at.to_string()].map(str::to_owned)];
+    let expiring = async |at: i64| {
+        let [[op, path_, value]] = expires(at);
+        api.patch(200, &path, &[[&op, &path_, &value]]).await
+    };
+    assert_eq!(
+        expiring(soon).await["tollgate"],
+        json!({ "expiresAt": soon })
+    );
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    let then = Timestamp::from_second(soon).unwrap();
+    let before = then - SignedDuration::from_millis(1);
+    assert_eq!(
+        decide_at(&engine, &key.value, before).await.reason,
+        Reason::Ok
+    );
+    for at in [then, then + SignedDuration::from_hours(1)] {
+        let verdict = decide_at(&engine, &key.value, at).await;
+        assert_eq!(
+            (verdict.reason, verdict.key_id.as_ref()),
+            (Reason::Expired, Some(&key.record.id))
+        );
+    }
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Expired);
+    // Moving it holds at once, taking it off as well.
+    expiring(soon + 3_600).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    let without = api
+        .patch(200, &path, &[["remove", "/tollgate/expiresAt", ""]])
+        .await;
+    assert!(!members(&without).contains("tollgate"));
+    let later = then + SignedDuration::from_hours(2);
+    assert_eq!(
+        decide_at(&engine, &key.value, later).await.reason,
+        Reason::Ok
+    );
+}
+
+async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, _) = on(&store).await;
+    let now = Timestamp::now().as_second();
+    let made = api
+        .post(
+            "/apikeys",
+            json!({ "enabled": true, "tollgate": { "expiresAt": now + 60 } }),
+        )
+        .await;
+    assert_eq!(made["tollgate"]["expiresAt"], json!(now + 60));
+    let id = text(&made["id"]);
+    let path = format!("/apikeys/{id}");
+    let before = api.get(&path).await;
+    for (fields, expected) in [
+        (
+            json!({ "expiresAt": now - 5 }),
+            "Invalid expiresAt: expected epoch seconds in the future",
+        ),
+        (
+            json!({ "expiresAt": i64::MAX }),
+            "Invalid expiresAt: expected epoch seconds in the future",
+        ),
+        (
+            json!({ "expiresAt": "soon" }),
+            "Invalid value for tollgate.expiresAt: invalid type",
+        ),
+        (
+            json!({ "expires": now + 60 }),
+            "Invalid value for tollgate.expires: unknown field",
+        ),
+    ] {
+        let error = api
+            .call(400, Method::POST, "/apikeys", json!({ "tollgate": fields }))
+            .await;
+        assert!(text(&error["message"]).starts_with(expected), "{error}");
+    }
+    for (operation, expected) in [
+        (
+            ["replace", "/tollgate/expiresAt", "1"],
+            "Invalid expiresAt: expected epoch seconds in the future",
+        ),
+        (
+            ["add", "/tollgate/expiresAt", "2027-01-01"],
+            "Invalid expiresAt: expected epoch seconds, got",
+        ),
+        (
+            ["replace", "/tollgate/expiry", "1"],
+            "Invalid patch path  '/tollgate/expiry' specified for op 'replace'. Must be one of: [/tollgate/expiresAt]",
+        ),
+    ] {
+        let error = api
+            .patch(400, &path, &[["replace", "/name", "x"], operation])
+            .await;
+        assert!(text(&error["message"]).starts_with(expected), "{error}");
+    }
+    let rotations = format!("{path}/rotations");
+    for (body, expected) in [
+        (
+            json!({}),
+            "Invalid overlapSeconds: expected a whole number from 0 to 7776000",
+        ),
+        (
+            json!({ "overlapSeconds": -1 }),
+            "Invalid overlapSeconds: expected a whole number",
+        ),
+        (
+            json!({ "overlapSeconds": 7_776_001 }),
+            "Invalid overlapSeconds: expected a whole number",
+        ),
+        (
+            json!({ "overlapSeconds": 1.5 }),
+            "Invalid value for overlapSeconds: invalid type",
+        ),
+        (
+            json!({ "overlapSeconds": 1, "value": "short" }),
+            "API Key value should be at least 20",
+        ),
+        (
+            json!(["a-value-of-20-letters-at-least", 5]),
+            "Invalid request body: ",
+        ),
+    ] {
+        let error = api.call(400, Method::POST, &rotations, body).await;
+        assert!(text(&error["message"]).starts_with(expected), "{error}");
+    }
+    let own = json!({ "overlapSeconds": 1, "value": made["value"] });
+    api.call(409, Method::POST, &rotations, own).await;
+    let none = json!({ "overlapSeconds": 1 });
+    api.call(404, Method::POST, "/apikeys/nope/rotations", none.clone())
+        .await;
+    api.call(404, Method::DELETE, &rotations, Value::Null).await;
+    assert_eq!(api.get(&path).await, before);
+    api.patch(200, &path, &[["replace", "/enabled", "false"]])
+        .await;
+    let error = api.call(400, Method::POST, &rotations, none).await;
+    assert!(text(&error["message"]).contains("disabled"), "{error}");
+}
+
+async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_meter(kind: Kind) {
+    let store = Store::new(kind).await;
+    let api = Api::with(store.clone(), Vault::local()).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((6, PeriodKind::Month)))).await;
+    let engine = engine(&store, PATIENT).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    let path = format!("/apikeys/{}", key.record.id);
+    let rotated = api
+        .post(
+            &format!("{path}/rotations"),
+            json!({ "overlapSeconds": 3_600 }),
+        )
+        .await;
+    let new = text(&rotated["value"]);
+    assert_ne!(new, key.value);
+    assert_eq!(rotated["id"], json!(key.record.id));
+    let until = rotated["tollgate"]["earlierValueUntil"].as_i64().unwrap();
+    assert!((3_590..=3_601).contains(&(until - Timestamp::now().as_second())));
+    let shown = api.get(&format!("{path}?includeValue=true")).await;
+    assert_eq!(shown["value"], json!(new));
+
+    for value in [&key.value, &new, &key.value, &new] {
+        assert_eq!(decide(&engine, value).await, Reason::Ok);
+    }
+    let over = Timestamp::from_second(until + 1).unwrap();
+    let first = over - SignedDuration::from_secs(5);
+    assert_eq!(
+        decide_at(&engine, &key.value, over).await.reason,
+        Reason::Expired
+    );
+    // Another one that never saw the rotation says the same.
+    let other = tollgate_tests::world::engine(&store, PATIENT).await;
+    assert_eq!(
+        decide_at(&other, &key.value, over).await.reason,
+        Reason::Expired
+    );
+    assert_eq!(
+        decide_at(&other, &key.value, first).await.reason,
+        Reason::Ok
+    );
+    assert_eq!(decide_at(&other, &new, over).await.reason, Reason::Quota);
+    let day = day_of(Timestamp::now());
+    assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 6);
+    // The next rotation waits for the end of this one.
+    let again = json!({ "overlapSeconds": 0 });
+    let rotations = format!("{path}/rotations");
+    let error = api.call(409, Method::POST, &rotations, again).await;
+    assert!(
+        text(&error["message"]).contains("end that first"),
+        "{error}"
+    );
+}
+
+async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let engines = [engine(&store, PATIENT).await, engine(&store, PATIENT).await];
+    let rotations = format!("/apikeys/{}/rotations", key.record.id);
+    let rotate = async |overlap: i64| {
+        let body = json!({ "overlapSeconds": overlap });
+        text(&api.post(&rotations, body).await["value"])
+    };
+    let all = async |value: &str, expected: Reason| {
+        for engine in &engines {
+            assert_eq!(decide(engine, value).await, expected, "{value}");
+        }
+    };
+    all(&key.value, Reason::Ok).await;
+    let second = rotate(600).await;
+    all(&key.value, Reason::Ok).await;
+    all(&second, Reason::Ok).await;
+    api.delete(&rotations).await;
+    all(&key.value, Reason::UnknownKey).await;
+    all(&second, Reason::Ok).await;
+    let third = rotate(0).await;
+    all(&second, Reason::UnknownKey).await;
+    all(&third, Reason::Ok).await;
+    // A value that is no key's any more can be another's.
+    api.key(json!({ "value": second })).await;
+    api.key(json!({ "value": key.value })).await;
+}
+
+async fn a_rotation_under_load_loses_no_request_and_charges_none_twice(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = Arc::new(manager(&store).await);
+    let (plan, key) = linked(&manager, plan(None, Some((1_000_000, PeriodKind::Month)))).await;
+    let day = day_of(Timestamp::now());
+    let current = Arc::new(std::sync::Mutex::new(key.value.clone()));
+    let callers = (0..4).map(|caller| {
+        let (store, current, first) = (store.clone(), Arc::clone(&current), key.value.clone());
+        tokio::spawn(async move {
+            let engine = engine(&store, PATIENT).await;
+            let mut admitted = 0;
+            for number in 0..120 {
+                // Half of the clients know the new value at once, the others never hear of it.
+                let new = current.lock().unwrap().clone();
+                let value = if (number + caller) % 2 == 0 {
+                    &first
+                } else {
+                    &new
+                };
+                assert_eq!(decide(&engine, value).await, Reason::Ok);
+                admitted += 1;
+            }
+            admitted
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let new = generate_value();
+    let until = Timestamp::now() + SignedDuration::from_mins(10);
+    let rotated = manager
+        .rotate_key(&key.record.id, &new, None, Some(until))
+        .await;
+    rotated.unwrap();
+    new.expose().clone_into(&mut current.lock().unwrap());
+    let admitted = total(callers).await;
+    assert_eq!(admitted, 480);
+    assert_eq!(
+        used(&manager, &plan.id, &key.record.id, day).await,
+        admitted
+    );
+}
+
+async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
+    for fault in [
+        Fault::CutAnswer,
+        Fault::InternalErrorAfter,
+        Fault::InternalError,
+    ] {
+        let store = Store::new(kind).await;
+        let manager = manager(&store).await;
+        let (_, key) = linked(&manager, plan(None, None)).await;
+        let proxy = Proxy::to(&store.endpoint).await;
+        let shaken = tollgate_tests::world::manager(&store.through(&proxy.endpoint)).await;
+        let shown = format!("{fault:?}");
+        proxy.rule(move |_, operation| match operation {
+            "TransactWriteItems" => fault.clone(),
+            _ => Fault::None,
+        });
+        let new = generate_value();
+        let until = Some(Timestamp::now() + SignedDuration::from_mins(10));
+        let outcome = shaken.rotate_key(&key.record.id, &new, None, until).await;
+        assert!(
+            matches!(outcome, Err(Error::Store(_)) | Ok(_)),
+            "{shown}: {outcome:?}"
+        );
+        let engine = engine(&store, PATIENT).await;
+        assert_eq!(decide(&engine, &key.value).await, Reason::Ok, "{shown}");
+        let record = manager.key(&key.record.id).await.unwrap();
+        let made = record.hash == new.hash().to_string();
+        let expected = if made { Reason::Ok } else { Reason::UnknownKey };
+        assert_eq!(decide(&engine, new.expose()).await, expected, "{shown}");
+        if made {
+            manager.end_rotation(&record.id).await.unwrap();
+        }
+        let after = generate_value();
+        manager
+            .rotate_key(&record.id, &after, None, None)
+            .await
+            .unwrap();
+        assert_eq!(decide(&engine, after.expose()).await, Reason::Ok, "{shown}");
+        assert_eq!(
+            decide(&engine, &key.value).await,
+            Reason::UnknownKey,
+            "{shown}"
+        );
+    }
+}
+
+async fn a_deleted_key_frees_both_its_values(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let path = format!("/apikeys/{}", key.record.id);
+    let body = json!({ "overlapSeconds": 600 });
+    let new = text(&api.post(&format!("{path}/rotations"), body).await["value"]);
+    let engine = engine(&store, PATIENT).await;
+    for value in [&key.value, &new] {
+        assert_eq!(decide(&engine, value).await, Reason::Ok);
+    }
+    api.delete(&path).await;
+    for value in [&key.value, &new] {
+        assert_eq!(decide(&engine, value).await, Reason::UnknownKey);
+        api.key(json!({ "value": value })).await;
+    }
+}
+
+async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let path = format!("/apikeys/{}", key.record.id);
+    api.post(
+        &format!("{path}/rotations"),
+        json!({ "overlapSeconds": 600 }),
+    )
+    .await;
+    let before = api.get(&path).await;
+    let file = format!("Name,Key\nhijacked,{}\n", key.value);
+    let import = "/apikeys?mode=import&format=csv";
+    let (status, answer, _) = api.raw(Method::POST, import, file).await;
+    assert_eq!(status.as_u16(), 201);
+    assert_eq!(
+        answer,
+        json!({ "ids": [], "warnings": ["row 1: its Key is a value that a rotation has replaced; left out"] })
+    );
+    assert_eq!(api.get(&path).await, before);
+}
