@@ -27,6 +27,8 @@ on_both_stores!(
     a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_killed,
     an_import_that_runs_out_of_time_is_finished_by_sending_it_again,
     an_import_that_disables_keys_is_done_when_it_is_answered,
+    imports_of_one_file_at_the_same_time_make_each_key_once,
+    large_keys_are_changed_by_an_import_too,
     a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys,
 );
 
@@ -97,9 +99,17 @@ async fn names_are_listed_newest_first_while_they_are_few_and_pages_hold_while_k
     })
     .await;
     assert_eq!(came.concat(), expected);
-    for position in ["%21", "bm8", ""] {
+    // The last: "n", "team", the last character there is, twice, and "z".
+    let long = "bnRlYW0".to_owned() + &"YWFh".repeat(400);
+    let behind = "bnRlYW30j7-_9I-_v3o";
+    for (position, expected) in [
+        ("%21", 400),
+        ("bm8", 400),
+        (&long, 400),
+        ("", 200),
+        (behind, 200),
+    ] {
         let path = format!("/apikeys?name=team&position={position}");
-        let expected = if position.is_empty() { 200 } else { 400 };
         api.call(expected, Method::GET, &path, Value::Null).await;
     }
 }
@@ -258,6 +268,19 @@ async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_k
     manager_of.update_plan(&plan.id, change).await.unwrap();
     let api = Api::on(store.clone()).await;
     let (mut killed, mut timed_out) = (0, 0);
+    // A change of a key in between does not take it out of the sweep's sight.
+    let at_once = Some(Instant::now());
+    manager_of.delete_plan(&plan.id, at_once).await.unwrap();
+    for id in imported.ids.iter().step_by(10) {
+        api.patch(
+            200,
+            &format!("/apikeys/{id}"),
+            &[["replace", "/name", "renamed"]],
+        )
+        .await;
+    }
+    let renamed = import(&manager_of, rows(&names, None), None).await.unwrap();
+    assert_eq!(renamed.ids, imported.ids);
     for round in 0_u64.. {
         // Killed in the middle of whatever it is at, or out of time.
         let until = (round % 2 == 1).then(|| Instant::now() + Duration::from_millis(150));
@@ -276,7 +299,13 @@ async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_k
         )
         .await;
         let of_key = format!("/usageplans?keyId={}", imported.ids[0]);
-        for path in ["/usageplans", &of_key] {
+        let of_plan = format!("/usageplans/{}/keys", plan.id);
+        for path in [
+            "/usageplans",
+            &of_key,
+            &of_plan,
+            &format!("{of_plan}?name=key"),
+        ] {
             assert_eq!(ids(&api.get(path).await), [""; 0]);
         }
     }
@@ -363,6 +392,39 @@ async fn an_import_that_disables_keys_is_done_when_it_is_answered(kind: Kind) {
     }
     let described = manager.key(&first.ids[30]).await.unwrap();
     assert_eq!(described.description.as_deref(), Some("changed"));
+}
+
+async fn imports_of_one_file_at_the_same_time_make_each_key_once(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let names = numbered("key", 0..300);
+    let one = || import(&manager, rows(&names, Some(&plan)), None);
+    let (one, two, three) = tokio::join!(one(), one(), one());
+    let ids = one.unwrap().ids;
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 300);
+    assert_eq!((&two.unwrap().ids, &three.unwrap().ids), (&ids, &ids));
+    let again = import(&manager, rows(&names, Some(&plan)), Some(Instant::now())).await;
+    assert_eq!(again.unwrap().ids, ids);
+}
+
+async fn large_keys_are_changed_by_an_import_too(kind: Kind) {
+    let api = Api::new(kind).await;
+    let manager = manager(&api.store).await;
+    let names = numbered("key", 0..14);
+    for name in &names {
+        let description = "€".repeat(116_000);
+        api.key(json!({ "name": name, "value": value(name), "description": description, "enabled": true }))
+            .await;
+    }
+    let mut off = rows(&names, None);
+    for row in &mut off {
+        row.enabled = Some(false);
+    }
+    let imported = import(&manager, off, None).await.unwrap();
+    for id in &imported.ids {
+        assert!(!manager.key(id).await.unwrap().enabled);
+    }
 }
 
 async fn a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys(kind: Kind) {

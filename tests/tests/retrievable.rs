@@ -184,6 +184,14 @@ async fn without_kms_no_key_is_made_and_keys_are_shown_without_values_as_before(
         }
         let list = api.get("/apikeys").await;
         assert_eq!(list["item"].as_array().unwrap().len(), 1);
+        // Where nobody has asked for values, things go on without.
+        let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
+        let keys = format!("/usageplans/{plan}/keys");
+        let linked = api
+            .post(&keys, json!({ "keyId": id, "keyType": "API_KEY" }))
+            .await;
+        assert_eq!(linked.get("value"), None);
+        assert_eq!(values(&api.get(&keys).await), [None]);
     }
     kms.proxy.rule(|_, _| Fault::None);
     assert_eq!(api.get(&one).await["value"], VALUE);

@@ -125,7 +125,7 @@ pub struct ListQuery {
     include_values: Option<String>,
 }
 
-/// Lists keys, newest first, or by name where a name prefix is asked for.
+/// Lists keys, newest first; those of a name prefix as [`KeyFilter`] says.
 ///
 /// # Errors
 /// 400 for a limit or position that cannot be.

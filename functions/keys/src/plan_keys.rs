@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tollgate_store::manage::Manager;
+use tollgate_store::manage::{self, Manager, Page};
 use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
@@ -50,8 +50,7 @@ pub async fn create(
         None => return Err(bad("keyType is required: expected API_KEY".to_owned())),
     }
     let record = manager.link(&plan_id, &key_id).await?;
-    let shown = with_value(&vault, record).await?;
-    Ok((StatusCode::CREATED, Json(shown)))
+    Ok((StatusCode::CREATED, Json(with_value(&vault, record).await)))
 }
 
 /// The query of `GetUsagePlanKeys`.
@@ -75,10 +74,12 @@ pub async fn list(
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
     let page = Paging::new(query.position, query.limit).page()?;
     let prefix = query.name.filter(|name| !name.is_empty());
-    let keys = manager
-        .linked_keys(&plan_id, prefix.as_deref(), &page)
-        .await?;
-    let mut values = vault.reveal(&keys.items).await?;
+    let keys = match manager.plan(&plan_id).await {
+        Ok(plan) => manager.linked_keys(&plan, prefix.as_deref(), &page).await?,
+        Err(manage::Error::NoSuchPlan) => Page::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let mut values = vault.reveal_now(&keys.items).await;
     Ok(Json(Items::of(keys, |record| {
         let value = values.remove(&record.id);
         UsagePlanKey::of(record, value)
@@ -95,12 +96,12 @@ pub async fn show(
     Ids((plan_id, key_id)): Ids<(String, String)>,
 ) -> Result<Json<UsagePlanKey>, ApiError> {
     let record = manager.linked_key(&plan_id, &key_id).await?;
-    Ok(Json(with_value(&vault, record).await?))
+    Ok(Json(with_value(&vault, record).await))
 }
 
-async fn with_value(vault: &Vault, record: KeyRecord) -> Result<UsagePlanKey, ApiError> {
-    let value = vault.reveal(from_ref(&record)).await?.remove(&record.id);
-    Ok(UsagePlanKey::of(record, value))
+async fn with_value(vault: &Vault, record: KeyRecord) -> UsagePlanKey {
+    let value = vault.reveal_now(from_ref(&record)).await.remove(&record.id);
+    UsagePlanKey::of(record, value)
 }
 
 /// Takes a key out of a plan; from the answer on it is refused there.

@@ -72,7 +72,7 @@ pub async fn show(
             items: vec![manager.key(&id).await?],
             position: None,
         },
-        None => manager.linked_keys(&plan_id, None, &page).await?,
+        None => manager.linked_keys(&plan, None, &page).await?,
     };
     let quota = plan.limits.quota.as_ref();
     let mut values = BTreeMap::new();

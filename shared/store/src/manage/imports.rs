@@ -14,7 +14,7 @@ use tollgate_core::key::KeyValue;
 use super::keys::{NewKey, item_of};
 use super::meters::Place;
 use super::{Error, Manager, is_id, is_in_time};
-use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, name_of};
+use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, from_item, name_of};
 use crate::schema::PK;
 
 mod rows;
@@ -26,8 +26,6 @@ type Plans = HashMap<String, PlanRecord>;
 
 /// Warnings at most; what is beyond is counted.
 const MOST_WARNINGS: usize = 1_000;
-/// Changes of keys to a transaction. Their meters are told one after the other.
-const EDITS: usize = 25;
 /// Transactions, or changes of keys that are there already, under way at once.
 const AT_ONCE: usize = 8;
 
@@ -85,21 +83,17 @@ impl Manager {
         let named = plans_of(&rows);
         let (known, new): (Vec<Row>, Vec<Row>) =
             rows.into_iter().partition(|row| row.owner.is_some());
-        let Sorted {
-            mut done,
-            edits,
-            others,
-        } = self.sorted(known, &plans).await?;
-        let of_others = others
-            .iter()
-            .map(|row| self.change_imported(row).map_ok(|one| vec![one]).boxed());
-        let of_edits = edits
-            .chunks(EDITS)
-            .map(|batch| self.edit_imported(batch, &plans).boxed());
-        let of_new = batches(&new)
+        let sorted = self.sorted(known, &plans).await?;
+        let mut done = sorted.done;
+        let of_new = batches(&new, Row::size)
             .into_iter()
-            .map(|batch| self.make_imported(batch).boxed());
-        let work: Vec<_> = of_others.chain(of_edits).chain(of_new).collect();
+            .map(|batch| self.make_imported(batch, &plans).boxed());
+        let of_edits = batches(&sorted.edits, Edit::size)
+            .into_iter()
+            .map(|batch| self.edit_imported(batch, &plans).boxed());
+        let others = sorted.others.iter();
+        let of_others = others.map(|row| self.change_imported(row).map_ok(|one| vec![one]).boxed());
+        let work: Vec<_> = of_new.chain(of_edits).chain(of_others).collect();
         let mut work = work.into_iter();
         // Something is always done, so that sending it again and again comes to an end.
         let mut is_first = true;
@@ -109,21 +103,32 @@ impl Manager {
         });
         let mut outcomes = stream::iter(begun).buffer_unordered(AT_ONCE);
         let mut finished = done.len();
+        let mut failed = None;
         while let Some(outcome) = outcomes.next().await {
-            for (row, id, more) in outcome? {
-                finished += 1;
-                done.extend(id.map(|id| (row, id)));
-                warnings.extend(more);
+            match outcome {
+                Ok(rows) => {
+                    finished += rows.len();
+                    for (row, id, more) in rows {
+                        done.extend(id.map(|id| (row, id)));
+                        warnings.extend(more);
+                    }
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
-        if finished < of {
-            return Err(Error::Unfinished { finished, of });
-        }
+        drop(outcomes);
         self.leave_deleted(&named, &done, &mut warnings).await?;
-        Ok(Imported {
-            ids: done.into_values().collect(),
-            warnings: shortened(warnings),
-        })
+        match failed {
+            Some(error) => Err(error),
+            None if finished < of => Err(Error::Unfinished { finished, of }),
+            None => Ok(Imported {
+                ids: done.into_values().collect(),
+                warnings: shortened(warnings),
+            }),
+        }
     }
 
     /// Takes keys out of plans that were deleted while they were put there: the deletion may not have seen them.
@@ -177,9 +182,15 @@ impl Manager {
     async fn plans_by_name(&self, ids: impl Iterator<Item = &String>) -> Result<Plans, Error> {
         let ids: HashSet<_> = ids.filter(|id| is_id(id)).collect();
         let items: Vec<_> = ids.into_iter().map(|id| ItemKey::plan(id)).collect();
-        let plans: Vec<PlanRecord> = self.read_many(&items).await?;
-        let plans = plans.into_iter().filter(|plan| !plan.deleted);
-        Ok(plans.map(|plan| (plan.id.clone(), plan)).collect())
+        let mut plans = Plans::new();
+        for item in self.read_items(&items).await? {
+            // One that cannot be read is not one that is gone.
+            let plan: PlanRecord = from_item(item)?;
+            if !plan.deleted {
+                plans.insert(plan.id.clone(), plan);
+            }
+        }
+        Ok(plans)
     }
 
     /// The keys that have these values already, by hash; `None` for one that is being deleted.
@@ -223,10 +234,10 @@ impl Manager {
             let Some(owner) = row.owner.clone() else {
                 continue;
             };
-            let is_published = is_published(&owner, &meters);
+            let is_published = is_published(&owner, &meters, plans);
             if is_published && row.is_recorded(&owner) {
                 sorted.done.insert(row.key.row, owner.id);
-            } else if is_published && row.is_edit(&owner, plans) {
+            } else if is_published && row.is_edit(&owner) {
                 let theirs = owner.plans.iter().chain(&owner.left);
                 let places = theirs.filter_map(|plan| {
                     let item = meters.get(&ItemKey::meter(&owner.id, plan).to_string())?;
@@ -265,16 +276,19 @@ impl Manager {
             return Ok(outcomes);
         }
         for (edit, record) in edits.iter().zip(changed) {
-            let plans = record.plans.iter().filter_map(|id| plans.get(id).cloned());
-            self.publish_to(&record, plans.collect(), &edit.places)
+            let kept = record.plans.iter().filter_map(|id| plans.get(id).cloned());
+            let ending = record.plans.iter().filter(|id| !plans.contains_key(*id));
+            let ending: Vec<_> = ending.cloned().collect();
+            self.publish_to(&record, kept.collect(), &ending, &edit.places)
                 .await?;
             outcomes.push((edit.row.key.row, Some(record.id), Vec::new()));
         }
         Ok(outcomes)
     }
 
-    /// Writes new keys in one transaction; should one of their values have been taken meanwhile, one by one.
-    async fn make_imported(&self, rows: &[Row]) -> Result<Vec<Outcome>, Error> {
+    /// Writes new keys in one transaction. Should some of their values have been taken meanwhile, as by another import of the
+    /// same file, those are looked at like others that were there before, and the rest is tried again.
+    async fn make_imported(&self, rows: &[Row], plans: &Plans) -> Result<Vec<Outcome>, Error> {
         let mut made = Vec::with_capacity(rows.len());
         let mut writes = Vec::new();
         for row in rows {
@@ -290,27 +304,40 @@ impl Manager {
             writes.extend(puts.map(|put| TransactWriteItem::builder().put(put).build()));
             made.push((row.key.row, Some(record.id), Vec::new()));
         }
-        match self.transact(writes).await {
-            Ok(true) => Ok(made),
-            Ok(false) if rows.len() > 1 => {
-                let mut made = Vec::with_capacity(rows.len());
-                for row in rows {
-                    made.extend(Box::pin(self.make_imported(std::slice::from_ref(row))).await?);
-                }
-                Ok(made)
-            }
-            Ok(false) => {
-                let key = rows[0].key.clone();
-                let owners = self.owners(std::slice::from_ref(&key)).await?;
-                let row = Row {
-                    key,
-                    plans: rows[0].plans.clone(),
-                    owner: owners.into_values().next().flatten(),
-                };
-                Ok(vec![self.change_imported(&row).await?])
-            }
-            Err(error) => Err(error),
+        if self.transact(writes).await? {
+            return Ok(made);
         }
+        let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
+        let owners = self.owners(&keys).await?;
+        let (mut known, mut new) = (Vec::new(), Vec::new());
+        for row in rows {
+            match owners.get(&row.key.value.hash().to_string()) {
+                None => new.push(row.clone()),
+                Some(owner) => known.push(Row {
+                    owner: owner.clone(),
+                    ..row.clone()
+                }),
+            }
+        }
+        if known.is_empty() {
+            return Err(Error::Contended);
+        }
+        let mut outcomes = Vec::with_capacity(rows.len());
+        let (known, ending): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|row| row.owner.is_some());
+        let sorted = self.sorted(known, plans).await?;
+        let done = sorted.done.into_iter();
+        outcomes.extend(done.map(|(row, id)| (row, Some(id), Vec::new())));
+        for batch in batches(&sorted.edits, Edit::size) {
+            outcomes.extend(self.edit_imported(batch, plans).await?);
+        }
+        for row in sorted.others.iter().chain(&ending) {
+            outcomes.push(self.change_imported(row).await?);
+        }
+        if !new.is_empty() {
+            outcomes.extend(Box::pin(self.make_imported(&new, plans)).await?);
+        }
+        Ok(outcomes)
     }
 
     /// Changes the key that has a row's value, and puts it into the row's plans.

@@ -36,7 +36,7 @@ pub struct NewKey {
     pub expires: Option<i64>,
 }
 
-/// Which keys a list shows, the newest first; where about a thousand names or more start as asked for, in the order of names.
+/// Which keys a list shows, the newest first; where more than a thousand names start as asked for, in the order of names.
 #[derive(Debug, Clone, Default)]
 pub struct KeyFilter {
     /// Only names that start with this, case-sensitive.

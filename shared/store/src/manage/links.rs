@@ -136,19 +136,13 @@ impl Manager {
     /// [`Error::BadPosition`].
     pub async fn linked_keys(
         &self,
-        plan_id: &str,
+        plan: &PlanRecord,
         name_prefix: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<KeyRecord>, Error> {
-        if !is_id(plan_id) {
-            return Ok(Page {
-                items: Vec::new(),
-                position: None,
-            });
-        }
         let list = match name_prefix {
-            None => keys_of(plan_id),
-            Some(prefix) => List::named(plan_list(plan_id), prefix_of(prefix, NAME_BYTES)),
+            None => keys_of(&plan.id),
+            Some(prefix) => List::named(plan_list(&plan.id), prefix_of(prefix, NAME_BYTES)),
         };
         let found = self.page(&list, page).await?;
         let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
@@ -156,7 +150,7 @@ impl Manager {
         records.retain(|record| {
             let name = record.name.as_deref().unwrap_or_default();
             !record.deleted
-                && record.plans.iter().any(|plan| plan == plan_id)
+                && record.plans.contains(&plan.id)
                 && name_prefix.is_none_or(|prefix| name.starts_with(prefix))
         });
         Ok(Page {

@@ -15,8 +15,9 @@ const SHARDS: u32 = 8;
 
 /// DynamoDB takes no empty key; every sort key is after a single space.
 const LOWEST: &str = " ";
-/// Names per partition that are sorted by time for a page: a thousand in all, or nearly so.
-const SORTED: usize = 128;
+/// Names per partition that are sorted by time for a page. A thousand names are hardly ever spread so unevenly over eight
+/// partitions that one has more.
+const SORTED: usize = 160;
 
 /// Digits of a time in a sort key: milliseconds since the epoch.
 const TIME_DIGITS: usize = 14;
@@ -44,6 +45,15 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next one starts; `None` on the last.
     pub position: Option<String>,
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            position: None,
+        }
+    }
 }
 
 /// A list: one logical partition of an index.
@@ -120,10 +130,7 @@ impl Manager {
         page: &PageRequest,
     ) -> Result<Page<String>, Error> {
         if page.limit == 0 {
-            return Ok(Page {
-                items: Vec::new(),
-                position: None,
-            });
+            return Ok(Page::default());
         }
         let position = page.position.as_deref().map(decode).transpose()?;
         if let Some(prefix) = &list.prefix {
@@ -251,9 +258,12 @@ fn bounds(prefix: Option<&str>, after: Option<&str>) -> (String, String) {
     (after.unwrap_or(low).to_owned(), highest(prefix))
 }
 
-/// U+10FFFF sorts after everything that a sort key can go on with.
+/// The last sort key that starts so: it goes on with the last character there is, to the full length.
 fn highest(prefix: &str) -> String {
-    format!("{prefix}\u{10ffff}")
+    const LAST: char = '\u{10ffff}';
+    let room = MAX_SORT_BYTES.saturating_sub(prefix.len()) / LAST.len_utf8();
+    let last = std::iter::repeat_n(LAST, room);
+    prefix.chars().chain(last).collect()
 }
 
 fn decode(position: &str) -> Result<String, Error> {
@@ -265,7 +275,10 @@ fn decode(position: &str) -> Result<String, Error> {
 /// The position of a page of names, which must be one that this prefix can have.
 fn named_position(position: &str, prefix: &str) -> Result<After, Error> {
     let (name, time) = (position.strip_prefix(NAME), position.strip_prefix(TIME));
-    let name = name.filter(|sort| is_sort_key(sort) && sort.starts_with(prefix));
+    let can_be = |sort: &&str| {
+        is_sort_key(sort) && sort.starts_with(prefix) && *sort <= highest(prefix).as_str()
+    };
+    let name = name.filter(can_be);
     let name = name.map(|sort| After::Name(sort.to_owned()));
     name.or_else(|| time.map(|time| After::Time(time.to_owned())))
         .ok_or(Error::BadPosition)

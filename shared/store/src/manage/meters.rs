@@ -53,17 +53,21 @@ impl Manager {
         let (plans, meters) =
             future::try_join(future::try_join_all(plans), self.meters_of(&record.id)).await?;
         let plans = plans.into_iter().flatten();
-        self.publish_to(record, plans.collect(), &meters).await
+        let (ending, kept): (Vec<_>, Vec<_>) = plans.partition(|plan| plan.deleted);
+        let ending: Vec<_> = ending.into_iter().map(|plan| plan.id).collect();
+        self.publish_to(record, kept, &ending, &meters).await
     }
 
-    /// Brings these meters of a key in line with its record. `kept` are its plans, as far as they exist.
+    /// Brings these meters of a key in line with its record. `kept` are its plans, without those that are being deleted:
+    /// the ids of these are `ending`.
     pub(super) async fn publish_to(
         &self,
         record: &KeyRecord,
         mut kept: Vec<PlanRecord>,
+        ending: &[String],
         meters: &BTreeMap<String, Place>,
     ) -> Result<(), Error> {
-        kept.retain(|plan| !plan.deleted && !record.deleted);
+        kept.retain(|_| !record.deleted);
         // Not only those that are there: a link under way may be about to make one.
         let mut left: BTreeSet<_> = meters
             .keys()
@@ -71,7 +75,10 @@ impl Manager {
             .chain(&record.left)
             .collect();
         left.retain(|id| kept.iter().all(|plan| plan.id != **id));
-        let left = left.into_iter().map(|plan| self.leave(record, plan));
+        let left = left.into_iter().map(|plan| {
+            let is_ending = ending.contains(plan) && !record.deleted;
+            self.leave(record, plan, is_ending)
+        });
         let kept = kept.iter().map(|plan| {
             let place = meters.get(&plan.id).cloned().unwrap_or_default();
             self.keep(record, plan, place)
@@ -148,10 +155,15 @@ impl Manager {
     /// Tells a meter that the key is not in the plan any more. First no charge can reach it; then what it counted is
     /// written out; then it may go, but not before it has nothing to limit any more, so that linking the key again does
     /// not reset a spent quota or a spent burst.
-    async fn leave(&self, key: &KeyRecord, plan_id: &str) -> Result<(), Error> {
+    ///
+    /// Where the plan is being deleted, that is all for its sweep to do: it finds the key by the meter's place in the list.
+    async fn leave(&self, key: &KeyRecord, plan_id: &str, is_ending: bool) -> Result<(), Error> {
         let Some(item) = self.tell(key, plan_id, revision(key)).await? else {
             return Ok(());
         };
+        if is_ending {
+            return Ok(());
+        }
         if item.contains_key(TTL) && !item.contains_key(BY_CREATED.pk) {
             // It was left behind before, and nothing could be charged to it since.
             return Ok(());

@@ -17,6 +17,7 @@ const MOST_BYTES: usize = 2_000_000;
 const MOST_PLANS: usize = 50;
 
 /// A row, looked at: what it is going to be.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) key: ImportKey,
     pub(super) plans: Vec<PlanRecord>,
@@ -53,10 +54,14 @@ impl Row {
         }
     }
 
-    /// Whether the key stays in the plans that it has, all of which are known.
-    pub(super) fn is_edit(&self, owner: &KeyRecord, plans: &Plans) -> bool {
+    /// Whether the key stays in the plans that it has.
+    pub(super) fn is_edit(&self, owner: &KeyRecord) -> bool {
         self.plans.iter().all(|plan| owner.plans.contains(&plan.id))
-            && owner.plans.iter().all(|plan| plans.contains_key(plan))
+    }
+
+    /// Writes and bytes of a new key: two items, and a meter for each plan.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (2 + self.plans.len(), self.bytes())
     }
 
     /// Bytes that people have written.
@@ -92,8 +97,24 @@ pub(super) fn plans_of(rows: &[Row]) -> Vec<(usize, String)> {
     named.collect()
 }
 
-/// Whether every meter of a key has been told all that its record says.
-pub(super) fn is_published(record: &KeyRecord, meters: &HashMap<String, &Item>) -> bool {
+impl Edit {
+    /// Writes and bytes: each record counts for four, as its meters are told one after the other.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let tags = self.owner.tags.iter();
+        let tags = tags.map(|(key, value)| key.len() + value.len());
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let there = length(&self.owner.name) + length(&self.owner.description);
+        (4, there + tags.sum::<usize>() + self.row.bytes())
+    }
+}
+
+/// Whether every meter of a key has been told all that its record says. A plan that is not there, or is being deleted, has
+/// nothing to say of a meter's place.
+pub(super) fn is_published(
+    record: &KeyRecord,
+    meters: &HashMap<String, &Item>,
+    plans: &Plans,
+) -> bool {
     let meter = |plan: &String| meters.get(&ItemKey::meter(&record.id, plan).to_string());
     let knows = |item: &Item| {
         let revision = item.get(KEY_REVISION).and_then(|value| value.as_n().ok());
@@ -106,8 +127,15 @@ pub(super) fn is_published(record: &KeyRecord, meters: &HashMap<String, &Item>) 
             && item.contains_key(BY_NAME.pk) == record.name.is_some()
             && !item.contains_key(TTL)
     };
-    let kept = |plan| meter(plan).is_some_and(|item| is_kept(item));
-    let left = |plan| meter(plan).is_none_or(|item| knows(item));
+    let kept = |plan: &String| {
+        if plans.contains_key(plan) {
+            meter(plan).is_some_and(|item| is_kept(item))
+        } else {
+            meter(plan).is_none_or(|item| knows(item))
+        }
+    };
+    let is_left = |item: &Item| knows(item) && !item.contains_key(BY_CREATED.pk);
+    let left = |plan| meter(plan).is_none_or(|item| is_left(item));
     record.plans.iter().all(kept) && record.left.iter().all(left)
 }
 
@@ -178,21 +206,21 @@ pub(super) fn openable(
     kept
 }
 
-/// Rows, as many to a batch as a transaction takes: a key is two items, and a meter for each plan.
-pub(super) fn batches(rows: &[Row]) -> Vec<&[Row]> {
+/// What goes into a transaction together; `size` is the writes and the bytes of one.
+pub(super) fn batches<T>(all: &[T], size: impl Fn(&T) -> (usize, usize)) -> Vec<&[T]> {
     let mut batches = Vec::new();
     let (mut start, mut writes, mut bytes) = (0, 0, 0);
-    for (end, row) in rows.iter().enumerate() {
-        let more = 2 + row.plans.len();
-        if end > start && (writes + more > MOST_WRITES || bytes + row.bytes() > MOST_BYTES) {
-            batches.push(&rows[start..end]);
+    for (end, one) in all.iter().enumerate() {
+        let (more_writes, more_bytes) = size(one);
+        if end > start && (writes + more_writes > MOST_WRITES || bytes + more_bytes > MOST_BYTES) {
+            batches.push(&all[start..end]);
             (start, writes, bytes) = (end, 0, 0);
         }
-        writes += more;
-        bytes += row.bytes();
+        writes += more_writes;
+        bytes += more_bytes;
     }
-    if start < rows.len() {
-        batches.push(&rows[start..]);
+    if start < all.len() {
+        batches.push(&all[start..]);
     }
     batches
 }
