@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tollgate_core::plan::ApiStage;
 
-use super::{ImportKey, Place, Plans, warning};
+use super::{ImportKey, Plans, warning};
+use crate::manage::meters::Place;
 use crate::meter_item::KEY_REVISION;
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
 use crate::schema::{BY_CREATED, BY_NAME, TTL};
