@@ -192,7 +192,7 @@ impl Keys {
                 }
                 if changes.is_empty() {
                     return Err(
-                        "nothing to change; give --name, --description, --customer, --expires or --never-expires"
+                        "nothing to change; give one of --name, --description, --customer, --expires, --never-expires"
                             .into(),
                     );
                 }

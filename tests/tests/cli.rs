@@ -252,9 +252,9 @@ async fn a_key_expires_and_is_rotated() {
     assert_eq!(dev.get("/", Some(first)).await.2, "unknown_key");
     assert_eq!(dev.get("/", Some(second)).await.2, "ok");
     tollgate
-        .say(&format!("keys update {id} --expires 1s"))
+        .say(&format!("keys update {id} --expires 3s"))
         .await;
-    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(3_200)).await;
     assert_eq!(dev.get("/", Some(second)).await.2, "expired");
     let shown = tollgate
         .say(&format!("keys update {id} --never-expires"))

@@ -28,7 +28,7 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
         (
             "keys update some",
             1,
-            "give --name, --description or --customer",
+            "give one of --name, --description, --customer, --expires",
         ),
         ("plans update some", 1, "plans update --help"),
         ("plans create --name p --rate -1", 2, "unexpected argument"),
