@@ -1,6 +1,6 @@
 # The authorizer of the release before this one, which shares a table with this one's in the tests of upgrades.
 
-previous_commit=021845354e618018543f26d10661c7376d948e55
+previous_commit=ed91e609b893d9d01ad838c4dcd35c4dbd8956dc
 
 build_previous() {
   export TOLLGATE_TEST_PREVIOUS_AUTHORIZER=$tools/authorizer-$previous_commit
