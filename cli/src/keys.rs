@@ -309,6 +309,7 @@ fn table(key: &Value) -> comfy_table::Table {
         ("created", time(&key["createdDate"])),
         ("updated", time(&key["lastUpdatedDate"])),
         ("expires", time(&key["tollgate"]["expiresAt"])),
+        ("last used", text(&key["tollgate"]["lastUsedDay"])),
         (
             "value before, until",
             time(&key["tollgate"]["earlierValueUntil"]),

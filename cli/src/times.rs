@@ -11,7 +11,9 @@ pub(crate) fn time_to_come(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    if let Ok(date) = text.parse::<Date>() {
+    // The parser of dates takes times as well, and drops them.
+    let date = (text.len() == "2027-01-31".len()).then(|| text.parse::<Date>());
+    if let Some(Ok(date)) = date {
         let start = date.to_zoned(TimeZone::UTC);
         return start
             .map(|start| start.timestamp())
@@ -29,9 +31,11 @@ pub(crate) fn duration(text: &str) -> Result<i64, String> {
     let span: Span = text.parse().map_err(|_| expected())?;
     let days = SpanRelativeTo::days_are_24_hours();
     let seconds = span.total((Unit::Second, days)).map_err(|_| expected())?;
-    #[expect(clippy::cast_possible_truncation, reason = "whole seconds are meant")]
-    let seconds = seconds as i64;
-    (seconds >= 0).then_some(seconds).ok_or_else(expected)
+    if seconds < 0.0 || seconds.fract() != 0.0 {
+        return Err(expected());
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole")]
+    Ok(seconds as i64)
 }
 
 #[cfg(test)]
@@ -50,7 +54,7 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(seconds), "{text}");
         }
-        for text in ["", "7", "-1d", "1 month", "soon"] {
+        for text in ["", "7", "-1d", "1 month", "soon", "500ms", "1.5s"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -62,6 +66,14 @@ mod tests {
         assert_eq!(at("2027-01-31T12:00:00+01:00"), Ok(1_801_393_200));
         let day = Timestamp::now().as_second() + 86_400;
         assert!(at("1d").is_ok_and(|time| (day..=day + 5).contains(&time)));
-        assert!(at("tomorrow").is_err());
+        for text in [
+            "tomorrow",
+            "2027-01-31T12:00",
+            "2027-01-31T12:00:00",
+            "2027-01-31 12:00",
+            "2027-02-31",
+        ] {
+            assert!(at(text).is_err(), "{text}");
+        }
     }
 }

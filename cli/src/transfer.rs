@@ -194,6 +194,7 @@ pub(crate) async fn export_keys(
         "UsagePlanIds",
         "CustomerId",
         "Created",
+        "Expires",
     ])?;
     for key in &keys {
         let plans = key["usagePlanIds"].as_array().into_iter().flatten();
@@ -207,6 +208,7 @@ pub(crate) async fn export_keys(
             plans.join(","),
             raw(&key["customerId"]),
             time(&key["createdDate"]),
+            time(&key["tollgate"]["expiresAt"]),
         ];
         if for_spreadsheets {
             writer.write_record(fields.map(inert))?;

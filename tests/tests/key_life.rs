@@ -9,10 +9,12 @@ use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::key::KeyValue;
 use tollgate_core::verdict::Reason;
 use tollgate_keys::vault::Vault;
-use tollgate_store::manage::keys::generate_value;
+use tollgate_store::manage::keys::{NewKey, generate_value};
 use tollgate_store::manage::{Error, Manager};
+use tollgate_store::record::ItemKey;
 use tollgate_tests::api::{Api, members, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
@@ -28,8 +30,12 @@ on_both_stores!(
     an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once,
     a_rotation_under_load_loses_no_request_and_charges_none_twice,
     a_rotation_whose_answer_is_lost_is_whole_or_not_made,
+    wherever_a_rotation_is_interrupted_asking_again_finishes_it,
+    wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it,
+    a_value_that_is_another_keys_by_now_is_taken_for_that,
     a_deleted_key_frees_both_its_values,
     a_value_that_was_replaced_is_not_imported_again,
+    the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links,
 );
 
 async fn on(store: &Store) -> (Api, Manager) {
@@ -357,6 +363,150 @@ async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
     }
 }
 
+/// A manager whose calls from the `n`th on are refused, until the rule is lifted.
+async fn stopped_at(store: &Store, n: usize) -> (Manager, Proxy) {
+    let proxy = Proxy::to(&store.endpoint).await;
+    proxy.rule(move |number, _| {
+        if number < n {
+            Fault::None
+        } else {
+            Fault::Refuse("AccessDeniedException")
+        }
+    });
+    (manager(&store.through(&proxy.endpoint)).await, proxy)
+}
+
+/// No key can be made with a value that an instance still admits for another.
+async fn is_not_free_while_good(manager: &Manager, good: &[Reason], value: &str) {
+    let new = NewKey {
+        value: Some(KeyValue::parse(value).unwrap()),
+        ..NewKey::default()
+    };
+    let taken = manager.create_key(new).await;
+    if good.contains(&Reason::Ok) {
+        assert!(matches!(taken, Err(Error::ValueExists)), "{taken:?}");
+    } else if let Ok((record, _)) = taken {
+        manager.delete_key(&record.id).await.unwrap();
+    }
+}
+
+async fn wherever_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind) {
+    for overlap in [None, Some(SignedDuration::from_mins(10))] {
+        for n in 0.. {
+            let store = Store::new(kind).await;
+            let manager = manager(&store).await;
+            let (_, key) = linked(&manager, plan(None, None)).await;
+            let warm = engine(&store, PATIENT).await;
+            assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+            let (stopped, proxy) = stopped_at(&store, n).await;
+            let (id, new) = (&key.record.id, generate_value());
+            let until = overlap.map(|overlap| Timestamp::now() + overlap);
+            let first = stopped.rotate_key(id, &new, None, until).await;
+            let good = [decide(&warm, &key.value).await];
+            is_not_free_while_good(&manager, &good, &key.value).await;
+            proxy.rule(|_, _| Fault::None);
+            if first.is_err() {
+                stopped.rotate_key(id, &new, None, until).await.unwrap();
+            }
+            assert_eq!(decide(&warm, new.expose()).await, Reason::Ok, "{n}");
+            let expected = overlap.map_or(Reason::UnknownKey, |_| Reason::Ok);
+            assert_eq!(decide(&warm, &key.value).await, expected, "{n}");
+            if let Some(until) = until {
+                let over = until + SignedDuration::from_secs(1);
+                let verdict = decide_at(&warm, &key.value, over).await;
+                assert_eq!(verdict.reason, Reason::Expired, "{n}");
+            }
+            if first.is_ok() {
+                assert!(n > 4, "{n}");
+                break;
+            }
+        }
+    }
+}
+
+async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind) {
+    for n in 0.. {
+        let store = Store::new(kind).await;
+        let manager = manager(&store).await;
+        let (_, key) = linked(&manager, plan(None, None)).await;
+        let (id, new) = (&key.record.id, generate_value());
+        let until = Timestamp::now() + SignedDuration::from_mins(10);
+        manager
+            .rotate_key(id, &new, None, Some(until))
+            .await
+            .unwrap();
+        let warm = engine(&store, PATIENT).await;
+        assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+        let (stopped, proxy) = stopped_at(&store, n).await;
+        let first = stopped.end_rotation(id).await;
+        let good = [decide(&warm, &key.value).await];
+        is_not_free_while_good(&manager, &good, &key.value).await;
+        proxy.rule(|_, _| Fault::None);
+        let again = stopped.end_rotation(id).await;
+        assert!(
+            matches!(again, Ok(_) | Err(Error::NoRotation)),
+            "{n}: {again:?}"
+        );
+        assert_eq!(decide(&warm, &key.value).await, Reason::UnknownKey, "{n}");
+        assert_eq!(decide(&warm, new.expose()).await, Reason::Ok, "{n}");
+        // Back to the first value, and an end that comes late does that no harm.
+        let first_value = KeyValue::parse(&key.value).unwrap();
+        manager
+            .rotate_key(id, &first_value, None, None)
+            .await
+            .unwrap();
+        assert!(matches!(
+            manager.end_rotation(id).await,
+            Err(Error::NoRotation)
+        ));
+        let cold = engine(&store, PATIENT).await;
+        assert_eq!(decide(&cold, &key.value).await, Reason::Ok, "{n}");
+        if first.is_ok() {
+            assert!(n > 4, "{n}");
+            break;
+        }
+    }
+}
+
+async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, None)).await;
+    let (id, new) = (&key.record.id, generate_value());
+    let until = Timestamp::now() + SignedDuration::from_secs(1);
+    manager
+        .rotate_key(id, &new, None, Some(until))
+        .await
+        .unwrap();
+    let warm = engine(&store, PATIENT).await;
+    assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(decide(&warm, &key.value).await, Reason::Expired);
+    // Its time to live takes the item away, and another key is made with the value.
+    let first = KeyValue::parse(&key.value).unwrap();
+    let item = ItemKey::hash(&first.hash().to_string()).attributes();
+    let delete = store.client().await.delete_item().table_name(&store.table);
+    delete.set_key(Some(item)).send().await.unwrap();
+    let other = NewKey {
+        value: Some(first),
+        enabled: true,
+        ..NewKey::default()
+    };
+    let (other, _) = manager.create_key(other).await.unwrap();
+    manager.link(&plan.id, &other.id).await.unwrap();
+    assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+    // The rotation that waits to be cleared away leaves that key alone.
+    manager
+        .rotate_key(id, &generate_value(), None, None)
+        .await
+        .unwrap();
+    let verdict = decide_at(&warm, &key.value, Timestamp::now()).await;
+    assert_eq!(
+        (verdict.reason, verdict.key_id),
+        (Reason::Ok, Some(other.id))
+    );
+}
+
 async fn a_deleted_key_frees_both_its_values(kind: Kind) {
     let store = Store::new(kind).await;
     let (api, manager) = on(&store).await;
@@ -395,4 +545,33 @@ async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
         json!({ "ids": [], "warnings": ["row 1: its Key is a value that a rotation has replaced; left out"] })
     );
     assert_eq!(api.get(&path).await, before);
+}
+
+async fn the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((9, PeriodKind::Month)))).await;
+    let engine = engine(&store, PATIENT).await;
+    let path = format!("/apikeys/{}", key.record.id);
+    let shown = async || api.get(&path).await["tollgate"]["lastUsedDay"].clone();
+    assert!(!members(&api.get(&path).await).contains("tollgate"));
+    let now = Timestamp::now();
+    for (hours, reason) in [(0, Reason::Ok), (24, Reason::Ok), (72, Reason::Ok)] {
+        let at = now + SignedDuration::from_hours(hours);
+        assert_eq!(decide_at(&engine, &key.value, at).await.reason, reason);
+        assert_eq!(shown().await, json!(day_of(at).to_string()));
+    }
+    let last = json!(day_of(now + SignedDuration::from_hours(72)).to_string());
+    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    assert_eq!(shown().await, last);
+    manager.link(&plan.id, &key.record.id).await.unwrap();
+    assert_eq!(shown().await, last);
+    // What a refusal shows is no use.
+    let late = now + SignedDuration::from_hours(96);
+    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    assert_eq!(
+        decide_at(&engine, &key.value, late).await.reason,
+        Reason::NotInPlan
+    );
+    assert_eq!(shown().await, last);
 }

@@ -80,7 +80,10 @@ impl Rotate {
             body["value"] = json!(typed(value)?);
         }
         let rotated = api.post(&["apikeys", key, "rotations"], &body).await?;
-        let again = format!("`tollgate keys end-rotation {key}`, and rotate it again");
+        let again = format!(
+            "a stack that keeps values shows it by `tollgate keys show {key} --value`; otherwise the value before is good \
+             until its time, and `tollgate keys end-rotation {key}` lets you rotate again"
+        );
         show_new(&rotated, output, &again)
     }
 }

@@ -174,7 +174,9 @@ pub async fn show(
     } else {
         None
     };
-    Ok(Json(ApiKey::tagged(record).valued(value)))
+    let used = manager.last_used(&id).await?;
+    let shown = ApiKey::tagged(record).valued(value).last_used(used);
+    Ok(Json(shown))
 }
 
 fn asked(include: Option<String>) -> bool {

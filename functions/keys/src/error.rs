@@ -56,7 +56,7 @@ impl ApiError {
                 E::StagesLeft { .. }
                 | E::BadPosition
                 | E::NoQuota
-                | E::RotatesDisabled
+                | E::RotatesInVain
                 | E::Warnings(_)
                 | E::TooLarge => BAD_REQUEST,
                 E::ValueExists | E::AlreadyLinked | E::RotatesAlready(_) | E::StageTaken { .. } => {

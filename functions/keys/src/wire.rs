@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_store::manage::Page;
 use tollgate_store::record::KeyRecord;
@@ -46,7 +47,7 @@ pub struct NewKeyFields {
 }
 
 /// Tollgate's own fields of a key, as they are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyFields {
     /// From when on requests with the key are refused, epoch seconds.
@@ -55,6 +56,9 @@ pub struct KeyFields {
     /// Until when the value before the last rotation is good, epoch seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     earlier_value_until: Option<i64>,
+    /// The last day on which it was charged, YYYY-MM-DD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_day: Option<String>,
 }
 
 impl KeyFields {
@@ -63,6 +67,7 @@ impl KeyFields {
         let fields = Self {
             expires_at: record.expires.map(seconds),
             earlier_value_until: record.retiring.as_ref().map(|it| seconds(it.until)),
+            last_used_day: None,
         };
         (fields != Self::default()).then_some(fields)
     }
@@ -209,6 +214,16 @@ impl ApiKey {
     #[must_use]
     pub fn valued(self, value: Option<String>) -> Self {
         Self { value, ..self }
+    }
+
+    /// With the last day on which it was charged, if there is one.
+    #[must_use]
+    pub fn last_used(mut self, day: Option<Date>) -> Self {
+        if let Some(day) = day {
+            let fields = self.tollgate.get_or_insert_default();
+            fields.last_used_day = Some(day.to_string());
+        }
+        self
     }
 
     /// With its tags.

@@ -191,6 +191,11 @@ impl Engine {
                 Err(reason) if attempt.fresh => {
                     return Ok(about(Verdict::because(reason), &known.record.value));
                 }
+                Err(Reason::Expired) => {
+                    // The value may be another key's by now: the next turn starts from it.
+                    self.keys.remove(&attempt.hash);
+                    continue;
+                }
                 Err(reason) => {
                     if reason == Reason::NotInPlan {
                         // Perhaps a plan was given this stage.

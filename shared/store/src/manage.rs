@@ -73,12 +73,12 @@ pub enum Error {
         /// One of them, `apiId:stage`.
         stage: String,
     },
-    /// A key that is switched off is not rotated: its new value would be good for nothing.
-    #[error("Invalid rotation: the API key is disabled; enable it first")]
-    RotatesDisabled,
+    /// A key that is switched off or over is not rotated: its new value would be good for nothing.
+    #[error("Invalid rotation: the API key is disabled or expired; change that first")]
+    RotatesInVain,
     /// One rotation at a time: a second would end the first one's overlap.
     #[error(
-        "API key {0} has a value that a rotation still lets be good; end that first: DELETE /apikeys/{0}/rotations"
+        "API key {0} has an earlier value that is still good; wait for its end, or end that first: DELETE /apikeys/{0}/rotations"
     )]
     RotatesAlready(String),
     /// There is no rotation to end.

@@ -35,6 +35,7 @@ impl Engine {
             let plan = self.plans.get(id).and_then(|plan| plan.value);
             plan.is_some_and(|plan| plan.limits.stage(attempt.request.target).is_some())
         };
-        recently && record.enabled && record.plans.iter().any(opens)
+        let is_expired = record.is_expired(&attempt.hash, attempt.now);
+        recently && record.enabled && !is_expired && record.plans.iter().any(opens)
     }
 }

@@ -88,7 +88,7 @@ impl Manager {
     }
 
     /// The plans under which a key has meters, left behind or not.
-    async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, Place>, Error> {
+    pub(super) async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, Place>, Error> {
         let prefix = ItemKey::meter(key_id, "");
         let mut pages = self
             .client()

@@ -1,5 +1,9 @@
 //! Rotation: a key gets a new value, and the one before stays good for a while. It stays the same key, with the same meters:
 //! both values are charged to one balance.
+//!
+//! The order is the one of every revocation: first the record says until when the value before is good, then every meter is
+//! told, and only then is the value free to be another key's. Whatever is interrupted, the record still says what is left to
+//! do, and the next call does it.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
@@ -9,17 +13,17 @@ use super::keys::item_of;
 use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::failure::conditional;
 use crate::record::{HashRecord, ItemKey, KeyRecord, Retiring, Sealed, to_item};
-use crate::schema::TTL;
+use crate::schema::{ITEM_VERSION, TTL};
 
 /// How long the item of a value is kept beyond its time, so that who still sends it is told why it is refused.
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 
 impl Manager {
     /// Gives a key a new value. The one before is good until `until`, or not any more. When this returns, both hold
-    /// everywhere.
+    /// everywhere. Asking again for the value that a rotation has given finishes that rotation.
     ///
     /// # Errors
-    /// [`Error::NoSuchKey`], [`Error::ValueExists`], [`Error::RotatesDisabled`], [`Error::RotatesAlready`].
+    /// [`Error::NoSuchKey`], [`Error::ValueExists`], [`Error::RotatesInVain`], [`Error::RotatesAlready`].
     pub async fn rotate_key(
         &self,
         id: &str,
@@ -27,45 +31,58 @@ impl Manager {
         sealed: Option<Sealed>,
         until: Option<Timestamp>,
     ) -> Result<KeyRecord, Error> {
-        let hash = value.hash().to_string();
+        let hash = value.hash();
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let before = self.key(id).await?;
             let now = self.now();
-            if before.hash == hash && tries > 0 {
-                // An earlier try was made after all.
+            if before.has_value(&hash.to_string()) {
+                // Perhaps this very rotation, asked for again because it was interrupted.
                 self.publish(&before).await?;
-                return Ok(before);
+                let is_current = before.hash == hash.to_string();
+                return match (until, &before.retiring) {
+                    (Some(_), Some(_)) | (None, None) if is_current => Ok(before),
+                    (None, Some(_)) if is_current => self.end_rotation(id).await,
+                    _ => Err(Error::ValueExists),
+                };
             }
-            if before.has_value(&hash) {
-                return Err(Error::ValueExists);
+            if !before.enabled || before.is_expired(&hash, now) {
+                return Err(Error::RotatesInVain);
             }
-            if !before.enabled {
-                return Err(Error::RotatesDisabled);
+            match &before.retiring {
+                Some(retiring) if retiring.until > now.as_millisecond() => {
+                    self.publish(&before).await?;
+                    return Err(Error::RotatesAlready(id.to_owned()));
+                }
+                Some(_) => {
+                    self.drop_retired(before).await?;
+                    continue;
+                }
+                None => {}
             }
-            let good = |retiring: &&Retiring| retiring.until > now.as_millisecond();
-            if before.retiring.as_ref().is_some_and(|it| good(&it)) {
-                return Err(Error::RotatesAlready(id.to_owned()));
-            }
+            let retiring = Retiring {
+                hash: before.hash.clone(),
+                until: until.unwrap_or(now).as_millisecond(),
+            };
             let after = KeyRecord {
                 revision: before.revision + 1,
-                hash: hash.clone(),
+                hash: hash.to_string(),
                 sealed: sealed.clone(),
                 updated: now.as_millisecond(),
-                retiring: until.map(|until| Retiring {
-                    hash: before.hash.clone(),
-                    until: until.as_millisecond(),
-                }),
+                retiring: Some(retiring.clone()),
                 ..before.clone()
             };
-            if self.transact(self.rotation(&before, &after)).await? {
+            if self
+                .transact(self.rotation(&before, &after, &retiring))
+                .await?
+            {
                 self.publish(&after).await?;
-                if let Some(over) = &before.retiring {
-                    self.release_value(id, &over.hash).await?;
-                }
-                return Ok(after);
+                return match until {
+                    Some(_) => Ok(after),
+                    None => self.end_rotation(id).await,
+                };
             }
-            let owner: Option<HashRecord> = self.read(&ItemKey::hash(&hash)).await?;
+            let owner: Option<HashRecord> = self.read(&HashRecord::item_key(&hash)).await?;
             if owner.is_some_and(|owner| owner.key_id != id) {
                 return Err(Error::ValueExists);
             }
@@ -73,66 +90,104 @@ impl Manager {
         Err(Error::Contended)
     }
 
-    /// The writes of a rotation: the new value, the record, and what becomes of the value before.
-    fn rotation(&self, before: &KeyRecord, after: &KeyRecord) -> Vec<TransactWriteItem> {
+    /// The writes of a rotation: the new value, the record, and for how long the item of the value before is kept.
+    fn rotation(
+        &self,
+        before: &KeyRecord,
+        after: &KeyRecord,
+        retiring: &Retiring,
+    ) -> Vec<TransactWriteItem> {
         let owner = HashRecord {
             key_id: after.id.clone(),
             plans: after.plans.clone(),
         };
         let new = self.put_new(to_item(&ItemKey::hash(&after.hash), &owner));
         let record = self.put_in_place(item_of(after), before.revision);
-        let earlier = ItemKey::hash(&before.hash).attributes();
-        let earlier = if let Some(retiring) = &after.retiring {
-            let ttl = retiring.until / 1000 + KEPT_SECONDS;
-            let keep = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(earlier))
-                .update_expression("SET #ttl = :ttl")
-                .condition_expression("key_id = :id")
-                .expression_attribute_names("#ttl", TTL)
-                .expression_attribute_values(":ttl", AttributeValue::N(ttl.to_string()))
-                .expression_attribute_values(":id", AttributeValue::S(after.id.clone()))
-                .build()
-                .expect("table, key and expression are set");
-            TransactWriteItem::builder().update(keep)
-        } else {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(earlier))
-                .build()
-                .expect("table and key are set");
-            TransactWriteItem::builder().delete(delete)
-        };
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let earlier = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(ItemKey::hash(&retiring.hash).attributes()))
+            .update_expression("SET #ttl = :ttl, key_id = :id, v = :v")
+            .condition_expression("attribute_not_exists(pk) OR key_id = :id")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":ttl", number(retiring.until / 1000 + KEPT_SECONDS))
+            .expression_attribute_values(":id", AttributeValue::S(after.id.clone()))
+            .expression_attribute_values(":v", number(ITEM_VERSION.into()))
+            .build()
+            .expect("table, key and expression are set");
         vec![
             TransactWriteItem::builder().put(new).build(),
             TransactWriteItem::builder().put(record).build(),
-            earlier.build(),
+            TransactWriteItem::builder().update(earlier).build(),
         ]
     }
 
-    /// Ends the time of the value that a rotation has replaced. When this returns, it is refused everywhere.
+    /// Ends the time of the value that a rotation has replaced. When this returns, it is refused everywhere, and can be
+    /// another key's.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::NoRotation`].
     pub async fn end_rotation(&self, id: &str) -> Result<KeyRecord, Error> {
-        let before = self.key(id).await?;
-        let Some(retiring) = before.retiring else {
-            return Err(Error::NoRotation);
-        };
-        let record = self
-            .update_key(id, |record| {
-                // Another rotation may have begun since; it is not the one to end.
-                if record.retiring.as_ref() == Some(&retiring) {
-                    record.retiring = None;
-                }
-                Ok::<_, Error>(())
-            })
-            .await?;
-        self.release_value(id, &retiring.hash).await?;
-        Ok(record)
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
+            let before = self.key(id).await?;
+            let Some(retiring) = &before.retiring else {
+                self.publish(&before).await?;
+                return if tries == 0 {
+                    Err(Error::NoRotation)
+                } else {
+                    // Another call has ended it.
+                    Ok(before)
+                };
+            };
+            let now = self.now().as_millisecond();
+            if retiring.until > now {
+                let end = |record: &mut KeyRecord| {
+                    if let Some(retiring) = &mut record.retiring {
+                        retiring.until = now;
+                    }
+                    record.updated = now;
+                    Ok::<_, Error>(())
+                };
+                self.replace_key(before, end).await?;
+            } else if let Some(record) = self.drop_retired(before).await? {
+                return Ok(record);
+            }
+        }
+        Err(Error::Contended)
     }
 
-    /// Deletes the item of a value, unless the value belongs to another key by now.
+    /// Forgets a value whose time is over, once every meter has been told so. `None` where the record was changed meanwhile.
+    async fn drop_retired(&self, before: KeyRecord) -> Result<Option<KeyRecord>, Error> {
+        self.publish(&before).await?;
+        let mut after = before.clone();
+        let Some(retiring) = after.retiring.take() else {
+            return Ok(Some(before));
+        };
+        after.revision += 1;
+        let record = self.put_in_place(item_of(&after), before.revision);
+        let mut writes = vec![TransactWriteItem::builder().put(record).build()];
+        let item = ItemKey::hash(&retiring.hash);
+        let owner: Option<HashRecord> = self.read(&item).await?;
+        // It may be gone by its time to live, and be another key's since.
+        if owner.is_some_and(|owner| owner.key_id == after.id) {
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(item.attributes()))
+                .condition_expression("key_id = :id")
+                .expression_attribute_values(":id", AttributeValue::S(after.id.clone()))
+                .build()
+                .expect("table and key are set");
+            writes.push(TransactWriteItem::builder().delete(delete).build());
+        }
+        if !self.transact(writes).await? {
+            return Ok(None);
+        }
+        self.publish(&after).await?;
+        Ok(Some(after))
+    }
+
+    /// Deletes the item of a deleted key's value, unless the value belongs to another key by now.
     pub(super) async fn release_value(&self, id: &str, hash: &str) -> Result<(), Error> {
         let deleted = self
             .client()

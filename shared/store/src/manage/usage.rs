@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,48 @@ impl Manager {
             .into_iter()
             .filter(|usage| usage.day >= start)
             .collect())
+    }
+
+    /// The last day on which a key was charged, under any plan that it is in or was in lately; `None` where there is none. The
+    /// meters tell it: no request has to write it down.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn last_used(&self, key_id: &str) -> Result<Option<Date>, Error> {
+        let plans = self.meters_of(key_id).await?.into_keys();
+        let days = plans.map(async |plan| self.last_used_under(key_id, &plan).await);
+        let days = try_join_all(days).await?;
+        Ok(days.into_iter().flatten().max())
+    }
+
+    async fn last_used_under(&self, key_id: &str, plan_id: &str) -> Result<Option<Date>, Error> {
+        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
+        let meter = item.as_ref().map(meter_item::read).transpose()?.flatten();
+        let live = meter.and_then(|meter| match meter.count {
+            0 => meter.closed.map(|closed| closed.day),
+            _ => Some(meter.day),
+        });
+        if live.is_some() {
+            return Ok(live);
+        }
+        // It has counted nothing since it was made; there may have been one before it.
+        let days = ItemKey::usage(key_id, plan_id, "");
+        let answer = self
+            .client()
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :days)")
+            .expression_attribute_values(":pk", AttributeValue::S(days.pk))
+            .expression_attribute_values(":days", AttributeValue::S(days.sk))
+            .scan_index_forward(false)
+            .limit(1)
+            .send()
+            .await
+            .map_err(Failure::from)?;
+        let last = answer.items.unwrap_or_default().pop();
+        let last = last.and_then(|item| logged(from_item::<UsageRecord>(item)));
+        Ok(last.and_then(|record| record.day.parse().ok()))
     }
 
     pub(super) async fn closed_days(

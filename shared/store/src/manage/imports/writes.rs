@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::rows::{Edit, Row, Sorted, batches, is_published};
-use super::{Outcome, Plans, being_deleted, warning};
+use super::{Outcome, Plans, being_deleted, rotated, warning};
 use crate::manage::keys::{NewKey, item_of};
 use crate::manage::meters::Place;
 use crate::manage::{Error, Manager};
@@ -31,7 +31,10 @@ impl Manager {
                 continue;
             };
             let is_published = is_published(&owner, &meters, plans);
-            if is_published && row.is_recorded(&owner) {
+            if owner.hash != row.key.value.hash().to_string() {
+                // It was rotated since it was found by this value.
+                sorted.others.push(row);
+            } else if is_published && row.is_recorded(&owner) {
                 sorted.done.insert(row.key.row, owner.id);
             } else if is_published && row.is_edit(&owner) {
                 let theirs = owner.plans.iter().chain(&owner.left);
@@ -153,6 +156,9 @@ impl Manager {
         };
         let changed = self
             .update_key(&owner.id, |record: &mut KeyRecord| {
+                if record.hash != key.value.hash().to_string() {
+                    return Err(Error::ValueExists);
+                }
                 row.apply(record);
                 Ok::<_, Error>(())
             })
@@ -160,6 +166,9 @@ impl Manager {
         match changed {
             Ok(_) => {}
             Err(Error::NoSuchKey) => return gone(),
+            Err(Error::ValueExists) => {
+                return Ok((key.row, None, vec![warning(key.row, rotated())]));
+            }
             Err(error) => return Err(error),
         }
         let mut warnings = Vec::new();
