@@ -371,7 +371,14 @@ async fn a_meter_with_sixteen_method_buckets_stays_under_a_kilobyte(kind: Kind) 
             .throttle
             .insert(template.parse().unwrap(), throttle);
     }
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let manager = manager(&store).await;
+    let (_, key) = linked(&manager, limits).await;
+    // The meter is found by as much of the name as it holds.
+    let rename = |record: &mut KeyRecord| {
+        record.name = Some("a name that is longer than what a meter holds of it".to_owned());
+        Ok::<_, Error>(())
+    };
+    manager.update_key(&key.record.id, rename).await.unwrap();
     let start = at("2026-12-01T23:59:59Z");
     // Sixteen engines take all twelve lanes, and a closed day waits.
     for number in 0..16 {

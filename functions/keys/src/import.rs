@@ -275,7 +275,7 @@ mod tests {
         let file = format!(
             "\u{feff}color, kEY ,UsagePlanIds,enabled,NAME\n\
              red, {VALUE} ,\"p1, p2,\",tRuE,first\n\
-             red,{VALUE}2,,no,\n\
+             red,{VALUE}2,,FALSE,\n\
              red,{VALUE}3,p1,,third"
         );
         let (keys, warnings) = read(file.as_bytes()).expect("readable");
