@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use axum::Router;
 use clap::Args;
 use dynoxide::Database;
 use tokio::net::TcpListener;
 use tollgate_authorizer::Authorizer;
-use tollgate_authorizer::config::Config;
+use tollgate_authorizer::config::{Config, RestResponse};
+use tollgate_guard::Gate;
 use tollgate_keys::vault::Vault;
 use tollgate_store::connection::{Connection, is_loopback};
 use tollgate_store::manage::Manager;
 use tollgate_store::schema;
 
-use crate::gateway::{self, Backend};
+use crate::gateway::{self, Api, Backend};
 use crate::store::StoreArguments;
 use crate::{Failure, demo};
 
@@ -40,6 +42,9 @@ pub(crate) struct Dev {
     /// Keep values of keys so that they can be shown again, encrypted by a key that is no secret. Only on this machine
     #[arg(long)]
     retrievable: bool,
+    /// What the gateway answers as
+    #[arg(long, value_enum, default_value = "http")]
+    api: Api,
     /// The backend that admitted requests go to (http://...); without one they are echoed
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
@@ -47,10 +52,10 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) async fn run(mut self) -> Result<ExitCode, Failure> {
-        let config = Config {
-            table: self.store.table.clone(),
-            ..Config::from_env()?
-        };
+        let mut config = Config::from_env()?;
+        config.deciding.table.clone_from(&self.store.table);
+        // As the example of a REST API has it.
+        config.rest_response = RestResponse::Errors;
         let backend = Backend::new(self.upstream.as_deref())?;
         let gateway = listen("gateway", self.gateway_port).await?;
         let management = listen("management", self.management_port).await?;
@@ -66,8 +71,8 @@ impl Dev {
 
         let (gateway_url, management_url) = (url(&gateway)?, url(&management)?);
         let manager = Arc::new(self.manager(&sdk));
-        let authorizer = Arc::new(Authorizer::new(config, Connection::deciding(&sdk)));
-        let gateway = axum::serve(gateway, gateway::app(authorizer, backend));
+        let app = self.gateway(config, Connection::deciding(&sdk), backend);
+        let gateway = axum::serve(gateway, app);
         let app = tollgate_keys::app(Arc::clone(&manager), Arc::clone(&vault));
         let management = axum::serve(management, app);
 
@@ -84,6 +89,17 @@ impl Dev {
             () = stopped() => {}
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn gateway(&self, config: Config, connection: Connection, backend: Backend) -> Router {
+        let (api, stage) = (gateway::API_ID.to_owned(), gateway::STAGE.to_owned());
+        match self.api {
+            Api::InProcess => {
+                let gate = Gate::new(config.deciding, connection, api, stage);
+                gateway::in_process(gate, backend)
+            }
+            api => gateway::app(api, Authorizer::new(config, connection), backend),
+        }
     }
 
     fn manager(&self, sdk: &SdkConfig) -> Manager {

@@ -114,15 +114,15 @@ pub struct LocalApi {
 }
 
 impl LocalApi {
-    /// Starts it and waits until it serves.
-    pub async fn start(store: &Store) -> Self {
+    /// Starts it with these parameters besides and waits until it serves.
+    pub async fn start(store: &Store, more: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let mut command = command("sam");
         command.args(["local", "start-api", "--skip-pull-image"]);
         command.args(["--port", &port.to_string(), "--warm-containers", "LAZY"]);
-        command.args(parameters(store, "SampleApi=on"));
+        command.args(parameters(store, &format!("SampleApi=on {more}")));
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let ready = async {

@@ -89,17 +89,10 @@ async fn a_local_api_admits_the_key_that_the_command_line_has_made_and_nobody_el
     let key = tollgate(&["keys", "create", "--plan", plan]).await;
     let value = key["value"].as_str().unwrap();
 
-    let api = LocalApi::start(&store).await;
-    let url = format!("{}/pets/7", api.url);
-    // A container that has just started may not answer its first call; that is the emulator's matter. Another key under the
-    // plan takes those calls, so that what is told of this one is told by requests of its own.
     let other = tollgate(&["keys", "create", "--plan", plan]).await;
     let other = format!("x-api-key: {}", other["value"].as_str().unwrap());
-    let mut first = curl(&["-H", &other, &url]).await;
-    if first.0 == "502" {
-        first = curl(&["-H", &other, &url]).await;
-    }
-    assert_eq!(first.0, "200", "{first:?}");
+    let api = LocalApi::start(&store, "").await;
+    let url = warmed(&api, &other).await;
     let mut answers = Vec::new();
     let header = format!("x-api-key: {value}");
     for _ in 0..4 {
@@ -113,6 +106,34 @@ async fn a_local_api_admits_the_key_that_the_command_line_has_made_and_nobody_el
     assert_eq!(curl(&["-H", &unknown, &url]).await.0, "403");
     assert_eq!(curl(&[&url]).await.0, "403");
     api.stop().await;
+
+    // Now limits pass the authorizer, and the backend's guard refuses by its context.
+    let api = LocalApi::start(&store, "OnLimit=pass").await;
+    let url = warmed(&api, &other).await;
+    let (status, refused) = curl(&["-i", "-H", &header, &url]).await;
+    assert_eq!(status, "429", "{refused}");
+    let refused = refused.to_lowercase();
+    assert!(refused.contains("retry-after: "), "{refused}");
+    assert!(refused.contains("ratelimit: \"rate\";r=0;t="), "{refused}");
+    assert!(
+        refused.contains("\"violated-policies\":[\"rate\"]"),
+        "{refused}"
+    );
+    assert_eq!(curl(&["-H", &unknown, &url]).await.0, "403");
+    api.stop().await;
+}
+
+/// The URL of a local API, once it has answered the first call. A container that has just started may not do so; that is the
+/// emulator's matter. Another key under the plan takes those calls, so that what is told of the one that is looked at is told
+/// by requests of its own.
+async fn warmed(api: &LocalApi, other: &str) -> String {
+    let url = format!("{}/pets/7", api.url);
+    let mut first = curl(&["-H", other, &url]).await;
+    if first.0 == "502" {
+        first = curl(&["-H", other, &url]).await;
+    }
+    assert_eq!(first.0, "200", "{first:?}");
+    url
 }
 
 /// A call: its status and its body.

@@ -1,25 +1,20 @@
 //! The environment, read once.
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use tollgate_store::engine::{OnStoreFailure, Settings};
-
-use crate::credential::KeySource;
+use tollgate_store::config::{Config as Deciding, ConfigError, Variables};
 
 /// How an authorizer behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The table (`TOLLGATE_TABLE`, default `tollgate`).
-    pub table: String,
-    /// Where keys are looked for (`TOLLGATE_KEY_SOURCE`, default `header:x-api-key`), in this order.
-    pub key_sources: Vec<KeySource>,
-    /// Time limits and the failure policy (`TOLLGATE_ATTEMPT_TIMEOUT_MS`, default 300; `TOLLGATE_TOTAL_TIMEOUT_MS`,
-    /// default 1500; `TOLLGATE_ON_STORE_FAILURE`, `deny` or `allow`, default `deny`).
-    pub engine: Settings,
+    /// How requests are decided.
+    pub deciding: Deciding,
     /// How HTTP APIs with payload format 2.0 are answered (`TOLLGATE_HTTP_RESPONSE`, `simple` or `policy`, default
     /// `simple`).
     pub http_response: HttpResponse,
+    /// What HTTP APIs are answered where a limit is met (`TOLLGATE_ON_LIMIT`, `deny` or `pass`, default `deny`).
+    pub on_limit: OnLimit,
+    /// How REST APIs are told of refusals that are no limit's (`TOLLGATE_REST_RESPONSE`, `policy` or `errors`, default
+    /// `policy`).
+    pub rest_response: RestResponse,
     /// Whether APIs cache results (`TOLLGATE_RESULT_CACHING`, `off` or `on`, default `off`): then a policy covers the
     /// whole stage, because the next request that it is used for may be another one.
     pub result_caching: bool,
@@ -40,6 +35,27 @@ pub enum HttpResponse {
     Policy,
 }
 
+/// What becomes of a request to an HTTP API that a limit refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLimit {
+    /// The API answers it, with 403: it has no other word.
+    #[default]
+    Deny,
+    /// It goes on to the backend, which has to refuse it by the decision in its context.
+    Pass,
+}
+
+/// How a REST API is told of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestResponse {
+    /// All by policy: the API has one answer to them.
+    #[default]
+    Policy,
+    /// By policy those of limits. For a key that is not good the function fails with `Unauthorized`, which REST APIs answer
+    /// with 401; where the store could not decide, with another error, which they answer with 500.
+    Errors,
+}
+
 /// What is logged and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reporting {
@@ -49,121 +65,47 @@ pub struct Reporting {
     pub by_plan: bool,
 }
 
-/// A variable that does not say what it should.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} must be {expected}, got {value:?}")]
-pub struct ConfigError {
-    name: &'static str,
-    expected: String,
-    value: String,
-}
-
 impl Config {
     /// Reads the process's environment.
     ///
     /// # Errors
     /// [`ConfigError`] names the variable and what it takes.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_variables(|name| std::env::var(name).ok())
+        Self::read(Variables::of_process())
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let defaults = Settings::default();
-        let milliseconds = |name, default| match variable(name) {
-            None => Ok(default),
-            Some(value) => match u64::from_str(&value) {
-                Ok(number @ 1..=60_000) => Ok(Duration::from_millis(number)),
-                _ => Err(ConfigError {
-                    name,
-                    expected: "a number of milliseconds from 1 to 60000".to_owned(),
-                    value,
-                }),
-            },
-        };
-        let switch = |name| one_of(name, variable(name), &[("off", false), ("on", true)]);
+    fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
-            table: variable("TOLLGATE_TABLE").unwrap_or_else(|| "tollgate".to_owned()),
-            key_sources: key_sources(variable("TOLLGATE_KEY_SOURCE"))?,
-            engine: Settings {
-                attempt_timeout: milliseconds(
-                    "TOLLGATE_ATTEMPT_TIMEOUT_MS",
-                    defaults.attempt_timeout,
-                )?,
-                total_timeout: milliseconds("TOLLGATE_TOTAL_TIMEOUT_MS", defaults.total_timeout)?,
-                on_store_failure: one_of(
-                    "TOLLGATE_ON_STORE_FAILURE",
-                    variable("TOLLGATE_ON_STORE_FAILURE"),
-                    &[
-                        ("deny", OnStoreFailure::Deny),
-                        ("allow", OnStoreFailure::Allow),
-                    ],
-                )?,
-            },
-            http_response: one_of(
+            deciding: Deciding::read(variables)?,
+            http_response: variables.one_of(
                 "TOLLGATE_HTTP_RESPONSE",
-                variable("TOLLGATE_HTTP_RESPONSE"),
                 &[
                     ("simple", HttpResponse::Simple),
                     ("policy", HttpResponse::Policy),
                 ],
             )?,
-            result_caching: switch("TOLLGATE_RESULT_CACHING")?,
-            names_native_key: one_of(
+            on_limit: variables.one_of(
+                "TOLLGATE_ON_LIMIT",
+                &[("deny", OnLimit::Deny), ("pass", OnLimit::Pass)],
+            )?,
+            rest_response: variables.one_of(
+                "TOLLGATE_REST_RESPONSE",
+                &[
+                    ("policy", RestResponse::Policy),
+                    ("errors", RestResponse::Errors),
+                ],
+            )?,
+            result_caching: variables.switch("TOLLGATE_RESULT_CACHING")?,
+            names_native_key: variables.one_of(
                 "TOLLGATE_USAGE_IDENTIFIER_KEY",
-                variable("TOLLGATE_USAGE_IDENTIFIER_KEY"),
                 &[("off", false), ("presented", true)],
             )?,
             report: Reporting {
-                log_sample: share("TOLLGATE_LOG_SAMPLE", variable("TOLLGATE_LOG_SAMPLE"))?,
-                by_plan: switch("TOLLGATE_METRICS_BY_PLAN")?,
+                log_sample: variables.share("TOLLGATE_LOG_SAMPLE")?,
+                by_plan: variables.switch("TOLLGATE_METRICS_BY_PLAN")?,
             },
         })
     }
-}
-
-/// The value that a word stands for; without a word, the first.
-fn one_of<T: Copy, const N: usize>(
-    name: &'static str,
-    value: Option<String>,
-    words: &[(&'static str, T); N],
-) -> Result<T, ConfigError> {
-    let Some(value) = value else {
-        return Ok(words[0].1);
-    };
-    let found = words.iter().find(|(word, _)| *word == value);
-    found
-        .map(|(_, meaning)| *meaning)
-        .ok_or_else(|| ConfigError {
-            name,
-            expected: words.map(|(word, _)| word).join(" or "),
-            value,
-        })
-}
-
-fn share(name: &'static str, value: Option<String>) -> Result<f64, ConfigError> {
-    let Some(value) = value else { return Ok(0.0) };
-    match f64::from_str(&value) {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err(ConfigError {
-            name,
-            expected: "a number from 0 to 1".to_owned(),
-            value,
-        }),
-    }
-}
-
-fn key_sources(value: Option<String>) -> Result<Vec<KeySource>, ConfigError> {
-    let value = value.unwrap_or_else(|| "header:x-api-key".to_owned());
-    let sources: Option<Vec<_>> = value
-        .split(',')
-        .map(|source| KeySource::parse(source.trim()))
-        .collect();
-    sources.ok_or(ConfigError {
-        name: "TOLLGATE_KEY_SOURCE",
-        expected: "a comma-separated list of header:<name>, bearer, query:<name>".to_owned(),
-        value,
-    })
 }
 
 #[cfg(test)]
@@ -171,21 +113,19 @@ mod tests {
     use super::*;
 
     fn read(set: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::from_variables(|name| {
+        Config::read(Variables::new(&|name| {
             let found = set.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
-        })
+        }))
     }
 
     #[test]
     fn an_empty_environment_gives_the_documented_defaults() {
-        let config = read(&[("TOLLGATE_TABLE", "")]).expect("valid");
-        assert_eq!(config.table, "tollgate");
-        assert_eq!(config.key_sources, [KeySource::Header("x-api-key".into())]);
-        assert_eq!(config.engine.attempt_timeout, Duration::from_millis(300));
-        assert_eq!(config.engine.total_timeout, Duration::from_millis(1500));
-        assert_eq!(config.engine.on_store_failure, OnStoreFailure::Deny);
+        let config = read(&[("TOLLGATE_ON_LIMIT", "")]).expect("valid");
+        assert_eq!(config.deciding.table, "tollgate");
         assert_eq!(config.http_response, HttpResponse::Simple);
+        assert_eq!(config.on_limit, OnLimit::Deny);
+        assert_eq!(config.rest_response, RestResponse::Policy);
         assert!(!config.result_caching);
         assert!(!config.names_native_key);
         assert_eq!(config.report, Reporting::default());
@@ -195,6 +135,8 @@ mod tests {
     fn what_is_set_is_taken() {
         let config = read(&[
             ("TOLLGATE_HTTP_RESPONSE", "policy"),
+            ("TOLLGATE_ON_LIMIT", "pass"),
+            ("TOLLGATE_REST_RESPONSE", "errors"),
             ("TOLLGATE_RESULT_CACHING", "on"),
             ("TOLLGATE_USAGE_IDENTIFIER_KEY", "presented"),
             ("TOLLGATE_LOG_SAMPLE", "0.25"),
@@ -202,36 +144,20 @@ mod tests {
         ])
         .expect("valid");
         assert_eq!(config.http_response, HttpResponse::Policy);
+        assert_eq!(config.on_limit, OnLimit::Pass);
+        assert_eq!(config.rest_response, RestResponse::Errors);
         assert!(config.result_caching && config.report.by_plan);
         assert!((config.report.log_sample - 0.25).abs() < f64::EPSILON);
         assert!(config.names_native_key);
     }
 
     #[test]
-    fn several_key_sources_are_kept_in_order() {
-        let config = read(&[("TOLLGATE_KEY_SOURCE", "bearer, query:key,header:X-Key")]);
-        assert_eq!(
-            config.expect("valid").key_sources,
-            [
-                KeySource::Bearer,
-                KeySource::Query("key".into()),
-                KeySource::Header("x-key".into())
-            ]
-        );
-    }
-
-    #[test]
     fn a_variable_that_makes_no_sense_is_named_with_what_it_takes() {
         for (name, value, message) in [
             (
-                "TOLLGATE_KEY_SOURCE",
-                "cookie:x",
-                "TOLLGATE_KEY_SOURCE must be a comma-separated list of header:<name>, bearer, query:<name>, got \"cookie:x\"",
-            ),
-            (
-                "TOLLGATE_ON_STORE_FAILURE",
-                "open",
-                "TOLLGATE_ON_STORE_FAILURE must be deny or allow, got \"open\"",
+                "TOLLGATE_ON_LIMIT",
+                "admit",
+                "TOLLGATE_ON_LIMIT must be deny or pass, got \"admit\"",
             ),
             (
                 "TOLLGATE_RESULT_CACHING",
@@ -242,11 +168,6 @@ mod tests {
                 "TOLLGATE_LOG_SAMPLE",
                 "1.5",
                 "TOLLGATE_LOG_SAMPLE must be a number from 0 to 1, got \"1.5\"",
-            ),
-            (
-                "TOLLGATE_ATTEMPT_TIMEOUT_MS",
-                "0",
-                "TOLLGATE_ATTEMPT_TIMEOUT_MS must be a number of milliseconds from 1 to 60000, got \"0\"",
             ),
         ] {
             let error = read(&[(name, value)]).expect_err("invalid");

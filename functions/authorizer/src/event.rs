@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
+use tollgate_core::credential::{self, Carrier, KeySource};
 use tollgate_core::plan::Target;
 
 use crate::arn::MethodArn;
-use crate::credential::{self, Carrier, KeySource};
 
 /// An event that names a request to decide.
 #[derive(Debug)]
@@ -53,8 +53,10 @@ pub enum EventError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// HTTP API with payload format 2.0: simple or a policy, as its authorizer is configured.
-    Configured,
-    /// REST API: a policy, which may name a native API key.
+    Http2,
+    /// HTTP API with payload format 1.0: a policy.
+    Http1,
+    /// REST API: a policy, which may name a native API key, or an error.
     Rest,
     /// All others: a policy.
     Policy,
@@ -118,9 +120,10 @@ impl Event {
     /// How it is answered.
     pub fn format(&self) -> Format {
         match self.kind {
-            Kind::HttpV2 => Format::Configured,
+            Kind::HttpV2 => Format::Http2,
             Kind::Rest | Kind::Token => Format::Rest,
-            Kind::HttpV1 | Kind::WebSocket => Format::Policy,
+            Kind::HttpV1 => Format::Http1,
+            Kind::WebSocket => Format::Policy,
         }
     }
 
@@ -151,7 +154,7 @@ pub fn format_of_unreadable(json: &str) -> Format {
     if event.get("methodArn").is_some() || event["type"] == "TOKEN" {
         Format::Policy
     } else {
-        Format::Configured
+        Format::Http2
     }
 }
 

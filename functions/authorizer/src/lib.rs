@@ -2,7 +2,6 @@
 //!
 //! - [`config`]: the environment, read once.
 //! - [`event`], [`arn`]: the kinds of events, and the target that each names.
-//! - [`credential`]: where in an event the key is looked for.
 //! - [`response`]: the verdict as API Gateway takes it.
 //! - [`report`]: decisions, counted and logged.
 
@@ -12,19 +11,17 @@ use tokio::time::Instant;
 use tollgate_core::verdict::{Reason, Verdict};
 use tollgate_store::connection::Connection;
 use tollgate_store::engine::{Engine, Request};
-use tollgate_store::table::Table;
 
 pub mod arn;
 pub mod config;
-pub mod credential;
 pub mod event;
 pub mod report;
 pub mod response;
 
 use arn::MethodArn;
-use config::{Config, HttpResponse};
+use config::{Config, HttpResponse, OnLimit, RestResponse};
 use event::{Event, Format};
-use response::Answer;
+use response::{Answer, Failed};
 
 /// Decides authorizer events.
 pub struct Authorizer {
@@ -36,7 +33,7 @@ impl Authorizer {
     /// An authorizer by `config` through `connection`.
     pub fn new(config: Config, connection: Connection) -> Self {
         Self {
-            engine: Engine::new(Table::new(connection, config.table.clone()), config.engine),
+            engine: Engine::from_config(&config.deciding, connection),
             config,
         }
     }
@@ -50,10 +47,13 @@ impl Authorizer {
     /// nobody.
     ///
     /// `deadline` is when the function itself would be stopped.
-    pub async fn handle(&self, json: &str, deadline: Option<Instant>) -> Answer {
+    ///
+    /// # Errors
+    /// [`Failed`] to a REST API that goes by errors.
+    pub async fn handle(&self, json: &str, deadline: Option<Instant>) -> Result<Answer, Failed> {
         match Event::read(json) {
             Ok(event) => {
-                let key = event.credential(&self.config.key_sources);
+                let key = event.credential(&self.config.deciding.key_sources);
                 let verdict = self.decide(&event, key, deadline).await;
                 report::decision(&self.config.report, &verdict, Some(event.target()));
                 self.answer(event.format(), &verdict, event.arn(), key)
@@ -85,9 +85,15 @@ impl Authorizer {
         verdict: &Verdict,
         arn: Option<&str>,
         key: Option<&str>,
-    ) -> Answer {
-        if format == Format::Configured && self.config.http_response == HttpResponse::Simple {
-            return response::simple(verdict);
+    ) -> Result<Answer, Failed> {
+        if format == Format::Rest && self.config.rest_response == RestResponse::Errors {
+            Failed::of(verdict)?;
+        }
+        let is_http = matches!(format, Format::Http2 | Format::Http1);
+        let passes = is_http && self.config.on_limit == OnLimit::Pass && verdict.is_by_limit();
+        let allowed = verdict.is_allowed() || passes;
+        if format == Format::Http2 && self.config.http_response == HttpResponse::Simple {
+            return Ok(response::simple(verdict, allowed));
         }
         // Without an ARN there is nothing to admit to.
         let resource = match arn {
@@ -97,7 +103,8 @@ impl Authorizer {
             Some(arn) => arn.to_owned(),
             None => "*".to_owned(),
         };
-        let named = self.config.names_native_key && format == Format::Rest && verdict.is_allowed();
-        response::policy(verdict, resource, key.filter(|_| named))
+        let named = self.config.names_native_key && format == Format::Rest && allowed;
+        let key = key.filter(|_| named);
+        Ok(response::policy(verdict, allowed, resource, key))
     }
 }

@@ -36,7 +36,7 @@ async fn main() -> Result<(), Error> {
         let deadline = deadline(event.context.deadline);
         let answer = authorizer.handle(event.payload.get(), Some(deadline)).await;
         metrics.flush_if_due();
-        Ok::<_, Error>(answer)
+        answer.map_err(Error::from)
     }))
     .await
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use tollgate_authorizer::credential::KeySource;
 use tollgate_authorizer::event::{Event, Format};
+use tollgate_core::credential::KeySource;
 
 #[test]
 fn every_real_authorizer_event_is_read() {
@@ -100,9 +100,11 @@ fn every_real_authorizer_event_is_read() {
         assert_eq!(target.route.as_deref(), route, "{name}");
         assert_eq!(event.credential(&sources), Some(key), "{name}");
         let format = if name.contains("v2-request") {
-            Format::Configured
+            Format::Http2
         } else if name.starts_with("custom-auth") {
             Format::Rest
+        } else if name.contains("v1-request") {
+            Format::Http1
         } else {
             Format::Policy
         };

@@ -1,25 +1,21 @@
-//! The `sample` bootstrap: a backend behind the authorizer, which answers with what the authorizer has told it.
+//! The `sample` bootstrap: a backend behind the authorizer, which answers with what the authorizer has told it. What a limit
+//! refuses it answers 429.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use axum::http::Uri;
+use axum::{Extension, Json, Router};
+use lambda_http::{Error, run};
 use serde_json::{Value, json};
+use tollgate_guard::{Context, Guard};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(service_fn(async |event: LambdaEvent<Value>| {
-        Ok::<_, Error>(answer(&event.payload))
-    }))
+    tollgate_telemetry::init();
+    run(Router::new()
+        .fallback(answer)
+        .layer(Guard::behind_authorizer()))
     .await
 }
 
-/// An HTTP API puts a simple answer's context under `lambda`, a policy's too.
-fn answer(event: &Value) -> Value {
-    let body = json!({
-        "path": event["rawPath"],
-        "authorizer": event["requestContext"]["authorizer"]["lambda"],
-    });
-    json!({
-        "statusCode": 200,
-        "headers": { "content-type": "application/json" },
-        "body": body.to_string(),
-    })
+async fn answer(path: Uri, Extension(context): Extension<Context>) -> Json<Value> {
+    Json(json!({ "path": path.path(), "authorizer": context }))
 }

@@ -10,10 +10,15 @@
 //! - [`charge`](mod@charge): given a meter and a request, the one conditional write that would charge it, or the refusal.
 //! - [`lane`]: how a lost answer is told from a write that never happened.
 //! - [`verdict`]: what was decided and why, in the words that clients see.
+//! - [`context`]: a verdict as an authorizer hands it on; [`answer`]: what a client is told of it.
+//! - [`credential`]: where a request carries its key.
 
+pub mod answer;
 pub mod bucket;
 pub mod calendar;
 pub mod charge;
+pub mod context;
+pub mod credential;
 pub mod key;
 pub mod lane;
 pub mod limit;

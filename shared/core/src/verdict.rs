@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
 use crate::calendar::start_of;
@@ -13,7 +14,8 @@ use crate::meter::Meter;
 use crate::plan::{Limits, PLAN_BUCKET};
 
 /// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// It goes on.
     Allow,
@@ -54,6 +56,8 @@ pub enum Reason {
     Expired,
     /// None of the key's plans opens this API stage.
     NotInPlan,
+    /// The plan, or the key itself, does not open this method.
+    MethodNotAllowed,
     /// The plan's throttle.
     Rate,
     /// The method's throttle.
@@ -73,6 +77,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 16] = [
+        Self::Ok,
+        Self::MissingKey,
+        Self::MalformedKey,
+        Self::UnknownKey,
+        Self::Disabled,
+        Self::Expired,
+        Self::NotInPlan,
+        Self::MethodNotAllowed,
+        Self::Rate,
+        Self::MethodRate,
+        Self::Quota,
+        Self::CostExceedsBurst,
+        Self::Contended,
+        Self::Uncertain,
+        Self::StoreUnavailable,
+        Self::BadEvent,
+    ];
+
     /// The word in the authorizer's context.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +107,7 @@ impl Reason {
             Self::Disabled => "disabled",
             Self::Expired => "expired",
             Self::NotInPlan => "not_in_plan",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::Rate => "rate",
             Self::MethodRate => "method_rate",
             Self::Quota => "quota",
@@ -91,6 +116,16 @@ impl Reason {
             Self::Uncertain => "uncertain",
             Self::StoreUnavailable => "store_unavailable",
             Self::BadEvent => "bad_event",
+        }
+    }
+
+    /// The limit that refuses, by its name in `RateLimit-Policy`.
+    pub fn policy(self) -> Option<&'static str> {
+        match self {
+            Self::Rate => Some("rate"),
+            Self::MethodRate => Some("method"),
+            Self::Quota => Some("quota"),
+            _ => None,
         }
     }
 
@@ -147,6 +182,11 @@ impl Verdict {
     /// Whether the request goes on.
     pub fn is_allowed(&self) -> bool {
         self.decision == Decision::Allow
+    }
+
+    /// Whether a limit refuses it.
+    pub fn is_by_limit(&self) -> bool {
+        matches!(self.decision, Decision::Throttled | Decision::QuotaExceeded)
     }
 
     /// [`retry_after`](Self::retry_after) in whole seconds, rounded up: coming back then is never too early.
@@ -245,16 +285,22 @@ impl Standing {
     /// (`q`, in a window of `w` seconds).
     pub fn policy_field(&self) -> String {
         self.field(
-            |bucket| format!("q={};w={}", bucket.burst, seconds(bucket.window)),
-            |quota| format!("q={};w={}", quota.limit, quota.window),
+            |bucket| format!("q={};w={}", bucket.burst, integer(seconds(bucket.window))),
+            |quota| format!("q={};w={}", integer(quota.limit), quota.window),
         )
     }
 
     /// The `RateLimit` field of the same draft: what is left of each (`r`), and the seconds until it is whole again (`t`).
     pub fn field_value(&self) -> String {
         self.field(
-            |bucket| format!("r={};t={}", bucket.remaining, seconds(bucket.full_in)),
-            |quota| format!("r={};t={}", quota.remaining, quota.resets_in),
+            |bucket| {
+                let full_in = integer(seconds(bucket.full_in));
+                format!("r={};t={full_in}", bucket.remaining)
+            },
+            |quota| {
+                let remaining = integer(quota.remaining);
+                format!("r={remaining};t={}", quota.resets_in)
+            },
         )
     }
 
@@ -264,16 +310,23 @@ impl Standing {
         quota: impl Fn(&QuotaStanding) -> String,
     ) -> String {
         let members = [
-            ("rate", self.rate.as_ref().map(&bucket)),
-            ("method", self.method.as_ref().map(&bucket)),
-            ("quota", self.quota.as_ref().map(&quota)),
+            (Reason::Rate, self.rate.as_ref().map(&bucket)),
+            (Reason::MethodRate, self.method.as_ref().map(&bucket)),
+            (Reason::Quota, self.quota.as_ref().map(&quota)),
         ];
         let members: Vec<_> = members
             .into_iter()
-            .filter_map(|(name, parameters)| Some(format!("\"{name}\";{}", parameters?)))
+            .filter_map(|(limit, parameters)| {
+                Some(format!("\"{}\";{}", limit.policy()?, parameters?))
+            })
             .collect();
         members.join(", ")
     }
+}
+
+/// As much of a number as a structured field can hold (RFC 9651, 3.3.1): fifteen digits.
+fn integer(number: impl Into<i128>) -> i128 {
+    number.into().min(999_999_999_999_999)
 }
 
 /// Whole seconds, rounded up.
@@ -343,8 +396,8 @@ mod tests {
     #[test]
     fn only_ok_allows_and_each_reason_has_its_decision() {
         use Reason::{
-            BadEvent, Contended, CostExceedsBurst, Disabled, MalformedKey, MethodRate, MissingKey,
-            NotInPlan, Rate, StoreUnavailable, Uncertain, UnknownKey,
+            BadEvent, Contended, CostExceedsBurst, Disabled, MalformedKey, MethodNotAllowed,
+            MethodRate, MissingKey, NotInPlan, Rate, StoreUnavailable, Uncertain, UnknownKey,
         };
         assert_eq!(Reason::Ok.decision(), Decision::Allow);
         assert!(Verdict::because(Reason::Ok).is_allowed());
@@ -359,6 +412,7 @@ mod tests {
             UnknownKey,
             Disabled,
             NotInPlan,
+            MethodNotAllowed,
             Contended,
             Uncertain,
             StoreUnavailable,

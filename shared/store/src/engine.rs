@@ -18,6 +18,8 @@ use tollgate_core::plan::{Limits, Target};
 use tollgate_core::verdict::{Reason, Standing, Verdict};
 
 use crate::cache::{Cache, Dated};
+use crate::config::Config;
+use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::record::{ItemKey, KeyRecord, PlanRecord};
 use crate::table::{Budget, Table, Written};
@@ -137,6 +139,12 @@ impl Engine {
             unknown: Cache::new(capacity(CACHED_KEYS)),
             plans: Cache::new(capacity(CACHED_PLANS)),
         }
+    }
+
+    /// An engine on the table that `config` names.
+    pub fn from_config(config: &Config, connection: Connection) -> Self {
+        let table = Table::new(connection, config.table.clone());
+        Self::new(table, config.engine)
     }
 
     /// The table it decides against.

@@ -6,10 +6,12 @@
 //! - [`record`]: what the items of keys, plans and values hold.
 //! - [`schema`]: the table itself, its keys and indexes.
 //! - [`connection`]: the SDK client, warmed and renewed; [`clock`]: our offset to the store's clock.
+//! - [`config`]: the environment.
 //! - [`failure`]: what a failed call means: not applied, lost, or refused by its condition.
 
 mod cache;
 pub mod clock;
+pub mod config;
 pub mod connection;
 pub mod engine;
 mod expression;

@@ -1,4 +1,4 @@
-//! Where in a request the key is looked for.
+//! Where a request carries its key.
 
 /// A place that may carry a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

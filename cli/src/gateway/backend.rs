@@ -1,0 +1,119 @@
+//! What stands behind the gateway: an echo, or a server.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+use tollgate_guard::{Context, Guard};
+
+use super::REQUEST_CONTEXT;
+use super::event::{headers, query};
+use crate::Failure;
+
+/// Where admitted requests go.
+#[derive(Debug, Clone)]
+pub(crate) enum Backend {
+    /// They are told back.
+    Echo,
+    /// To a server.
+    Upstream(Upstream),
+}
+
+/// A server.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    client: Arc<Client<HttpConnector, Body>>,
+    base: String,
+}
+
+impl Backend {
+    pub(crate) fn new(upstream: Option<&str>) -> Result<Self, Failure> {
+        let Some(base) = upstream else {
+            return Ok(Self::Echo);
+        };
+        let valid = url::Url::parse(base).is_ok_and(|url| url.scheme() == "http" && url.has_host());
+        if !valid {
+            return Err(format!(
+                "--upstream must be a URL such as http://127.0.0.1:8080, got {base:?}"
+            )
+            .into());
+        }
+        Ok(Self::Upstream(Upstream {
+            client: Arc::new(Client::builder(TokioExecutor::new()).build_http()),
+            base: base.trim_end_matches('/').to_owned(),
+        }))
+    }
+
+    /// The backend behind an authorizer. The echo goes by `guard`; a server has to bring its own.
+    pub(super) fn guarded(self, guard: Guard) -> Router {
+        match self {
+            Self::Echo => self.bare().layer(guard),
+            Self::Upstream(_) => self.bare(),
+        }
+    }
+
+    /// The backend by itself.
+    pub(super) fn bare(self) -> Router {
+        match self {
+            Self::Echo => Router::new().fallback(echo),
+            Self::Upstream(upstream) => Router::new().fallback(forward).with_state(upstream),
+        }
+    }
+}
+
+async fn forward(
+    State(Upstream { client, base }): State<Upstream>,
+    mut request: Request,
+) -> Response {
+    let path = request.uri().path_and_query();
+    let uri: Option<Uri> = format!("{base}{}", path.map_or("/", |path| path.as_str()))
+        .parse()
+        .ok();
+    *request.uri_mut() = uri.unwrap_or_default();
+    // The upstream's own name belongs there.
+    request.headers_mut().remove(header::HOST);
+    match client.request(request).await {
+        Ok(response) => response.into_response(),
+        Err(error) => {
+            eprintln!("error: the upstream {base} did not answer: {error}");
+            let body = json!({ "message": "Service Unavailable" });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+/// Tells the request back, with what is handed to a backend of the decision.
+async fn echo(request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    let mut told = headers(&parts.headers);
+    // Shown below.
+    told.remove(REQUEST_CONTEXT.as_str());
+    // An echo ends up in terminals and logs, where a key has no place.
+    for name in ["x-api-key", "authorization"] {
+        if let Some(value) = told.get_mut(name) {
+            "(hidden)".clone_into(value);
+        }
+    }
+    Json(json!({
+        "method": parts.method.as_str(),
+        "path": parts.uri.path(),
+        "query": query(&parts.uri),
+        "headers": told,
+        "body": String::from_utf8_lossy(&body),
+        "authorizer": parts.extensions.get::<Context>(),
+    }))
+    .into_response()
+}

@@ -1,0 +1,35 @@
+//! Decisions as HTTP.
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use tollgate_core::answer::{CHALLENGE, PROBLEM_TYPE, Refused, fields};
+
+use crate::Context;
+
+/// The response to a request that is refused; `None` where it goes on.
+pub(crate) fn refusal<R: From<String>>(context: &Context) -> Option<Response<R>> {
+    let refused = Refused::of(context)?;
+    let body = serde_json::to_string(&refused.problem).unwrap_or_default();
+    let mut response = Response::new(R::from(body));
+    let status = StatusCode::from_u16(refused.status);
+    *response.status_mut() = status.unwrap_or(StatusCode::FORBIDDEN);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+    if let Some(seconds) = refused.retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if refused.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
+    tell(context, headers);
+    Some(response)
+}
+
+/// Adds what is left of each limit. A backend that has limits of its own has told of those.
+pub(crate) fn tell(context: &Context, headers: &mut HeaderMap) {
+    for (name, value) in fields(context) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
+}

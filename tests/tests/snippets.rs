@@ -1,0 +1,128 @@
+//! The guards that the documentation has for other languages do what the one for Rust does.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use tollgate_tests::sam::root;
+
+const NODE: &str = r"
+const guarded = exports.guard(async (event) => event.plain ? { pets: 1 } : { statusCode: 201, headers: { a: 'b' }, body: 'pets' });
+let text = ''; process.stdin.on('data', (some) => text += some).on('end', async () => {
+  const answers = []; for (const event of JSON.parse(text)) answers.push(await guarded(event, {}));
+  console.log(JSON.stringify(answers));
+});
+";
+const PYTHON: &str = r#"
+import sys
+guarded = guard(lambda event, context: {"pets": 1} if event.get("plain") else {"statusCode": 201, "headers": {"a": "b"}, "body": "pets"})
+print(json.dumps([guarded(event, None) for event in json.load(sys.stdin)]))
+"#;
+
+/// The code of this language in the documentation.
+fn snippet(language: &str) -> String {
+    let text = fs::read_to_string(root().join("docs/answers.md")).unwrap();
+    let (_, rest) = text.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+/// What a program makes of these events.
+async fn answers(program: &str, flag: &str, code: &str, events: &Value) -> Vec<Value> {
+    let mut command = Command::new(program);
+    command
+        .args([flag, code])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input
+        .write_all(events.to_string().as_bytes())
+        .await
+        .unwrap();
+    drop(input);
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
+    let event = |authorizer: Value| json!({ "requestContext": { "authorizer": authorizer } });
+    let told = json!({
+        "decision": "allow", "reason": "ok",
+        "rateLimit": "\"rate\";r=4;t=1", "rateLimitPolicy": "\"rate\";q=5;w=1",
+    });
+    let refused = |decision: &str| {
+        let mut told = told.clone();
+        told["decision"] = json!(decision);
+        told["reason"] = json!("rate");
+        told["retryAfter"] = json!(3);
+        told
+    };
+    let mut plain = event(json!({ "lambda": told }));
+    plain["plain"] = json!(true);
+    let events = json!([
+        event(json!({ "lambda": told })),
+        event(told.clone()),
+        plain,
+        event(json!({ "lambda": refused("throttled") })),
+        event(refused("quota_exceeded")),
+        event(json!({ "lambda": refused("denied") })),
+        event(json!({ "lambda": { "decision": "perhaps" } })),
+        event(json!({})),
+        event(Value::Null),
+        json!({}),
+    ]);
+    let answers = answers(program, flag, code, &events).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| &answer["statusCode"]).collect();
+    assert_eq!(statuses, [201, 201, 200, 429, 429, 403, 403, 403, 403, 403]);
+    for answer in &answers[..6] {
+        assert_eq!(answer["headers"]["ratelimit"], "\"rate\";r=4;t=1");
+        assert_eq!(answer["headers"]["ratelimit-policy"], "\"rate\";q=5;w=1");
+    }
+    for answer in &answers[..2] {
+        assert_eq!(
+            (&answer["headers"]["a"], &answer["body"]),
+            (&json!("b"), &json!("pets"))
+        );
+    }
+    let body = |answer: &Value| -> Value {
+        serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+    };
+    assert_eq!(body(&answers[2]), json!({ "pets": 1 }));
+    for answer in &answers[3..5] {
+        assert_eq!(answer["headers"]["retry-after"], "3");
+        let problem = body(answer);
+        assert_eq!(
+            (&problem["status"], &problem["reason"]),
+            (&json!(429), &json!("rate"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_guard_for_node_guards_as_the_layer_does() {
+    let code = snippet("js") + NODE;
+    guards_as_the_layer_does("node", "-e", &code).await;
+}
+
+#[tokio::test]
+async fn the_guard_for_python_guards_as_the_layer_does() {
+    let code = snippet("python") + PYTHON;
+    guards_as_the_layer_does("python3", "-c", &code).await;
+}
+
+/// The example of a REST API answers as `tollgate dev --api rest` does, which has its body from the same text.
+#[tokio::test]
+async fn the_rest_example_has_the_body_that_the_local_gateway_answers_with() {
+    let example = tollgate_tests::sam::template("examples/rest-api/template.yaml").await;
+    let denied = &example["Globals"]["Api"]["GatewayResponses"]["ACCESS_DENIED"];
+    assert_eq!(denied["StatusCode"], 429);
+    let path = root().join("cli/src/gateway/access_denied.json");
+    let local = fs::read_to_string(path).unwrap();
+    let body = denied["ResponseTemplates"]["application/json"].as_str();
+    assert_eq!(body.unwrap().trim(), local.trim());
+}
