@@ -181,7 +181,7 @@ async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: K
     let mut callers = Vec::new();
     for second in [57, 58] {
         let start = Start {
-            faketime: Some(faketime(&format!("2027-01-31T23:59:{second}Z"))),
+            faketime: Some(faketime(&format!("2055-01-31T23:59:{second}Z"))),
             ..Start::default()
         };
         let function = Function::start("authorizer", &timeless, start).await;
@@ -198,8 +198,8 @@ async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: K
     }
     let admitted = total(callers).await;
     let (last, first) = (
-        day_of(at("2027-01-31T12:00:00Z")),
-        day_of(at("2027-02-01T12:00:00Z")),
+        day_of(at("2055-01-31T12:00:00Z")),
+        day_of(at("2055-02-01T12:00:00Z")),
     );
     let days = usage(&manager, &plan.id, &key.record.id, (last, first)).await;
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
@@ -217,11 +217,11 @@ async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
     let manager = manager(&store).await;
     let (plan, key) = linked(&manager, plan(Some((100.0, 60)), None)).await;
     let timeless = timeless(&store).await;
-    let frozen = "2027-01-31 12:00:00";
+    let frozen = "2055-01-31 12:00:00";
     let mut callers = Vec::new();
     for _ in 0..4 {
         let start = Start {
-            faketime: Some((frozen.to_owned(), faketime("2027-01-31T12:00:00Z").1)),
+            faketime: Some((frozen.to_owned(), faketime("2055-01-31T12:00:00Z").1)),
             environment: vec![("TZ".to_owned(), "UTC".to_owned())],
         };
         let function = Function::start("authorizer", &timeless, start).await;
@@ -237,7 +237,7 @@ async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
     }
     let admitted = total(callers).await;
     assert_eq!(admitted, 60);
-    let day = day_of(at("2027-01-31T12:00:00Z"));
+    let day = day_of(at("2055-01-31T12:00:00Z"));
     assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 60);
 }
 

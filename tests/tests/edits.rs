@@ -48,7 +48,7 @@ async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
     let manager = manager(&store).await;
     let (plan, key) = linked(&manager, plan(Some((100.0, 10)), None)).await;
     let engine = engine(&store, PATIENT).await;
-    let start = at("2026-11-22T12:00:00Z");
+    let start = at("2054-11-22T12:00:00Z");
     for _ in 0..10 {
         assert_eq!(
             decide_at(&engine, &key.value, start).await.reason,
@@ -88,7 +88,7 @@ async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind
     let manager = manager(&store).await;
     let (plan, key) = linked(&manager, plan(None, Some((5, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
-    let first = at("2026-12-01T12:00:00Z");
+    let first = at("2054-12-01T12:00:00Z");
     for day in 0..3 {
         for _ in 0..3 {
             let verdict = decide_at(
@@ -128,7 +128,7 @@ async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
     let manager = manager(&store).await;
     let (plan, key) = linked(&manager, plan(None, None)).await;
     let engine = engine(&store, PATIENT).await;
-    let start = at("2026-11-22T12:00:00Z");
+    let start = at("2054-11-22T12:00:00Z");
     assert_eq!(
         decide_at(&engine, &key.value, start).await.reason,
         Reason::Ok

@@ -84,7 +84,7 @@ async fn a_refusal_is_repeated_without_a_call_while_it_must_hold(kind: Kind) {
     let proxy = Proxy::to(&store.endpoint).await;
     let (_, key) = linked(&manager(&store).await, plan(Some((0.5, 1)), None)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
-    let start = at("2026-11-22T12:00:00Z");
+    let start = at("2054-11-22T12:00:00Z");
     assert_eq!(
         decide_at(&engine, &key.value, start).await.reason,
         Reason::Ok
@@ -113,7 +113,7 @@ async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
     )
     .await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
-    let start = at("2026-11-22T12:00:00Z");
+    let start = at("2054-11-22T12:00:00Z");
     assert_eq!(
         decide_at(&engine, &key.value, start).await.reason,
         Reason::Ok
@@ -124,7 +124,7 @@ async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
         assert_eq!(verdict.reason, Reason::Quota);
         assert_eq!(
             verdict.standing.quota.unwrap().reset,
-            at("2026-11-23T00:00:00Z")
+            at("2054-11-23T00:00:00Z")
         );
     }
     let asked = proxy.take_counts()["UpdateItem"];
@@ -138,7 +138,7 @@ async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exist
     let proxy = Proxy::to(&store.endpoint).await;
     let manager = manager(&store).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
-    let start = at("2026-11-22T12:00:00Z");
+    let start = at("2054-11-22T12:00:00Z");
     let value = "my-own-key-of-enough-characters";
     for milliseconds in [0, 400, 1_000] {
         let verdict = decide_at(&engine, value, start + milliseconds.milliseconds()).await;
@@ -215,7 +215,7 @@ async fn several_limits_are_charged_all_or_none(kind: Kind) {
     );
     let (plan, key) = linked(&manager, limits).await;
     let engine = engine(&store, PATIENT).await;
-    let now = at("2026-11-22T12:00:00Z");
+    let now = at("2054-11-22T12:00:00Z");
     for expected in [
         Reason::Ok,
         Reason::Ok,
@@ -251,7 +251,7 @@ async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
     }
     let (_, key) = linked(&manager(&store).await, limits).await;
     let engine = engine(&store, PATIENT).await;
-    let now = at("2026-11-22T12:00:00Z");
+    let now = at("2054-11-22T12:00:00Z");
     for (path, expected) in [
         ("/pets/1", Reason::Ok),
         ("/pets/2", Reason::MethodRate),
@@ -308,7 +308,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     )
     .await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
-    let evening = at("2026-12-01T23:59:59Z");
+    let evening = at("2054-12-01T23:59:59Z");
     for _ in 0..3 {
         assert_eq!(
             decide_at(&engine, &key.value, evening).await.reason,
@@ -316,7 +316,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
         );
     }
     proxy.take_calls();
-    let morning = at("2026-12-02T00:00:00Z");
+    let morning = at("2054-12-02T00:00:00Z");
     let counts = async |proxy: &Proxy| {
         assert_eq!(
             decide_at(&engine, &key.value, morning).await.reason,
@@ -344,7 +344,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     assert_eq!(days, [(3, Some(97)), (4, Some(93))]);
     // One request a day: what was closed is written out before the next day closes.
     for day in 3..6 {
-        let noon = at(&format!("2026-12-0{day}T12:00:00Z"));
+        let noon = at(&format!("2054-12-0{day}T12:00:00Z"));
         assert_eq!(
             decide_at(&engine, &key.value, noon).await.reason,
             Reason::Ok
@@ -379,7 +379,7 @@ async fn a_meter_with_sixteen_method_buckets_stays_under_a_kilobyte(kind: Kind) 
         Ok::<_, Error>(())
     };
     manager.update_key(&key.record.id, rename).await.unwrap();
-    let start = at("2026-12-01T23:59:59Z");
+    let start = at("2054-12-01T23:59:59Z");
     // Sixteen engines take all twelve lanes, and a closed day waits.
     for number in 0..16 {
         let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
