@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tollgate_store::failure::chain;
@@ -25,6 +26,8 @@ const PAGE: &str = "500";
 pub(crate) struct Api {
     http: reqwest::Client,
     place: Found,
+    /// The key whose holder calls.
+    key: Option<String>,
 }
 
 /// A call that did not do what it was to do.
@@ -51,6 +54,8 @@ pub(crate) enum CallError {
     )]
     Forbidden { url: Url, message: String },
     #[error("{0}")]
+    BadKey(String),
+    #[error("{0}")]
     NotFound(String),
     #[error("{message} ({status})")]
     Refused { status: u16, message: String },
@@ -74,6 +79,7 @@ impl CallError {
             Self::NoAnswer { .. }
             | Self::NoWay(_)
             | Self::Unsigned { .. }
+            | Self::BadKey(_)
             | Self::Forbidden { .. } => 4,
             Self::Refused { .. } | Self::Strange { .. } => 1,
         })
@@ -83,14 +89,20 @@ impl CallError {
 impl Api {
     /// A client of the API at `place`.
     pub(crate) async fn at(place: &Place) -> Result<Self, Failure> {
+        Self::of(place.find().await?, None)
+    }
+
+    /// A client of the API at `place` for the holder of a key, who need not be anyone to AWS.
+    pub(crate) async fn held(place: &Place, key: String) -> Result<Self, Failure> {
+        Self::of(place.find_unsigned().await?, Some(key))
+    }
+
+    fn of(place: Found, key: Option<String>) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .timeout(TIME_LIMIT)
             .build()?;
-        Ok(Self {
-            http,
-            place: place.find().await?,
-        })
+        Ok(Self { http, place, key })
     }
 
     pub(crate) async fn get(
@@ -166,6 +178,11 @@ impl Api {
         let headers = request.headers_mut();
         headers.insert("accept", "application/json".parse()?);
         headers.insert("content-type", "application/json".parse()?);
+        if let Some(key) = &self.key {
+            let mut key: HeaderValue = key.parse()?;
+            key.set_sensitive(true);
+            headers.insert("x-api-key", key);
+        }
         if let Some(signer) = &self.place.signer {
             signer.sign(&mut request, &body, SystemTime::now())?;
         }
@@ -214,8 +231,12 @@ impl Api {
         let body = body.unwrap_or_default();
         // API Gateway itself writes some of its errors with a capital.
         let message = body["message"].as_str().or(body["Message"].as_str());
+        let message = message.or(body["detail"].as_str());
         let message = message.unwrap_or("no message").to_owned();
         Err(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.key.is_some() => {
+                CallError::BadKey(message)
+            }
             StatusCode::FORBIDDEN if self.place.signer.is_none() => CallError::Unsigned {
                 url: url(),
                 message,
@@ -258,7 +279,7 @@ impl Signer {
         let (instructions, _) = sign(signable, &parameters)?.into_parts();
         let (signed, _) = instructions.into_parts();
         for header in signed {
-            let mut value: reqwest::header::HeaderValue = header.value().parse()?;
+            let mut value: HeaderValue = header.value().parse()?;
             value.set_sensitive(header.sensitive());
             request.headers_mut().insert(header.name(), value);
         }

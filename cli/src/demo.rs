@@ -38,6 +38,7 @@ fn limits(rate: f64, burst: u32, limit: u64, period: PeriodKind) -> Result<Plan,
             api_id: API_ID.to_owned(),
             stage: STAGE.to_owned(),
             throttle: std::collections::BTreeMap::new(),
+            methods: None,
         }],
     })
 }

@@ -15,8 +15,10 @@ use tollgate_authorizer::config::{Config, RestResponse};
 use tollgate_guard::Gate;
 use tollgate_keys::vault::Vault;
 use tollgate_store::connection::{Connection, is_loopback};
+use tollgate_store::engine::{Engine, Settings};
 use tollgate_store::manage::Manager;
 use tollgate_store::schema;
+use tollgate_store::table::Table;
 
 use crate::gateway::{self, Api, Backend};
 use crate::store::StoreArguments;
@@ -73,7 +75,9 @@ impl Dev {
         let manager = Arc::new(self.manager(&sdk));
         let app = self.gateway(config, Connection::deciding(&sdk), backend);
         let gateway = axum::serve(gateway, app);
-        let app = tollgate_keys::app(Arc::clone(&manager), Arc::clone(&vault));
+        let table = Table::new(Connection::deciding(&sdk), self.store.table.clone());
+        let engine = Arc::new(Engine::new(table, Settings::default()));
+        let app = tollgate_keys::app(Arc::clone(&manager), engine, Arc::clone(&vault));
         let management = axum::serve(management, app);
 
         // Both listen already: what connects from here on is served.

@@ -12,12 +12,17 @@ use crate::output::{Common, Output, cell, confirm, fields, id, list, text, time}
 use crate::times::time_to_come;
 use crate::{Failure, transfer};
 
+mod terms;
 mod values;
 
+use terms::{Move, Only, Override, agreed, restriction};
+pub(crate) use values::typed;
 use values::{Create, Rotate, link};
 
 /// The path of a key's expiry, in patches.
 const EXPIRY: &str = "/tollgate/expiresAt";
+/// The path of what it is restricted to.
+const RESTRICTION: &str = "/tollgate/restriction";
 
 /// `tollgate keys`.
 #[derive(Debug, Args)]
@@ -67,7 +72,24 @@ enum Action {
         /// Take its expiry off
         #[arg(long, conflicts_with = "expires")]
         never_expires: bool,
+        /// Open only this stage, or this method, to it, of all that its plans open; can be given several times
+        #[arg(long, value_name = "API:STAGE[/PATH/METHOD]")]
+        only: Vec<Only>,
+        /// Open all that its plans open
+        #[arg(long, conflicts_with = "only")]
+        unrestricted: bool,
     },
+    /// Give a key limits of its own in place of a plan's
+    Override(Override),
+    /// End a key's own limits: the plan's hold
+    EndOverride {
+        #[arg(value_parser = id)]
+        key: String,
+        #[arg(value_parser = id)]
+        plan: String,
+    },
+    /// Move a key from one plan to another
+    Move(Move),
     /// Give a key a new value and show it; the value before stays good for a while
     Rotate(Rotate),
     /// End the time of the value before, which is refused from then on
@@ -180,6 +202,8 @@ impl Keys {
                 about,
                 expires,
                 never_expires,
+                only,
+                unrestricted,
             } => {
                 let mut changes: Vec<_> = about
                     .members()
@@ -190,15 +214,26 @@ impl Keys {
                 } else if never_expires {
                     changes.push(Change::remove(EXPIRY));
                 }
+                if !only.is_empty() {
+                    changes.push(Change::replace(RESTRICTION, restriction(&only)));
+                } else if unrestricted {
+                    changes.push(Change::remove(RESTRICTION));
+                }
                 if changes.is_empty() {
                     return Err(
-                        "nothing to change; give one of --name, --description, --customer, --expires, --never-expires"
+                        "nothing to change; give one of --name, --description, --customer, --expires, --never-expires, --only, --unrestricted"
                             .into(),
                     );
                 }
                 update(&api, output, &key, &changes).await?;
             }
             Action::Rotate(rotate) => rotate.run(&api, output).await?,
+            Action::Override(limits) => limits.run(&api, output).await?,
+            Action::EndOverride { key, plan } => {
+                let change = Change::remove(terms::path(&plan));
+                update(&api, output, &key, &[change]).await?;
+            }
+            Action::Move(to) => to.run(&api, output).await?,
             Action::EndRotation { key } => {
                 api.delete(&["apikeys", &key, "rotations"]).await?;
                 output.done(&format!("key {key}: only its new value is good"))?;
@@ -299,6 +334,7 @@ fn table(key: &Value) -> comfy_table::Table {
     let plans: Vec<_> = plans
         .map(|plan| format!("{} {}", text(&plan["id"]), text(&plan["name"])))
         .collect();
+    let (only, overrides) = agreed(&key["tollgate"]);
     fields([
         ("id", text(&key["id"])),
         ("value", text(&key["value"])),
@@ -314,6 +350,8 @@ fn table(key: &Value) -> comfy_table::Table {
             "value before, until",
             time(&key["tollgate"]["earlierValueUntil"]),
         ),
+        ("only", only),
         ("plans", plans.join("\n")),
+        ("own limits", overrides),
     ])
 }

@@ -1,7 +1,7 @@
 //! `tollgate`: the command line.
 //!
 //! - [`dev`]: the local gateway with everything it needs; [`gateway`], [`demo`]: its parts.
-//! - [`keys`], [`plans`], [`usage`]: the management API's clients; [`api`], [`place`]: how it is called, and which one;
+//! - [`keys`], [`plans`], [`usage`], [`capacity`], [`whoami`]: the management API's clients; [`api`], [`place`]: how it is called, and which one;
 //!   [`output`]: what they print; [`transfer`]: CSV files, in and out.
 //! - [`times`]: times and durations, as people type them.
 //! - [`table`]: the table in any DynamoDB.
@@ -16,6 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 mod api;
+mod capacity;
 mod demo;
 mod dev;
 mod gateway;
@@ -28,6 +29,7 @@ mod table;
 mod times;
 mod transfer;
 mod usage;
+mod whoami;
 
 /// What a command fails with: a text for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -60,6 +62,10 @@ enum Command {
     Plans(plans::Plans),
     /// Show what keys have used
     Usage(usage::Usage),
+    /// Show what the active keys of each API stage may send at most, beside what they sent yesterday
+    Capacity(capacity::Capacity),
+    /// Show what a key has left of each limit, as its holder; nothing is charged
+    Whoami(whoami::WhoAmI),
     /// Create, delete or show the table
     Table(table::Table),
     /// Print completions for a shell, to be sourced by it
@@ -85,6 +91,8 @@ async fn main() -> ExitCode {
         Command::Keys(keys) => keys.run().await,
         Command::Plans(plans) => plans.run().await,
         Command::Usage(usage) => usage.run().await,
+        Command::Capacity(capacity) => capacity.run().await,
+        Command::Whoami(whoami) => whoami.run().await,
         Command::Table(table) => table.run().await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -37,7 +37,7 @@ enum Named {
 pub(crate) struct Found {
     /// Its URL.
     pub(crate) url: Url,
-    /// What calls are signed with; none for an API on this machine.
+    /// What calls are signed with; none for an API on this machine, and for a key's holder.
     pub(crate) signer: Option<Signer>,
 }
 
@@ -52,7 +52,7 @@ impl Place {
     /// Finds the API, and the credentials for it by the SDK's own chain.
     pub(crate) async fn find(&self) -> Result<Found, CallError> {
         let (url, sdk) = match self.named()? {
-            Named::Url(url) if is_loopback(url.as_str()) => return Ok(Found::local(url)),
+            Named::Url(url) if is_loopback(url.as_str()) => return Ok(Found::unsigned(url)),
             Named::Url(url) => (url, sdk_config().await),
             Named::Stack(stack) => {
                 let sdk = sdk_config().await;
@@ -60,9 +60,20 @@ impl Place {
             }
         };
         if is_loopback(url.as_str()) {
-            return Ok(Found::local(url));
+            return Ok(Found::unsigned(url));
         }
         Found::signed(url, &sdk).await
+    }
+
+    /// Finds the API for calls that are not signed: those that a key's holder makes.
+    pub(crate) async fn find_unsigned(&self) -> Result<Found, CallError> {
+        match self.named()? {
+            Named::Url(url) => Ok(Found::unsigned(url)),
+            Named::Stack(stack) => {
+                let url = url_of_stack(&sdk_config().await, &stack).await?;
+                Ok(Found::unsigned(url))
+            }
+        }
     }
 
     fn named(&self) -> Result<Named, CallError> {
@@ -90,7 +101,8 @@ impl Place {
 }
 
 impl Found {
-    fn local(url: Url) -> Self {
+    /// One that takes calls without a signature.
+    fn unsigned(url: Url) -> Self {
         Self { url, signer: None }
     }
 

@@ -1,5 +1,6 @@
 //! `tollgate plans`: usage plans.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -9,7 +10,7 @@ use crate::Failure;
 use crate::api::{Api, Change, is_missing};
 use crate::output::{Common, Output, cell, confirm, fields, id, list, number, text};
 
-mod arguments;
+pub(crate) mod arguments;
 
 use arguments::{Limits, Method, MethodThrottle, Stage};
 
@@ -37,6 +38,9 @@ enum Action {
         stage: Vec<Stage>,
         #[command(flatten)]
         limits: Limits,
+        /// Open only this method of its stage; can be given several times
+        #[arg(long, value_name = "API:STAGE/PATH/METHOD")]
+        open_method: Vec<Method>,
     },
     /// List plans
     List {
@@ -91,6 +95,12 @@ struct Update {
     /// Take the throttle of a method off
     #[arg(long, value_name = "API:STAGE/PATH/METHOD")]
     no_method_throttle: Vec<Method>,
+    /// Open only this method of its stage, and others that are given so; all others are closed
+    #[arg(long, value_name = "API:STAGE/PATH/METHOD")]
+    open_method: Vec<Method>,
+    /// Open all methods of a stage
+    #[arg(long, value_name = "API:STAGE")]
+    open_all_methods: Vec<Stage>,
 }
 
 impl Plans {
@@ -103,8 +113,12 @@ impl Plans {
                 description,
                 stage,
                 limits,
+                open_method,
             } => {
-                let body = new_plan(&name, description.as_deref(), &stage, &limits)?;
+                let mut body = new_plan(&name, description.as_deref(), &stage, &limits)?;
+                if !open_method.is_empty() {
+                    body["tollgate"]["methods"] = json!(by_stage(&open_method));
+                }
                 output.print(&api.post(&["usageplans"], &body).await?, table)?;
             }
             Action::List { limit } => {
@@ -177,6 +191,16 @@ fn new_plan(
     Ok(body)
 }
 
+/// Lists of methods by their stages' names.
+fn by_stage(methods: &[Method]) -> BTreeMap<String, Vec<&str>> {
+    let mut stages: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for method in methods {
+        let stage = stages.entry(method.stage.to_string()).or_default();
+        stage.push(&method.template);
+    }
+    stages
+}
+
 fn throttle(rate: Option<f64>, burst: Option<u32>) -> Value {
     let mut throttle = json!({});
     if let Some(rate) = rate {
@@ -242,6 +266,12 @@ impl Update {
             .iter()
             .map(|method| Change::remove(method.patch_path()));
         changes.extend(off);
+        for (stage, methods) in by_stage(&self.open_method) {
+            let path = format!("/tollgate/methods/{stage}");
+            changes.push(Change::replace(path, json!(methods)));
+        }
+        let open = self.open_all_methods.iter();
+        changes.extend(open.map(|stage| Change::remove(format!("/tollgate/methods/{stage}"))));
         let remove = self.remove_stage.iter();
         changes.extend(remove.map(|stage| Change::remove_value("/apiStages", stage)));
         changes
@@ -314,6 +344,15 @@ fn table(plan: &Value) -> comfy_table::Table {
             methods.push(format!("{stage}{template}  {}", pace(throttle)));
         }
     }
+    let mut open = Vec::new();
+    for (stage, methods) in plan["tollgate"]["methods"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        let methods = methods.as_array().into_iter().flatten();
+        open.extend(methods.map(|method| format!("{stage}{}", text(method))));
+    }
     fields([
         ("id", text(&plan["id"])),
         ("name", text(&plan["name"])),
@@ -322,6 +361,7 @@ fn table(plan: &Value) -> comfy_table::Table {
         ("quota", quota(plan)),
         ("stages", stages(plan).join("\n")),
         ("methods", methods.join("\n")),
+        ("open only", open.join("\n")),
     ])
 }
 

@@ -12,7 +12,7 @@ use tollgate_keys::vault::Vault;
 use tower::ServiceExt;
 
 use crate::stores::{Kind, Store};
-use crate::world::manager;
+use crate::world::{PATIENT, engine, manager};
 
 /// The management API on a store of its own, called in process.
 pub struct Api {
@@ -35,7 +35,9 @@ impl Api {
 
     /// On this table, keeping values as `vault` does.
     pub async fn with(store: Store, vault: Vault) -> Self {
-        let app = tollgate_keys::app(Arc::new(manager(&store).await), Arc::new(vault));
+        let engine = Arc::new(engine(&store, PATIENT).await);
+        let manager = Arc::new(manager(&store).await);
+        let app = tollgate_keys::app(manager, engine, Arc::new(vault));
         Self { app, store }
     }
 
@@ -110,6 +112,19 @@ impl Api {
             json!({ "patchOperations": operations }),
         )
         .await
+    }
+
+    /// What the holder of a key is told: the status and the body.
+    pub async fn whoami(&self, key: Option<&str>) -> (u16, Value) {
+        let mut request = Request::get("/whoami");
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
     }
 
     /// A new key; its id.

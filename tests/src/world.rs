@@ -19,6 +19,7 @@ use tollgate_store::manage::usage::DayUsage;
 use tollgate_store::record::{KeyRecord, PlanRecord};
 use tollgate_store::table::Table;
 
+use crate::proxy::{Fault, Proxy};
 use crate::stores::Store;
 
 /// Generous with time: test machines are slow, and a time-out would change what is tested.
@@ -60,6 +61,7 @@ pub fn plan(throttle: Option<(f64, u32)>, quota: Option<(u64, PeriodKind)>) -> P
             api_id: "api".to_owned(),
             stage: "prod".to_owned(),
             throttle: std::collections::BTreeMap::new(),
+            methods: None,
         }],
     }
 }
@@ -145,11 +147,11 @@ pub async fn decide(engine: &Engine, key: &str) -> Reason {
 
 /// A key's usage under a plan on each day of a range, both ends included.
 pub async fn usage(manager: &Manager, plan: &str, key: &str, range: (Date, Date)) -> Vec<DayUsage> {
-    let quota = manager.plan(plan).await.unwrap().limits.quota;
-    manager
-        .usage(plan, key, quota.as_ref(), range)
-        .await
-        .unwrap()
+    let (plan, key) = (
+        manager.plan(plan).await.unwrap(),
+        manager.key(key).await.unwrap(),
+    );
+    manager.usage(&plan, &key, range).await.unwrap()
 }
 
 /// The sum of what concurrent callers were admitted.
@@ -171,4 +173,17 @@ pub async fn used(manager: &Manager, plan: &str, key: &str, day: Date) -> u64 {
 /// A time, as RFC 3339.
 pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+/// A manager whose calls from the `n`th on are refused, until the rule is lifted.
+pub async fn stopped_at(store: &Store, n: usize) -> (Manager, Proxy) {
+    let proxy = Proxy::to(&store.endpoint).await;
+    proxy.rule(move |number, _| {
+        if number < n {
+            Fault::None
+        } else {
+            Fault::Refuse("AccessDeniedException")
+        }
+    });
+    (manager(&store.through(&proxy.endpoint)).await, proxy)
 }

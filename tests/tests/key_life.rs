@@ -20,7 +20,7 @@ use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    PATIENT, decide, decide_at, engine, linked, manager, plan, total, used,
+    PATIENT, decide, decide_at, engine, linked, manager, plan, stopped_at, total, used,
 };
 
 on_both_stores!(
@@ -361,19 +361,6 @@ async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
             "{shown}"
         );
     }
-}
-
-/// A manager whose calls from the `n`th on are refused, until the rule is lifted.
-async fn stopped_at(store: &Store, n: usize) -> (Manager, Proxy) {
-    let proxy = Proxy::to(&store.endpoint).await;
-    proxy.rule(move |number, _| {
-        if number < n {
-            Fault::None
-        } else {
-            Fault::Refuse("AccessDeniedException")
-        }
-    });
-    (manager(&store.through(&proxy.endpoint)).await, proxy)
 }
 
 /// No key can be made with a value that an instance still admits for another.

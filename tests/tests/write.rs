@@ -198,6 +198,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             key_revision,
             plan_revision,
             limits: &limits,
+            quota_before: limits.quota,
             flushed: seen.closed.map(|closed| closed.day).filter(|_| flushed),
             history: limits.quota.map(|quota| History {
                 period: quota.period_of(TODAY.max(seen.day)),
@@ -225,8 +226,12 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
                 )
             }
             Step::Settle(settle) => (
-                support::settled(&stored, &settle),
-                table.settle(&key, &settle, &budget).await,
+                support::charged(&stored, &settle, None),
+                table.charge(&key, &settle, None, &budget).await,
+            ),
+            Step::Adopt(adopt) => (
+                support::adopted(&stored, adopt),
+                table.adopt(&key, adopt, &budget).await,
             ),
             _ => continue,
         };

@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::terms::{Only, restriction};
 use super::{About, table};
 use crate::Failure;
 use crate::api::Api;
@@ -25,6 +26,9 @@ pub(super) struct Create {
     /// Refuse it from then on: a date, a time, or a duration from now such as 90d
     #[arg(long, value_name = "WHEN", value_parser = time_to_come)]
     expires: Option<Timestamp>,
+    /// Open only this stage, or this method, to it, of all that its plans open; can be given several times
+    #[arg(long, value_name = "API:STAGE[/PATH/METHOD]")]
+    only: Vec<Only>,
     /// A plan to put it into; can be given several times
     #[arg(long, value_name = "PLAN", value_parser = id)]
     plan: Vec<String>,
@@ -53,7 +57,10 @@ impl Create {
             body["value"] = json!(typed(value)?);
         }
         if let Some(expires) = self.expires {
-            body["tollgate"] = json!({ "expiresAt": expires.as_second() });
+            body["tollgate"]["expiresAt"] = json!(expires.as_second());
+        }
+        if !self.only.is_empty() {
+            body["tollgate"]["restriction"] = restriction(&self.only);
         }
         let key = api.post(&["apikeys"], &body).await?;
         let id = text(&key["id"]);
@@ -102,7 +109,7 @@ fn show_new(key: &Value, output: Output, again: &str) -> Result<(), Failure> {
 
 /// A value of the caller's own. One that is typed on the command line stays in the shell's history, so `-` reads it from
 /// standard input.
-fn typed(value: String) -> Result<String, Failure> {
+pub(crate) fn typed(value: String) -> Result<String, Failure> {
     if value != "-" {
         return Ok(value);
     }

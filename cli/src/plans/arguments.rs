@@ -132,7 +132,7 @@ impl FromStr for MethodThrottle {
 }
 
 /// JSON has no word for infinity, nor for what is no number.
-fn rate(text: &str) -> Result<f64, String> {
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite());
     rate.ok_or_else(|| "expected requests per second, such as 10 or 0.5".to_owned())
 }

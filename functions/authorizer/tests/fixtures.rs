@@ -99,15 +99,19 @@ fn every_real_authorizer_event_is_read() {
         assert_eq!((&*target.method, &*target.path), (method, path), "{name}");
         assert_eq!(target.route.as_deref(), route, "{name}");
         assert_eq!(event.credential(&sources), Some(key), "{name}");
-        let format = if name.contains("v2-request") {
-            Format::Http2
-        } else if name.starts_with("custom-auth") {
-            Format::Rest
-        } else if name.contains("v1-request") {
-            Format::Http1
-        } else {
-            Format::Policy
-        };
+        let format = format_of(name);
         assert_eq!(event.format(), format, "{name}");
+    }
+}
+
+fn format_of(name: &str) -> Format {
+    if name.contains("v2-request") {
+        Format::Http2
+    } else if name.contains("v1-request") {
+        Format::Http1
+    } else if name.starts_with("custom-auth") {
+        Format::Rest
+    } else {
+        Format::Policy
     }
 }

@@ -7,24 +7,21 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Deserialize;
 use tollgate_core::key::KeyValue;
 use tollgate_store::manage::Manager;
 use tollgate_store::manage::keys::{KeyFilter, NewKey, generate_value};
-use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 use crate::import::{self, ImportQuery};
 use crate::patch::{self, Patch};
 use crate::request::{Body, Bytes, Ids, Paging, Params, TimeLeft, parse};
 use crate::vault::Vault;
-use crate::wire::{
-    ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, expiry, name, tags,
-};
+use crate::wire::key::{expiry, restriction};
+use crate::wire::{ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, name, tags};
 
 /// What the resource is called in messages.
-const WHAT: &str = "API Key";
+pub(crate) const WHAT: &str = "API Key";
 /// Characters of a customer id at most; it is the key of an index.
 const MAX_CUSTOMER_ID: usize = 256;
 
@@ -72,8 +69,8 @@ async fn create(
     body: CreateApiKey,
 ) -> Answer<(StatusCode, Json<ApiKey>)> {
     let value = value_or_new(body.value)?;
-    let expires = body.tollgate.and_then(|tollgate| tollgate.expires_at);
-    let expires = expires.map(|seconds| expiry(seconds, manager.now()));
+    let own = body.tollgate.unwrap_or_default();
+    let expires = own.expires_at.map(|seconds| expiry(seconds, manager.now()));
     let mut new = NewKey {
         name: name(WHAT, body.name)?,
         description: description(WHAT, body.description)?,
@@ -81,6 +78,7 @@ async fn create(
         enabled: body.enabled.unwrap_or(false),
         tags: tags(body.tags)?,
         expires: expires.transpose()?,
+        restriction: own.restriction.as_ref().map(restriction).transpose()?,
         sealed: None,
         value: None,
     };
@@ -105,7 +103,7 @@ pub fn value_or_new(value: Option<String>) -> Answer<KeyValue> {
     }
 }
 
-fn customer_id(customer_id: Option<String>) -> Answer<Option<String>> {
+pub(crate) fn customer_id(customer_id: Option<String>) -> Answer<Option<String>> {
     match customer_id {
         Some(id) if id.chars().count() > MAX_CUSTOMER_ID => Err(bad(format!(
             "Invalid customerId, can be at most {MAX_CUSTOMER_ID} characters."
@@ -193,40 +191,14 @@ pub async fn update(
     Body(patch): Body<Patch>,
 ) -> Answer<Json<ApiKey>> {
     let operations = patch.read(patch::API_KEY)?;
+    let plans = patch::key::plans_of(&manager, &operations).await?;
     let record = manager
         .update_key(&id, |record| {
-            operations
-                .iter()
-                .try_for_each(|operation| apply(operation, record, manager.now()))
+            let mut operations = operations.iter();
+            operations.try_for_each(|it| patch::key::apply(it, record, &plans, manager.now()))
         })
         .await?;
     Ok(Json(ApiKey::tagged(record)))
-}
-
-fn apply(operation: &patch::Operation, record: &mut KeyRecord, now: Timestamp) -> Answer<()> {
-    let value = operation.value.clone();
-    match operation.path.as_str() {
-        "/name" => record.name = name(WHAT, value)?,
-        "/description" => record.description = description(WHAT, value)?,
-        "/customerId" => record.customer_id = customer_id(value)?,
-        // Anything but "true" is false, as in API Gateway.
-        "/enabled" => {
-            record.enabled = value.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        }
-        "/tollgate/expiresAt" if operation.op == patch::Op::Remove => record.expires = None,
-        "/tollgate/expiresAt" => {
-            let seconds = value.unwrap_or_default();
-            let seconds = seconds.trim().parse().map_err(|_| {
-                bad(format!(
-                    "Invalid expiresAt: expected epoch seconds, got {seconds:?}"
-                ))
-            })?;
-            record.expires = Some(expiry(seconds, now)?);
-        }
-        // Labels and stages come from before usage plans; nothing goes by them.
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Deletes a key; from the answer on it is refused everywhere.

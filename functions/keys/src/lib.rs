@@ -2,7 +2,8 @@
 //! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, items in `tollgate-store`.
 //!
 //! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`]: the operations, a module per resource.
-//! - [`rotations`]: a new value for a key, Tollgate's own operation.
+//! - [`rotations`], [`moves`], [`capacity`], [`whoami`]: a new value for a key, another plan, what plans promise, what a key has
+//!   left: Tollgate's own operations.
 //! - [`import`]: keys from a CSV file.
 //! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
@@ -14,11 +15,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{get, patch, post};
+use tollgate_store::engine::Engine;
 use tollgate_store::manage::Manager;
 
 pub mod api_keys;
+pub mod capacity;
 pub mod error;
 pub mod import;
+pub mod moves;
 pub mod patch;
 pub mod plan_keys;
 pub mod request;
@@ -27,6 +31,7 @@ pub mod tags;
 pub mod usage;
 pub mod usage_plans;
 pub mod vault;
+pub mod whoami;
 pub mod wire;
 
 use error::ApiError;
@@ -36,9 +41,10 @@ use vault::Vault;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What the operations work on.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Parts {
     manager: Arc<Manager>,
+    engine: Arc<Engine>,
     vault: Arc<Vault>,
 }
 
@@ -48,14 +54,21 @@ impl FromRef<Parts> for Arc<Manager> {
     }
 }
 
+impl FromRef<Parts> for Arc<Engine> {
+    fn from_ref(parts: &Parts) -> Self {
+        Self::clone(&parts.engine)
+    }
+}
+
 impl FromRef<Parts> for Arc<Vault> {
     fn from_ref(parts: &Parts) -> Self {
         Self::clone(&parts.vault)
     }
 }
 
-/// The management API over `manager`. Values are kept and shown as `vault` does.
-pub fn app(manager: Arc<Manager>, vault: Arc<Vault>) -> Router {
+/// The management API over `manager`; key holders are told what they have left by `engine`, on the same table. Values are kept
+/// and shown as `vault` does.
+pub fn app(manager: Arc<Manager>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router {
     Router::new()
         .route(
             "/apikeys",
@@ -81,6 +94,9 @@ pub fn app(manager: Arc<Manager>, vault: Arc<Vault>) -> Router {
                 .patch(usage_plans::update)
                 .delete(usage_plans::delete),
         )
+        .route("/apikeys/{id}/moves", post(moves::create))
+        .route("/whoami", get(whoami::show))
+        .route("/usageplans/{id}/capacity", get(capacity::show))
         .route("/usageplans/{id}/usage", get(usage::show))
         .route(
             "/usageplans/{id}/keys",
@@ -98,5 +114,9 @@ pub fn app(manager: Arc<Manager>, vault: Arc<Vault>) -> Router {
         .fallback(async || ApiError::NoSuchRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .with_state(Parts { manager, vault })
+        .with_state(Parts {
+            manager,
+            engine,
+            vault,
+        })
 }

@@ -6,7 +6,9 @@ use lambda_http::{Error, run};
 use tollgate_keys::app;
 use tollgate_keys::vault::Vault;
 use tollgate_store::connection::{Connection, sdk_config};
+use tollgate_store::engine::{Engine, Settings};
 use tollgate_store::manage::Manager;
+use tollgate_store::table::Table;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -17,6 +19,9 @@ async fn main() -> Result<(), Error> {
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "tollgate".to_owned());
     let sdk = sdk_config().await;
+    let decided = Table::new(Connection::deciding(&sdk), table.clone());
+    let engine = Engine::new(decided, Settings::default());
     let manager = Manager::new(Connection::managing(&sdk), table);
-    run(app(Arc::new(manager), Arc::new(Vault::from_env(&sdk)))).await
+    let vault = Vault::from_env(&sdk);
+    run(app(Arc::new(manager), Arc::new(engine), Arc::new(vault))).await
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::error::ApiError;
 use crate::wire::{ObjectOnly, bad};
 
+pub mod key;
 pub mod plan;
 
 /// The body of an update.
@@ -84,6 +85,13 @@ pub struct Paths {
 /// What Tollgate's own paths start with.
 const OWN: &str = "/tollgate/";
 
+const KEYS_OWN: &[&str] = &[
+    "/tollgate/expiresAt",
+    "/tollgate/restriction",
+    "/tollgate/overrides/<usagePlanId>",
+];
+const PLANS_OWN: &[&str] = &["/tollgate/methods/<apiId:stageName>"];
+
 /// Of an API key.
 pub const API_KEY: Paths = Paths {
     stock: &[
@@ -95,9 +103,9 @@ pub const API_KEY: Paths = Paths {
         ),
     ],
     own: &[
-        (Op::Add, &["/tollgate/expiresAt"]),
-        (Op::Replace, &["/tollgate/expiresAt"]),
-        (Op::Remove, &["/tollgate/expiresAt"]),
+        (Op::Add, KEYS_OWN),
+        (Op::Replace, KEYS_OWN),
+        (Op::Remove, KEYS_OWN),
     ],
 };
 
@@ -160,7 +168,11 @@ pub const USAGE_PLAN: Paths = Paths {
             ],
         ),
     ],
-    own: &[],
+    own: &[
+        (Op::Add, PLANS_OWN),
+        (Op::Replace, PLANS_OWN),
+        (Op::Remove, PLANS_OWN),
+    ],
 };
 
 impl Patch {
@@ -212,12 +224,19 @@ impl WireOperation {
 fn matches(pattern: &str, path: &str) -> bool {
     match pattern.split_once('<') {
         None => pattern == path,
+        Some((head, _)) if head.starts_with(OWN) => entry(path, head).is_some(),
         Some((head, _)) => {
             let rest = path.strip_prefix(head);
             rest.and_then(plan::StagePath::parse)
                 .is_some_and(|stage| stage.pattern() == pattern)
         }
     }
+}
+
+/// What `path` names under one of Tollgate's own.
+pub fn entry<'a>(path: &'a str, under: &str) -> Option<&'a str> {
+    path.strip_prefix(under)
+        .filter(|name| !name.is_empty() && !name.contains('/'))
 }
 
 #[cfg(test)]

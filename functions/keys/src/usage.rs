@@ -74,12 +74,11 @@ pub async fn show(
         },
         None => manager.linked_keys(&plan, None, &page).await?,
     };
-    let quota = plan.limits.quota.as_ref();
     let mut values = BTreeMap::new();
     for some in keys.items.chunks(AT_ONCE) {
         let usages = some
             .iter()
-            .map(|key| manager.usage(&plan_id, &key.id, quota, (start, end)));
+            .map(|key| manager.usage(&plan, key, (start, end)));
         let usages = try_join_all(usages).await?;
         for (key, usage) in some.iter().zip(usages) {
             values.insert(key.id.clone(), usage.iter().map(pair).collect());
@@ -108,15 +107,13 @@ pub async fn update(
         .map(|operation| remaining(operation.value.as_deref()))
         .collect();
     // All or none, and of several the last.
-    match wanted?.last() {
-        Some(remaining) => manager.set_remaining(&plan_id, &key_id, *remaining).await?,
-        None => drop(manager.linked_key(&plan_id, &key_id).await?),
+    if let Some(remaining) = wanted?.last() {
+        manager.set_remaining(&plan_id, &key_id, *remaining).await?;
     }
-    let quota = manager.plan(&plan_id).await?.limits.quota;
+    let key = manager.linked_key(&plan_id, &key_id).await?;
+    let plan = manager.plan(&plan_id).await?;
     let today = day_of(manager.now());
-    let days = manager
-        .usage(&plan_id, &key_id, quota.as_ref(), (today, today))
-        .await?;
+    let days = manager.usage(&plan, &key, (today, today)).await?;
     Ok(Json(Usage {
         plan_id,
         start_date: today.to_string(),

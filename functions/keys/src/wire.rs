@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_store::manage::Page;
@@ -10,8 +9,10 @@ use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 
+pub mod key;
 pub mod plan;
 
+pub use key::{KeyFields, NewKeyFields, WireOverride};
 pub use plan::{UsagePlan, WireQuota, WireStage, WireThrottle};
 
 /// Characters of a name at most.
@@ -28,69 +29,9 @@ const MAX_TAG_VALUE: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObjectOnly {}
 
-/// Tollgate's own fields of a plan. There are none yet; what is there all the same is a mistake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OwnFields {}
-
-/// Tollgate's own fields of a key, as they are given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    default,
-    deny_unknown_fields,
-    expecting = "a JSON object"
-)]
-pub struct NewKeyFields {
-    /// From when on requests with the key are refused, epoch seconds.
-    pub expires_at: Option<i64>,
-}
-
-/// Tollgate's own fields of a key, as they are shown.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyFields {
-    /// From when on requests with the key are refused, epoch seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
-    /// Until when the value before the last rotation is good, epoch seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    earlier_value_until: Option<i64>,
-    /// The last day on which it was charged, YYYY-MM-DD.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_day: Option<String>,
-}
-
-impl KeyFields {
-    /// Those of a key; `None` where it has none, which stock clients would not expect.
-    fn of(record: &KeyRecord) -> Option<Self> {
-        let fields = Self {
-            expires_at: record.expires.map(seconds),
-            earlier_value_until: record.retiring.as_ref().map(|it| seconds(it.until)),
-            last_used_day: None,
-        };
-        (fields != Self::default()).then_some(fields)
-    }
-}
-
 /// Milliseconds as the whole seconds that are over by then.
 const fn seconds(milliseconds: i64) -> i64 {
     milliseconds.div_euclid(1000)
-}
-
-/// A time to come, epoch seconds, in milliseconds.
-///
-/// # Errors
-/// [`ApiError::BadRequest`] names the range.
-pub fn expiry(seconds: i64, now: Timestamp) -> Result<i64, ApiError> {
-    let (first, last) = (now.as_second() + 1, Timestamp::MAX.as_second());
-    if (first..=last).contains(&seconds) {
-        Ok(seconds * 1000)
-    } else {
-        Err(bad(format!(
-            "Invalid expiresAt: expected epoch seconds in the future, from {first} to {last}, got {seconds}"
-        )))
-    }
 }
 
 /// Tags, by key.
@@ -220,8 +161,7 @@ impl ApiKey {
     #[must_use]
     pub fn last_used(mut self, day: Option<Date>) -> Self {
         if let Some(day) = day {
-            let fields = self.tollgate.get_or_insert_default();
-            fields.last_used_day = Some(day.to_string());
+            self.tollgate.get_or_insert_default().last_used(day);
         }
         self
     }

@@ -41,6 +41,16 @@ impl Bucket {
         self.interval
     }
 
+    /// Requests per second that it admits for good: one that holds none admits none.
+    pub fn rate(&self) -> f64 {
+        if self.burst == 0 {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let interval = self.interval as f64;
+        1e9 / interval
+    }
+
     /// Requests it holds when full.
     pub fn burst(&self) -> u32 {
         self.burst

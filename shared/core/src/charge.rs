@@ -11,6 +11,7 @@ use jiff::civil::Date;
 
 use crate::bucket::{Bucket, Level};
 use crate::calendar::Period;
+use crate::limit::Quota;
 use crate::meter::{ClosedDay, Meter};
 use crate::plan::{BucketId, Limits};
 
@@ -22,7 +23,7 @@ pub use grant::{Grant, grant};
 pub use refusal::Refusal;
 use refusal::refusal;
 use turn::Turn;
-pub use turn::{remaining, spent};
+pub use turn::{remaining, spent, today};
 
 /// A request, as far as its charge goes.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +36,10 @@ pub struct Ask<'a> {
     pub key_revision: u64,
     /// The revision of the plan as we know it.
     pub plan_revision: u64,
-    /// The limits it meets.
+    /// The limits it meets, as they are on the day that it is charged to: the later one of its own and the meter's.
     pub limits: &'a Limits,
+    /// The quota that was in force on the meter's day.
+    pub quota_before: Option<Quota>,
     /// A closed day that is known to be written out.
     pub flushed: Option<Date>,
     /// What was admitted in a period before the meter's day, where that was asked for.
@@ -59,8 +62,10 @@ pub struct History {
 pub enum Step {
     /// Try this charge; if it passes, the request is admitted.
     Charge(Charge),
-    /// Make this write first, which charges nothing, then ask again.
-    Settle(Settle),
+    /// Make the newer revisions known first, then ask again: it shuts out writers under the old ones.
+    Adopt(Adopt),
+    /// Make this charge of nothing first, which turns buckets to the pace of these limits, then ask again.
+    Settle(Charge),
     /// Write this closed day out first, so that another can close, then ask again.
     Flush(ClosedDay),
     /// Sum up what was admitted in this period before this day, then ask again: the quota was changed to one that began
@@ -153,15 +158,13 @@ pub enum Fill {
     },
 }
 
-/// A write that charges nothing: it makes a newer plan known, and turns buckets to its pace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settle {
+/// A write that charges nothing and makes newer revisions known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopt {
     /// Must not be under the meter's; becomes the meter's.
     pub key_revision: u64,
     /// Must not be under the meter's; becomes the meter's.
     pub plan_revision: u64,
-    /// Buckets, each from exactly what was seen.
-    pub converts: Vec<(BucketId, Level, Level)>,
 }
 
 /// The step that decides `ask` on `meter`.
@@ -174,31 +177,35 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
     }
     let now = ask.now.as_nanosecond();
     let converts = conversions(meter, ask.limits, now);
-    if meter.plan_revision < ask.plan_revision && !converts.is_empty() {
-        // Shut out writers of the old plan before converting what they would go on changing.
-        return settle(ask, Vec::new());
+    let is_newer = meter.key_revision < ask.key_revision || meter.plan_revision < ask.plan_revision;
+    if is_newer && !converts.is_empty() {
+        // Shut out writers under the old limits before converting what they would go on changing.
+        return Step::Adopt(Adopt {
+            key_revision: ask.key_revision,
+            plan_revision: ask.plan_revision,
+        });
     }
     let turn = match Turn::of(meter, ask) {
         Ok(turn) => turn,
         Err(period) => return Step::Recount(period, meter.day),
     };
-    if let Some(refusal) = refusal(meter, ask) {
+    let refusal = refusal(meter, ask);
+    let settles = match refusal {
         // An unconverted debt shrinks at the old pace; a refusal must end at the new one.
-        return if converts.is_empty() || refusal.until.is_none() {
-            Step::Refuse(refusal)
-        } else {
-            settle(ask, converts)
-        };
-    }
-    let cost = u64::from(ask.cost.get());
-    let limit = ask.limits.quota.map_or(0, |quota| quota.limit());
+        Some(refusal) if !converts.is_empty() && refusal.until.is_some() => true,
+        Some(refusal) => return Step::Refuse(refusal),
+        None => false,
+    };
     let drops = meter.closed.map(|closed| closed.day);
     let drops = drops.filter(|day| ask.flushed == Some(*day));
     if let (Some(_), Some(closed), None) = (turn.closes, meter.closed, drops) {
         return Step::Flush(closed);
     }
-    Step::Charge(Charge {
-        cost: ask.cost.get(),
+    let cost = if settles { 0 } else { ask.cost.get() };
+    let limit = ask.limits.quota.map_or(0, |quota| quota.limit());
+    let buckets = ask.limits.buckets();
+    let charge = Charge {
+        cost,
         key_revision: ask.key_revision,
         plan_revision: ask.plan_revision,
         now,
@@ -207,30 +214,42 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         quota: turn.quota.map(|(period, base)| QuotaCharge {
             period,
             base,
-            // The cost is within the limit, or the request would have been refused.
-            room: limit.saturating_sub(cost),
+            room: if settles {
+                u64::MAX
+            } else {
+                // The cost is within the limit, or the request would have been refused.
+                limit.saturating_sub(u64::from(cost))
+            },
         }),
         period_before: meter.period,
-        closed_limit: ask
-            .limits
-            .quota
-            .filter(|quota| meter.period == Some(quota.period_of(meter.day)))
-            .map(|quota| quota.limit()),
-        buckets: ask
-            .limits
-            .buckets()
-            .map(|(id, bucket)| {
-                (
-                    id.to_owned(),
-                    fill(meter.buckets.get(id), bucket, ask.cost, now),
-                )
-            })
-            .collect(),
+        closed_limit: closed_limit(meter, ask.quota_before),
         prunes: turn
             .closes
             .map_or_else(Vec::new, |_| idle(meter, ask.limits, now)),
         drops,
-    })
+        buckets: if settles {
+            converts
+        } else {
+            buckets
+                .map(|(id, bucket)| {
+                    let fill = fill(meter.buckets.get(id), bucket, ask.cost, now);
+                    (id.to_owned(), fill)
+                })
+                .collect()
+        },
+    };
+    if settles {
+        Step::Settle(charge)
+    } else {
+        Step::Charge(charge)
+    }
+}
+
+/// The limit of the quota on the meter's day, where what is spent was spent of it.
+fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
+    quota
+        .filter(|quota| meter.period == Some(quota.period_of(meter.day)))
+        .map(|quota| quota.limit())
 }
 
 fn fill(level: Option<&Level>, bucket: Bucket, cost: NonZeroU32, now: i128) -> Fill {
@@ -259,24 +278,17 @@ fn fill(level: Option<&Level>, bucket: Bucket, cost: NonZeroU32, now: i128) -> F
     }
 }
 
-/// The busy buckets of `limits` that came about at another pace, with what they are at this one.
-fn conversions(meter: &Meter, limits: &Limits, now: i128) -> Vec<(BucketId, Level, Level)> {
+/// The busy buckets of `limits` that came about at another pace, turned to this one.
+fn conversions(meter: &Meter, limits: &Limits, now: i128) -> Vec<(BucketId, Fill)> {
     limits
         .buckets()
         .filter_map(|(id, bucket)| {
-            let level = *meter.buckets.get(id)?;
-            (level.tat > now && level.interval != bucket.interval())
-                .then(|| (id.to_owned(), level, bucket.convert(level, now)))
+            let from = *meter.buckets.get(id)?;
+            let to = bucket.convert(from, now);
+            (from.tat > now && from.interval != bucket.interval())
+                .then(|| (id.to_owned(), Fill::Convert { from, to }))
         })
         .collect()
-}
-
-fn settle(ask: &Ask, converts: Vec<(BucketId, Level, Level)>) -> Step {
-    Step::Settle(Settle {
-        key_revision: ask.key_revision,
-        plan_revision: ask.plan_revision,
-        converts,
-    })
 }
 
 /// Buckets cleared away by one charge; DynamoDB takes expressions of 4 KB at most.

@@ -3,6 +3,7 @@
 //! - [`key`]: the value a client sends: its format, checksum and hash.
 //! - [`limit`]: what a plan may limit: [`Throttle`](limit::Throttle) and [`Quota`](limit::Quota), checked when they are made.
 //! - [`plan`]: limits by API stage and method, and which of them a request meets.
+//! - [`terms`]: what one key may do under one plan.
 //! - [`template`]: route templates such as `/pets/{id}/GET`, and which of several matches best.
 //! - [`calendar`]: days and quota periods, UTC.
 //! - [`bucket`]: GCRA, the throttle's whole arithmetic.
@@ -25,4 +26,5 @@ pub mod limit;
 pub mod meter;
 pub mod plan;
 pub mod template;
+pub mod terms;
 pub mod verdict;

@@ -167,6 +167,12 @@ impl Quota {
         }
     }
 
+    /// The same quota with another limit.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
     /// Requests per period.
     pub fn limit(&self) -> u64 {
         self.limit

@@ -1,6 +1,6 @@
 //! Plans: limits by API stage and method, and which of them one request meets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,10 +34,13 @@ pub struct ApiStage {
     /// Throttles per key and method.
     #[serde(default)]
     pub throttle: BTreeMap<MethodTemplate, Throttle>,
+    /// The methods that are open; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<BTreeSet<MethodTemplate>>,
 }
 
 /// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Target {
     /// The API's id.
     pub api_id: String,
@@ -87,15 +90,29 @@ impl Plan {
             .iter()
             .find(|stage| stage.api_id == target.api_id && stage.stage == target.stage)
     }
+}
 
-    /// What a request to `target` has to meet; `None` where the plan does not open its stage.
-    pub fn limits(&self, target: &Target) -> Option<Limits> {
-        let stage = self.stage(target)?;
-        Some(Limits {
-            rate: self.throttle.and_then(|throttle| throttle.bucket()),
-            method: stage.method_bucket(target),
-            quota: self.quota,
-        })
+impl Target {
+    /// Whether one of `methods` covers it. A path that climbs is covered by none: it may lead a backend anywhere.
+    pub(crate) fn is_one_of(&self, methods: &BTreeSet<MethodTemplate>) -> bool {
+        let climbs = self
+            .path
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".."));
+        let fits = |path: &str| {
+            methods
+                .iter()
+                .any(|method| method.fit(&self.method, path).is_some())
+        };
+        !climbs && self.as_routed(|path| fits(path).then_some(())).is_some()
+    }
+
+    /// What `find` has for the route; where the route says nothing of the path (`$default`, `{proxy+}`), for the path itself
+    /// first.
+    fn as_routed<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let route = self.route.as_deref().unwrap_or("/{proxy+}");
+        let by_path = is_greedy(route).then(|| find(&self.path)).flatten();
+        by_path.or_else(|| find(route))
     }
 }
 
@@ -105,23 +122,26 @@ impl ApiStage {
         format!("{}:{}", self.api_id, self.stage)
     }
 
-    /// The best template for the route; where the route says nothing of the path (`$default`, `{proxy+}`), for the
-    /// path itself.
-    fn method_bucket(&self, target: &Target) -> Option<(BucketId, Bucket)> {
-        let route = target.route.as_deref().unwrap_or("/{proxy+}");
-        let by_path = || self.best(&target.method, &target.path);
-        let by_route = || self.best(&target.method, route);
-        let (template, throttle) = if is_greedy(route) {
-            by_path().or_else(by_route)
-        } else {
-            by_route()
-        }?;
+    /// The best template's bucket, `more` going before the stage's own throttles.
+    pub(crate) fn method_bucket(
+        &self,
+        target: &Target,
+        more: Option<&BTreeMap<MethodTemplate, Throttle>>,
+    ) -> Option<(BucketId, Bucket)> {
+        let (template, throttle) =
+            target.as_routed(|path| self.best(&target.method, path, more))?;
         Some((self.bucket_id(template), throttle.bucket()?))
     }
 
-    fn best(&self, method: &str, path: &str) -> Option<(&MethodTemplate, &Throttle)> {
-        self.throttle
-            .iter()
+    fn best<'a>(
+        &'a self,
+        method: &str,
+        path: &str,
+        more: Option<&'a BTreeMap<MethodTemplate, Throttle>>,
+    ) -> Option<(&'a MethodTemplate, &'a Throttle)> {
+        // Of equals the first wins.
+        let throttles = more.into_iter().flatten().chain(&self.throttle);
+        throttles
             .filter_map(|(template, throttle)| {
                 Some((template.fit(method, path)?, template, throttle))
             })
@@ -131,7 +151,7 @@ impl ApiStage {
 
     /// 64 bits of a hash: 11 characters whatever the length of the template, and the same after a template was
     /// removed and put back.
-    fn bucket_id(&self, template: &MethodTemplate) -> BucketId {
+    pub(crate) fn bucket_id(&self, template: &MethodTemplate) -> BucketId {
         let digest = Sha256::digest(format!("{}{template}", self.name()));
         let mut head = [0; 8];
         head.copy_from_slice(&digest[..8]);
@@ -156,6 +176,7 @@ mod tests {
                     )
                 })
                 .collect(),
+            methods: None,
         }
     }
 
@@ -171,7 +192,7 @@ mod tests {
 
     fn interval(stage: &ApiStage, route: Option<&str>, path: &str) -> Option<i128> {
         stage
-            .method_bucket(&target(route, path))
+            .method_bucket(&target(route, path), None)
             .map(|(_, bucket)| bucket.interval())
     }
 
@@ -207,7 +228,11 @@ mod tests {
     #[test]
     fn each_method_has_a_bucket_of_its_own_that_keeps_its_name() {
         let stage = stage(&[("/a/GET", 1.0), ("/b/GET", 1.0)]);
-        let id = |path: &str| stage.method_bucket(&target(None, path)).map(|(id, _)| id);
+        let id = |path: &str| {
+            stage
+                .method_bucket(&target(None, path), None)
+                .map(|(id, _)| id)
+        };
         assert_ne!(id("/a"), id("/b"));
         assert_eq!(stage.name(), "api:prod");
         assert_eq!(id("/a"), id("/a/"));
@@ -215,19 +240,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_the_plan_does_not_open_has_no_limits_to_meet() {
+    fn a_plan_opens_its_own_stages_of_its_own_apis() {
         let plan = Plan {
             stages: vec![stage(&[])],
             ..Plan::default()
         };
-        assert_eq!(plan.limits(&target(None, "/")), Some(Limits::default()));
+        assert!(plan.stage(&target(None, "/")).is_some());
         for (api_id, stage) in [("other", "prod"), ("api", "dev")] {
             let elsewhere = Target {
                 api_id: api_id.into(),
                 stage: stage.into(),
                 ..target(None, "/")
             };
-            assert_eq!(plan.limits(&elsewhere), None);
+            assert_eq!(plan.stage(&elsewhere), None);
         }
     }
 }

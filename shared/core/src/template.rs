@@ -42,6 +42,16 @@ impl MethodTemplate {
         })
     }
 
+    /// Its path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// How well this template fits a request; `None` if it does not.
     pub fn fit(&self, method: &str, path: &str) -> Option<Fit> {
         let any = self.method == "ANY";

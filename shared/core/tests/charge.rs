@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::date;
 use tollgate_core::bucket::{Bucket, Level};
 use tollgate_core::calendar::{PeriodKind, start_of};
-use tollgate_core::charge::{Ask, Base, Charge, Fill, History, Refusal, Settle, Step, charge};
+use tollgate_core::charge::{Adopt, Ask, Base, Charge, Fill, History, Refusal, Step, charge};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::plan::{Limits, PLAN_BUCKET};
@@ -42,6 +42,7 @@ fn ask(limits: &Limits) -> Ask<'_> {
         key_revision: 3,
         plan_revision: 3,
         limits,
+        quota_before: limits.quota,
         flushed: None,
         history: None,
     }
@@ -131,12 +132,18 @@ fn a_newer_plan_is_made_known_before_buckets_are_converted_and_only_then() {
     meter
         .buckets
         .insert(PLAN_BUCKET.to_owned(), level(100, 100));
-    let first = Settle {
+    let first = Adopt {
         key_revision: 3,
         plan_revision: 3,
-        converts: Vec::new(),
     };
-    assert_eq!(charge(&meter, &ask(&limits)), Step::Settle(first));
+    assert_eq!(charge(&meter, &ask(&limits)), Step::Adopt(first));
+    // A newer key may have other limits as well.
+    let before = Meter {
+        key_revision: 2,
+        plan_revision: 3,
+        ..meter.clone()
+    };
+    assert_eq!(charge(&before, &ask(&limits)), Step::Adopt(first));
     meter.plan_revision = 3;
     let fill = charged(charge(&meter, &ask(&limits))).buckets[0].1;
     assert!(matches!(fill, Fill::Convert { .. }));
@@ -149,14 +156,17 @@ fn a_refusal_by_an_unconverted_bucket_converts_it_first() {
     meter
         .buckets
         .insert(PLAN_BUCKET.to_owned(), level(900, 100));
-    let step = charge(&meter, &ask(&limits));
-    let converts = vec![(PLAN_BUCKET.to_owned(), level(900, 100), level(50, 10))];
-    let settle = Settle {
-        key_revision: 3,
-        plan_revision: 3,
-        converts,
+    let Step::Settle(settle) = charge(&meter, &ask(&limits)) else {
+        panic!("it has to be converted first")
     };
-    assert_eq!(step, Step::Settle(settle));
+    let convert = Fill::Convert {
+        from: level(900, 100),
+        to: level(50, 10),
+    };
+    assert_eq!(
+        (settle.cost, settle.buckets),
+        (0, vec![(PLAN_BUCKET.to_owned(), convert)])
+    );
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(50, 10));
     let refusal = Refusal {
         reason: Reason::Rate,

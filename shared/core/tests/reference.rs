@@ -46,6 +46,22 @@ impl Plan {
     }
 }
 
+/// Limits that may be others from a day on, without a revision that says so: a key's own, which end.
+#[derive(Debug, Clone)]
+struct Agreed {
+    first: Plan,
+    then: Option<(Date, Plan)>,
+}
+
+impl Agreed {
+    fn on(&self, day: Date) -> &Plan {
+        match &self.then {
+            Some((from, then)) if day >= *from => then,
+            _ => &self.first,
+        }
+    }
+}
+
 /// The model: a log of what was admitted, day by day, and buckets of water that drain a drop per nanosecond.
 #[derive(Debug, Clone, Default)]
 struct Model {
@@ -73,6 +89,7 @@ impl Model {
     ) -> Result<(), (Reason, Option<i128>)> {
         let day = date(now).max(self.day.unwrap_or(Date::MIN));
         let mut refusals = Vec::new();
+        let mut converted = false;
         let mut water = self.water.clone();
         let buckets = [
             (PLAN_BUCKET.to_owned(), plan.rate, Reason::Rate),
@@ -91,6 +108,7 @@ impl Model {
             if let Some(known) = water.get(id) {
                 drops = (known.drops - (now - known.at)).max(0);
                 if known.pace != pace && drops > 0 {
+                    converted = true;
                     let owed = (drops * pace + known.pace - 1) / known.pace;
                     drops = owed.min(full);
                     water.insert(
@@ -130,6 +148,10 @@ impl Model {
         if let Some((reason, until)) = worst {
             if until.is_some() {
                 self.water = water;
+                // That was written down, and with it the day.
+                if converted {
+                    self.day = Some(day);
+                }
             }
             return Err((reason, until));
         }
@@ -219,15 +241,31 @@ impl World {
         cost: u32,
         now: i128,
     ) -> Option<Result<(), Refusal>> {
-        let limits = plan.limits(method);
+        let agreed = Agreed {
+            first: plan.clone(),
+            then: None,
+        };
+        self.decide_by(who, (&agreed, revision), method, cost, now)
+    }
+
+    fn decide_by(
+        &mut self,
+        who: usize,
+        (agreed, revision): (&Agreed, u64),
+        method: usize,
+        cost: u32,
+        now: i128,
+    ) -> Option<Result<(), Refusal>> {
         for _ in 0..8 {
             let (meter, flushed, history) = self.seen[who].clone();
+            let limits = agreed.on(date(now).max(meter.day)).limits(method);
             let ask = Ask {
                 now: Timestamp::from_nanosecond(now).unwrap(),
                 cost: NonZeroU32::new(cost).unwrap(),
                 key_revision: 1,
                 plan_revision: revision,
                 limits: &limits,
+                quota_before: agreed.on(meter.day).limits(method).quota,
                 flushed,
                 history,
             };
@@ -242,7 +280,8 @@ impl World {
                     }
                     None
                 }
-                Step::Settle(settle) => support::settled(&self.stored, &settle),
+                Step::Settle(settle) => support::charged(&self.stored, &settle, None),
+                Step::Adopt(adopt) => support::adopted(&self.stored, adopt),
                 Step::Flush(closed) => {
                     self.days.insert(closed.day, closed.count);
                     self.seen[who].1 = Some(closed.day);
@@ -367,6 +406,38 @@ proptest! {
                 Event::Ask { who, method, cost } => {
                     let expected = model.decide(&plan, method, cost, now);
                     let got = world.decide(who, (&plan, revision), method, cost, now).unwrap();
+                    let got = got.map_err(|refusal| (
+                        refusal.reason,
+                        refusal.until.map(Timestamp::as_nanosecond),
+                    ));
+                    prop_assert_eq!(got, expected);
+                    prop_assert_eq!(world.usage(), model.admitted.clone());
+                }
+            }
+        }
+    }
+
+    /// The clocks differ, and the meter's day decides: nobody goes back to the limits of a day that is over.
+    #[test]
+    fn limits_that_end_with_a_day_are_those_of_the_meters_day(
+        first in plans(),
+        then in plans(),
+        days in 0..4i64,
+        events in events(),
+    ) {
+        let mut world = World::new(date(START), 3);
+        let mut model = Model { day: Some(date(START)), ..Model::default() };
+        let from = date(START).saturating_add(days.days());
+        let agreed = Agreed { first, then: Some((from, then)) };
+        let mut now = START;
+        for event in events {
+            match event {
+                Event::Pass(time) => now += time,
+                Event::Edit(_) => {}
+                Event::Ask { who, method, cost } => {
+                    let day = date(now).max(model.day.unwrap());
+                    let expected = model.decide(agreed.on(day), method, cost, now);
+                    let got = world.decide_by(who, (&agreed, 1), method, cost, now).unwrap();
                     let got = got.map_err(|refusal| (
                         refusal.reason,
                         refusal.until.map(Timestamp::as_nanosecond),

@@ -7,7 +7,7 @@ use tollgate_core::answer::{CHALLENGE, PROBLEM_TYPE, Refused, fields};
 use crate::Context;
 
 /// The response to a request that is refused; `None` where it goes on.
-pub(crate) fn refusal<R: From<String>>(context: &Context) -> Option<Response<R>> {
+pub fn refusal<R: From<String>>(context: &Context) -> Option<Response<R>> {
     let refused = Refused::of(context)?;
     let body = serde_json::to_string(&refused.problem).unwrap_or_default();
     let mut response = Response::new(R::from(body));

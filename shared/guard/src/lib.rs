@@ -52,6 +52,7 @@ use http::{HeaderName, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub use answer::refusal;
 #[cfg(feature = "in-process")]
 pub use gate::{Gate, GateError};
 pub use tollgate_core::context::Context;
@@ -164,8 +165,8 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let context = source.decision(&parts).await;
-            if let Some(refusal) = answer::refusal(&context) {
-                return Ok(refusal);
+            if let Some(refused) = refusal(&context) {
+                return Ok(refused);
             }
             parts.extensions.insert(context.clone());
             let mut response = inner.call(Request::from_parts(parts, body)).await?;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tollgate_core::charge::{self, Ask, Refusal, Step};
 use tollgate_core::key::{KeyHash, KeyValue};
 use tollgate_core::lane::Stamp;
+use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{Limits, Target};
 use tollgate_core::verdict::{Reason, Standing, Verdict};
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::record::{ItemKey, KeyRecord, PlanRecord};
 use crate::table::{Budget, Table, Written};
 
+pub mod inspect;
 mod instance;
 mod memory;
 mod policy;
@@ -123,7 +125,10 @@ struct Attempt<'a> {
 /// The plan that a request is charged under.
 struct Charged {
     plan: Arc<PlanRecord>,
+    /// On the day that it is charged to.
     limits: Limits,
+    /// The quota on the meter's day.
+    quota_before: Option<Quota>,
     seen: Seen,
 }
 
@@ -160,22 +165,7 @@ impl Engine {
         let Ok(value) = KeyValue::parse(credential) else {
             return Verdict::because(Reason::MalformedKey);
         };
-        let end = Instant::now() + self.settings.total_timeout;
-        let now = (request.clock)();
-        let mut attempt = Attempt {
-            request,
-            hash: value.hash(),
-            now,
-            budget: Budget {
-                attempt: self.settings.attempt_timeout,
-                end: request.deadline.map_or(end, |deadline| deadline.min(end)),
-            },
-            slot: self.instance.slot(),
-            sequence: self.instance.sequence(now),
-            lost: None,
-            tries: 0,
-            fresh: false,
-        };
+        let mut attempt = self.attempt(request, value.hash());
         let verdict = match self.run(&mut attempt).await {
             Ok(verdict) => verdict,
             Err(failure) => self.on_failure(&attempt, &failure),
@@ -186,15 +176,38 @@ impl Engine {
         verdict
     }
 
+    fn attempt<'a>(&'a self, request: &'a Request<'a>, hash: KeyHash) -> Attempt<'a> {
+        let end = Instant::now() + self.settings.total_timeout;
+        let now = (request.clock)();
+        Attempt {
+            request,
+            hash,
+            now,
+            budget: Budget {
+                attempt: self.settings.attempt_timeout,
+                end: request.deadline.map_or(end, |deadline| deadline.min(end)),
+            },
+            slot: self.instance.slot(),
+            sequence: self.instance.sequence(now),
+            lost: None,
+            tries: 0,
+            fresh: false,
+        }
+    }
+
     async fn run(&self, attempt: &mut Attempt<'_>) -> Result<Verdict, Failure> {
-        let request = attempt.request;
         for _ in 0..MAX_TURNS {
             let Some(known) = self.known(attempt).await? else {
                 return Ok(Verdict::because(Reason::UnknownKey));
             };
-            attempt.now = (request.clock)();
             let charged = match self.charged(attempt, &known).await? {
                 Ok(charged) => charged,
+                Err(Reason::NotInPlan) if attempt.fresh && known.record.value.moving.is_some() => {
+                    if !self.await_move(attempt, &known).await? {
+                        break;
+                    }
+                    continue;
+                }
                 // What a call of management could end at any moment is not repeated from memory.
                 Err(reason) if attempt.fresh => {
                     return Ok(about(Verdict::because(reason), &known.record.value));
@@ -205,8 +218,8 @@ impl Engine {
                     continue;
                 }
                 Err(reason) => {
-                    if reason == Reason::NotInPlan {
-                        // Perhaps a plan was given this stage.
+                    if matches!(reason, Reason::NotInPlan | Reason::MethodNotAllowed) {
+                        // Perhaps a plan was given this stage, or method.
                         for plan in &known.record.value.plans {
                             self.plans.remove(plan);
                         }
@@ -215,8 +228,6 @@ impl Engine {
                     continue;
                 }
             };
-            // Reading may have taken a while.
-            attempt.now = (request.clock)();
             if let Some(verdict) = self.turn(attempt, &known, &charged).await? {
                 return Ok(about(verdict, &known.record.value));
             }
@@ -252,6 +263,7 @@ impl Engine {
             key_revision: known.record.value.revision,
             plan_revision: charged.plan.revision,
             limits: &charged.limits,
+            quota_before: charged.quota_before,
             flushed: charged.seen.flushed,
             history: charged.seen.history,
         };
@@ -281,11 +293,17 @@ impl Engine {
                     .await?;
                 Ok(None)
             }
-            Step::Settle(settle) => {
+            Step::Adopt(adopt) => {
                 let key = ItemKey::meter(&known.record.value.id, plan);
                 attempt.tries += 1;
-                let written = self.table.settle(&key, &settle, &attempt.budget).await;
+                let written = self.table.adopt(&key, adopt, &attempt.budget).await;
                 self.settled(attempt, known, plan, written).await
+            }
+            Step::Settle(charge) => {
+                let key = ItemKey::meter(&known.record.value.id, plan);
+                attempt.tries += 1;
+                let written = self.table.charge(&key, &charge, None, &attempt.budget);
+                self.settled(attempt, known, plan, written.await).await
             }
             Step::Charge(charge) => {
                 let outcome = self.charge(attempt, known, charged, &charge).await?;

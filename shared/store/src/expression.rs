@@ -1,12 +1,11 @@
-//! Update expressions: what [`Charge`] and [`Settle`] mean in DynamoDB's words.
+//! Update expressions: what [`Charge`] and [`Adopt`] mean in DynamoDB's words.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use tollgate_core::bucket::Level;
-use tollgate_core::charge::{Base, Charge, Fill, Settle};
+use tollgate_core::charge::{Adopt, Base, Charge, Fill};
 use tollgate_core::lane::{MAX_LANES, Stamp};
 
 use crate::meter_item::{
@@ -202,7 +201,12 @@ fn buckets(update: &mut Update, charge: &Charge) {
                 update.condition(format!("{bucket}[1] = {interval}"));
                 update.set(&format!("{bucket}[0]"), format!("{bucket}[0] + {add}"));
             }
-            Fill::Convert { from, to } => convert(update, &bucket, from, to),
+            Fill::Convert { from, to } => {
+                let (from, to) = (level_value(from), level_value(to));
+                let (from, to) = (update.value(from), update.value(to));
+                update.condition(format!("{bucket} = {from}"));
+                update.set(&bucket, to);
+            }
         }
     }
     for id in &charge.prunes {
@@ -218,15 +222,6 @@ fn buckets(update: &mut Update, charge: &Charge) {
 /// The path of an entry in one of the meter's maps.
 fn entry(update: &mut Update, map: &str, id: &str) -> String {
     format!("{}.{}", update.name(map), update.name(id))
-}
-
-fn convert(update: &mut Update, bucket: &str, from: Level, to: Level) {
-    let (from, to) = (
-        update.value(level_value(from)),
-        update.value(level_value(to)),
-    );
-    update.condition(format!("{bucket} = {from}"));
-    update.set(bucket, to);
 }
 
 fn lane(update: &mut Update, stamp: &Stamp) {
@@ -249,13 +244,9 @@ fn lane(update: &mut Update, stamp: &Stamp) {
     update.set(&lane, sequence);
 }
 
-/// The write that charges nothing.
-pub(crate) fn settle(settle: &Settle) -> Update {
+/// The write that makes newer revisions known.
+pub(crate) fn adopt(adopt: Adopt) -> Update {
     let mut update = Update::default();
-    update.revisions(settle.key_revision, settle.plan_revision);
-    for (id, from, to) in &settle.converts {
-        let bucket = entry(&mut update, BUCKETS, id);
-        convert(&mut update, &bucket, *from, *to);
-    }
+    update.revisions(adopt.key_revision, adopt.plan_revision);
     update
 }

@@ -16,12 +16,14 @@ use crate::connection::Connection;
 use crate::failure::{Damaged, Failure, conditional};
 use crate::record::{Item, ItemKey, from_item};
 
+pub mod capacity;
 pub mod grants;
 pub mod imports;
 pub mod keys;
 pub mod links;
 mod listing;
 mod meters;
+pub mod moves;
 pub mod plans;
 pub mod rotations;
 pub mod usage;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tollgate_core::key::KeyHash;
 use tollgate_core::plan::Plan;
+use tollgate_core::terms::{Override, Restriction, Terms};
 
 use crate::failure::Damaged;
 use crate::schema::{ITEM_VERSION, PK, SK};
@@ -108,6 +109,15 @@ pub struct KeyRecord {
     /// From when on requests with it are refused, milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
+    /// The methods that it may call; `None` for all that its plans open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restriction: Option<Restriction>,
+    /// Limits in place of its plans', by plan id. Those of a plan that it is not in wait for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, Override>,
+    /// It is on its way from one plan to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
     /// The value before, where a rotation lets it be good for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retiring>,
@@ -115,6 +125,19 @@ pub struct KeyRecord {
     pub created: i64,
     /// When it was last changed, milliseconds since the epoch.
     pub updated: i64,
+}
+
+/// A key's way from one plan to another, on which it is in neither.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moving {
+    /// The plan that it left.
+    pub from: String,
+    /// The plan that it is going to be in.
+    pub to: String,
+    /// Whether what it has used of the quota goes with it.
+    pub carries: bool,
+    /// The key's revision when it left: the move's own mark.
+    pub since: u64,
 }
 
 /// A value that a rotation has replaced.
@@ -131,6 +154,24 @@ impl KeyRecord {
     pub fn has_value(&self, hash: &str) -> bool {
         let was = self.retiring.as_ref().map(|retiring| &retiring.hash);
         self.hash == hash || was.is_some_and(|was| was == hash)
+    }
+
+    /// Takes it out of a plan, which is among the `most` that it remembers to have left. What was agreed for the plan ends.
+    pub(crate) fn leave(&mut self, plan: &str, most: usize) {
+        self.plans.retain(|linked| linked != plan);
+        self.overrides.remove(plan);
+        self.left.retain(|left| left != plan);
+        self.left.insert(0, plan.to_owned());
+        self.left.truncate(most);
+    }
+
+    /// What it may do under `plan`.
+    pub fn terms<'a>(&'a self, plan: &'a PlanRecord) -> Terms<'a> {
+        Terms {
+            plan: &plan.limits,
+            restriction: self.restriction.as_ref(),
+            overrides: self.overrides.get(&plan.id),
+        }
     }
 
     /// Whether the key, or this one of its values, is over.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use metrics::{counter, histogram};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use tollgate_core::charge::{Charge, Settle};
+use tollgate_core::charge::{Adopt, Charge};
 use tollgate_core::lane::Stamp;
 use tollgate_core::meter::{ClosedDay, Meter};
 
@@ -145,17 +145,17 @@ impl Table {
             .await
     }
 
-    /// The write that charges nothing.
+    /// Makes newer revisions known.
     ///
     /// # Errors
     /// As for [`charge`](Self::charge).
-    pub async fn settle(
+    pub async fn adopt(
         &self,
         meter: &ItemKey,
-        settle: &Settle,
+        adopt: Adopt,
         budget: &Budget,
     ) -> Result<Written, Failure> {
-        self.update(meter, expression::settle(settle), budget).await
+        self.update(meter, expression::adopt(adopt), budget).await
     }
 
     /// Writes a closed day out. Doing so again changes nothing.

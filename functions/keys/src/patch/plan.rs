@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 use super::{METHOD, METHOD_BURST, METHOD_RATE, Op, Operation, STAGE_THROTTLE};
 use crate::error::ApiError;
+use crate::wire::key::json_value;
 use crate::wire::{UsagePlan, WireStage, WireThrottle, bad};
+
+/// Where the open methods of stages are.
+const METHODS: &str = "/tollgate/methods/";
 
 /// What follows `/apiStages/`: a stage's throttle, one method's, or one number of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,7 @@ pub fn apply(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError
             plan.throttle.get_or_insert_default().burst_limit = Some(number(operation)?);
         }
         "/apiStages" => stages(operation, plan)?,
+        path if let Some(stage) = super::entry(path, METHODS) => methods(stage, operation, plan)?,
         path => {
             let rest = path.strip_prefix("/apiStages/").unwrap_or_default();
             if let Some(path) = StagePath::parse(rest) {
@@ -116,6 +121,9 @@ fn stages(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
         (Op::Remove, None) => return Err(invalid()),
         (Op::Remove, Some(index)) => {
             plan.api_stages.remove(index);
+            if let Some(own) = &mut plan.tollgate {
+                own.methods.remove(value);
+            }
         }
         (_, Some(_)) => {}
         (_, None) => plan.api_stages.push(WireStage {
@@ -154,6 +162,19 @@ fn throttle(path: &StagePath, operation: &Operation, plan: &mut UsagePlan) -> Re
             }
         }
     }
+    Ok(())
+}
+
+/// Which methods of a stage are open.
+fn methods(stage: &str, operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
+    let own = &mut plan.tollgate.get_or_insert_default().methods;
+    if operation.op == Op::Remove {
+        own.remove(stage);
+        return Ok(());
+    }
+    let value = operation.value.as_deref();
+    let listed = json_value(&operation.path, value, "a list of /path/METHOD")?;
+    own.insert(stage.to_owned(), listed);
     Ok(())
 }
 

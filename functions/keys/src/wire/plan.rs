@@ -8,7 +8,8 @@ use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_store::record::PlanRecord;
 
-use super::{ObjectOnly, OwnFields, Tags, bad};
+use super::key::{Methods, templates, texts};
+use super::{ObjectOnly, Tags, bad};
 use crate::error::ApiError;
 
 /// The largest `burstLimit`: an `Integer` of the service model.
@@ -44,11 +45,31 @@ pub struct UsagePlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
     /// Tollgate's own.
-    #[serde(default, skip_serializing)]
-    pub tollgate: Option<OwnFields>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tollgate: Option<PlanFields>,
     /// Not a list.
     #[serde(flatten)]
     pub object: ObjectOnly,
+}
+
+/// Tollgate's own fields of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a JSON object")]
+pub struct PlanFields {
+    /// The methods that are open, of the stages that do not open all.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub methods: Methods,
+}
+
+impl PlanFields {
+    fn of(limits: &Plan) -> Option<Self> {
+        let listed = limits.stages.iter().filter_map(|stage| {
+            let methods = stage.methods.as_ref()?;
+            Some((stage.name(), texts(methods)))
+        });
+        let methods: Methods = listed.collect();
+        (!methods.is_empty()).then_some(Self { methods })
+    }
 }
 
 /// A missing member and `null` are the same to AWS's clients.
@@ -119,6 +140,7 @@ impl UsagePlan {
     /// A plan without its tags.
     pub fn of(record: PlanRecord) -> Self {
         Self {
+            tollgate: PlanFields::of(&record.limits),
             id: Some(record.id),
             name: Some(record.name),
             description: record.description,
@@ -127,7 +149,6 @@ impl UsagePlan {
             quota: record.limits.quota.as_ref().map(WireQuota::of),
             product_code: record.product_code,
             tags: None,
-            tollgate: None,
             object: ObjectOnly {},
         }
     }
@@ -162,6 +183,21 @@ impl UsagePlan {
                 return Err(bad(format!("apiStages names {} twice", stage.name())));
             }
             stages.push(stage);
+        }
+        let own = self.tollgate.iter().flat_map(|own| &own.methods);
+        for (name, methods) in own {
+            let path = format!("tollgate.methods[{name}]");
+            let Some(stage) = stages.iter_mut().find(|stage| stage.name() == *name) else {
+                return Err(bad(format!(
+                    "{path}: expected one of the plan's apiStages, as apiId:stage"
+                )));
+            };
+            if methods.is_empty() {
+                return Err(bad(format!(
+                    "{path}: expected a list of /path/METHOD with one method at least; without a list all are open"
+                )));
+            }
+            stage.methods = Some(templates(&path, methods)?);
         }
         Ok(Plan {
             throttle: self
@@ -217,12 +253,13 @@ impl WireStage {
             api_id: self.api_id.clone(),
             stage: self.stage.clone(),
             throttle: throttle.collect::<Result<_, ApiError>>()?,
+            methods: None,
         })
     }
 }
 
 impl WireThrottle {
-    fn of(throttle: &Throttle) -> Self {
+    pub(super) fn of(throttle: &Throttle) -> Self {
         Self {
             burst_limit: throttle.burst_limit().map(i64::from),
             rate_limit: throttle.rate_limit(),
@@ -230,7 +267,7 @@ impl WireThrottle {
         }
     }
 
-    fn read(self, path: &str) -> Result<Throttle, ApiError> {
+    pub(super) fn read(self, path: &str) -> Result<Throttle, ApiError> {
         let burst = match self.burst_limit {
             None => None,
             Some(burst @ 0..=MAX_BURST) => u32::try_from(burst).ok(),
@@ -242,6 +279,15 @@ impl WireThrottle {
         };
         Throttle::new(self.rate_limit, burst).map_err(|error| bad(format!("{path}: {error}")))
     }
+}
+
+/// A number of requests.
+pub(super) fn whole_number(path: &str, number: i64) -> Result<u64, ApiError> {
+    u64::try_from(number).map_err(|_| {
+        bad(format!(
+            "{path} must be a whole number from 0 up, got {number}"
+        ))
+    })
 }
 
 impl WireQuota {
@@ -258,11 +304,7 @@ impl WireQuota {
         let limit = self
             .limit
             .ok_or_else(|| bad("quota.limit is required".to_owned()))?;
-        let limit = u64::try_from(limit).map_err(|_| {
-            bad(format!(
-                "quota.limit must be a whole number from 0 up, got {limit}"
-            ))
-        })?;
+        let limit = whole_number("quota.limit", limit)?;
         let period = self.period.as_deref().ok_or_else(|| {
             bad("quota.period: expected DAY, WEEK or MONTH; it is required".to_owned())
         })?;

@@ -1,35 +1,35 @@
-//! Setting what is left of a quota.
+//! Setting what is spent of a quota.
 
 use jiff::Timestamp;
 
-use super::turn::{signed, today};
-use super::{Base, Charge, QuotaCharge};
+use super::turn::today;
+use super::{Base, Charge, QuotaCharge, closed_limit};
 use crate::limit::Quota;
 use crate::meter::Meter;
 
-/// What is to be left of the current period's quota.
+/// What is to count as spent of the current period's quota.
 #[derive(Debug, Clone, Copy)]
 pub struct Grant<'a> {
     /// When it is set.
     pub now: Timestamp,
-    /// What is left from then on.
-    pub remaining: u64,
+    /// What is spent; negative where more is granted than the quota's limit.
+    pub spent: i64,
     /// The quota.
     pub quota: &'a Quota,
+    /// The quota that was in force on the meter's day.
+    pub quota_before: Option<Quota>,
     /// The revision of the key's record.
     pub key_revision: u64,
     /// The revision of the plan.
     pub plan_revision: u64,
 }
 
-/// The write that sets what is left: a charge of nothing, which opens day and period where they are over. What was counted
+/// The write that sets what is spent: a charge of nothing, which opens day and period where they are over. What was counted
 /// stays as it is. A closed day that waits has to be written out before; the write drops it.
 pub fn grant(meter: &Meter, grant: &Grant) -> Charge {
     let Grant { quota, .. } = grant;
     let day = today(meter, grant.now);
     let period = quota.period_of(day);
-    let spent = signed(quota.limit()).saturating_sub(signed(grant.remaining));
-    let of_closed_day = meter.period == Some(quota.period_of(meter.day));
     Charge {
         cost: 0,
         key_revision: grant.key_revision,
@@ -39,11 +39,11 @@ pub fn grant(meter: &Meter, grant: &Grant) -> Charge {
         closes: (day > meter.day).then_some(meter.day),
         quota: Some(QuotaCharge {
             period,
-            base: Base::Granted(spent),
+            base: Base::Granted(grant.spent),
             room: quota.limit(),
         }),
         period_before: meter.period,
-        closed_limit: of_closed_day.then(|| quota.limit()),
+        closed_limit: closed_limit(meter, grant.quota_before),
         buckets: Vec::new(),
         prunes: Vec::new(),
         drops: meter.closed.map(|closed| closed.day),

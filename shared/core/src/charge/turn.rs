@@ -39,8 +39,8 @@ pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A stored day later than our clock's wins: time never runs back.
-pub(super) fn today(meter: &Meter, now: Timestamp) -> Date {
+/// The day that a request at `now` is charged to. A stored day later than our clock's wins: time never runs back.
+pub fn today(meter: &Meter, now: Timestamp) -> Date {
     day_of(now).max(meter.day)
 }
 

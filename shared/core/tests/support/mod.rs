@@ -1,6 +1,6 @@
 //! What the store makes of a write, said without DynamoDB: the meaning that expressions are tested against.
 
-use tollgate_core::charge::{Base, Charge, Fill, Settle};
+use tollgate_core::charge::{Adopt, Base, Charge, Fill};
 use tollgate_core::lane::{MAX_LANES, Stamp};
 use tollgate_core::meter::{ClosedDay, Meter};
 
@@ -24,7 +24,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
             Base::Granted(spent) => spent,
         };
         let asks = matches!(quota.base, Base::Spent | Base::CountAnd(_));
-        holds(!asks || base <= signed(quota.room))?;
+        holds(!asks || i128::from(base) <= i128::from(quota.room))?;
         after.spent = base + signed(cost);
     }
 
@@ -90,14 +90,10 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     Some(after)
 }
 
-/// The meter after `settle`; `None` where a condition does not hold.
-pub fn settled(before: &Meter, settle: &Settle) -> Option<Meter> {
+/// The meter after `adopt`; `None` where a condition does not hold.
+pub fn adopted(before: &Meter, adopt: Adopt) -> Option<Meter> {
     let mut after = before.clone();
-    revisions(&mut after, settle.key_revision, settle.plan_revision)?;
-    for (id, from, to) in &settle.converts {
-        holds(before.buckets.get(id)? == from)?;
-        after.buckets.insert(id.clone(), *to);
-    }
+    revisions(&mut after, adopt.key_revision, adopt.plan_revision)?;
     Some(after)
 }
 

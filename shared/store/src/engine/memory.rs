@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use tollgate_core::calendar::Period;
-use tollgate_core::charge::History;
+use tollgate_core::charge::{self, History};
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::verdict::Reason;
 
@@ -16,6 +17,10 @@ use crate::cache::Dated;
 use crate::failure::Failure;
 use crate::manage::usage::UsageRecord;
 use crate::record::{HashRecord, ItemKey, KeyRecord, PlanRecord};
+
+/// How often, and how long apart, a key on its way to another plan is looked for: about half a second in all.
+const MOVE_LOOKS: u32 = 20;
+const MOVE_PAUSE: Duration = Duration::from_millis(25);
 
 /// What is known of a key.
 #[derive(Clone)]
@@ -161,14 +166,36 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits for a key that is on its way from one plan to another, for as long as that should take. False where it has not
+    /// arrived.
+    pub(super) async fn await_move(
+        &self,
+        attempt: &mut Attempt<'_>,
+        known: &Known,
+    ) -> Result<bool, Failure> {
+        for _ in 0..MOVE_LOOKS {
+            tokio::time::sleep(MOVE_PAUSE).await;
+            self.reread(attempt, known).await?;
+            let arrived = self
+                .keys
+                .get(&attempt.hash)
+                .is_none_or(|known| known.record.value.moving.is_none());
+            if arrived {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The plan that the request is charged under: of the key's plans that open its stage, the one linked first.
-    /// Otherwise why there is none.
+    /// Otherwise why there is none. From here on it is the time that it is then.
     pub(super) async fn charged(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &mut Attempt<'_>,
         known: &Known,
     ) -> Result<Result<Charged, Reason>, Failure> {
         let record = &known.record.value;
+        attempt.now = (attempt.request.clock)();
         if !record.enabled {
             return Ok(Err(Reason::Disabled));
         }
@@ -176,15 +203,27 @@ impl Engine {
             return Ok(Err(Reason::Expired));
         }
         let plans = record.plans.iter().map(|id| self.plan(attempt, id));
-        for plan in future::try_join_all(plans).await?.into_iter().flatten() {
-            let seen = known.meters.get(&plan.id);
-            if let (Some(limits), Some(seen)) = (plan.limits.limits(attempt.request.target), seen) {
-                return Ok(Ok(Charged {
-                    plan,
-                    limits,
-                    seen: seen.clone(),
-                }));
-            }
+        let plans = future::try_join_all(plans).await?;
+        // Reading may have taken a while.
+        attempt.now = (attempt.request.clock)();
+        let target = attempt.request.target;
+        for plan in plans.into_iter().flatten() {
+            let Some(seen) = known.meters.get(&plan.id) else {
+                continue;
+            };
+            let terms = record.terms(&plan);
+            let stage = match terms.opens(target) {
+                Ok(stage) => stage,
+                Err(Reason::NotInPlan) => continue,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let meter = &seen.meter.value;
+            return Ok(Ok(Charged {
+                limits: terms.limits(stage, target, charge::today(meter, attempt.now)),
+                quota_before: terms.quota(meter.day),
+                seen: seen.clone(),
+                plan,
+            }));
         }
         Ok(Err(Reason::NotInPlan))
     }

@@ -33,7 +33,7 @@ impl Engine {
         let record = &known.record.value;
         let opens = |id: &String| {
             let plan = self.plans.get(id).and_then(|plan| plan.value);
-            plan.is_some_and(|plan| plan.limits.stage(attempt.request.target).is_some())
+            plan.is_some_and(|plan| record.terms(&plan).opens(attempt.request.target).is_ok())
         };
         let is_expired = record.is_expired(&attempt.hash, attempt.now);
         recently && record.enabled && !is_expired && record.plans.iter().any(opens)

@@ -4,6 +4,7 @@
 //! is tried and however late a try arrives.
 
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use jiff::Timestamp;
 use tollgate_core::charge::{self, Grant};
 use tollgate_core::meter::Meter;
 
@@ -57,28 +58,51 @@ impl Manager {
         key: &KeyRecord,
         remaining: u64,
     ) -> Result<bool, Error> {
-        let quota = plan.limits.quota.as_ref().ok_or(Error::NoQuota)?;
         let Some(meter) = self.meter_of(plan, key).await? else {
             return Ok(false);
         };
+        let now = self.now();
+        let quota = key.terms(plan).quota(charge::today(&meter, now));
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let limit = whole(quota.ok_or(Error::NoQuota)?.limit());
+        let spent = limit.saturating_sub(whole(remaining));
+        self.set_spent(plan, key, &meter, spent, now, key.revision)
+            .await
+    }
+
+    /// Makes the meter say that so much is spent in the current period, once: `mark`, a revision of the key, tells this call
+    /// from earlier ones. False where the meter has gone on in the meantime.
+    pub(super) async fn set_spent(
+        &self,
+        plan: &PlanRecord,
+        key: &KeyRecord,
+        meter: &Meter,
+        spent: i64,
+        now: Timestamp,
+        mark: u64,
+    ) -> Result<bool, Error> {
+        let terms = key.terms(plan);
+        let quota = terms.quota(charge::today(meter, now));
+        let quota = quota.ok_or(Error::NoQuota)?;
         if let Some(closed) = &meter.closed {
             let put = put_usage(&self.client(), &self.table, &key.id, &plan.id, closed);
             conditional(put.send().await)?;
         }
         let grant = Grant {
-            now: self.now(),
-            remaining,
-            quota,
+            now,
+            spent,
+            quota: &quota,
+            quota_before: terms.quota(meter.day),
             // Another change of the key may have told the meter a later one.
             key_revision: key.revision.max(meter.key_revision),
             plan_revision: plan.revision,
         };
-        let mut update = expression::charge(&charge::grant(&meter, &grant), None);
-        let (mark, revision) = (update.name(GRANTED), update.number(key.revision));
+        let mut update = expression::charge(&charge::grant(meter, &grant), None);
+        let (granted_at, mark_value) = (update.name(GRANTED), update.number(mark));
         update.condition(format!(
-            "(attribute_not_exists({mark}) OR {mark} < {revision})"
+            "(attribute_not_exists({granted_at}) OR {granted_at} < {mark_value})"
         ));
-        update.set(&mark, revision);
+        update.set(&granted_at, mark_value);
         let request = self
             .client()
             .update_item()
@@ -89,7 +113,7 @@ impl Manager {
             Ok(_) => Ok(true),
             // An earlier try was made after all, or somebody has set it anew since.
             Err(error) => match refusal(&error) {
-                Some(refusal) => Ok(refusal.item().and_then(granted) >= Some(key.revision)),
+                Some(refusal) => Ok(refusal.item().and_then(granted) >= Some(mark)),
                 None => Err(Failure::from(error).into()),
             },
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, WriteRequest};
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
+use tollgate_core::terms::Restriction;
 
 use super::listing::{List, by_name, by_time, shard_of};
 use super::meters::new_meter;
@@ -34,6 +35,8 @@ pub struct NewKey {
     pub tags: BTreeMap<String, String>,
     /// From when on requests with it are refused, milliseconds since the epoch.
     pub expires: Option<i64>,
+    /// The methods that it may call; `None` for all that its plans open.
+    pub restriction: Option<Restriction>,
 }
 
 /// Which keys a list shows, the newest first; where more than a thousand names start as asked for, in the order of names.
@@ -107,6 +110,9 @@ impl Manager {
             tags: new.tags,
             sealed: new.sealed,
             expires: new.expires,
+            restriction: new.restriction,
+            overrides: BTreeMap::new(),
+            moving: None,
             retiring: None,
             created: now.as_millisecond(),
             updated: now.as_millisecond(),

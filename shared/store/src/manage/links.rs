@@ -14,7 +14,7 @@ use crate::schema::BY_CREATED;
 /// Bytes of a name that a meter holds for the index: every request writes the meter, and is billed by its size.
 pub(super) const NAME_BYTES: usize = 40;
 /// Plans that a key was taken out of and that its record remembers.
-const MOST_LEFT: usize = 20;
+pub(super) const MOST_LEFT: usize = 20;
 
 impl Manager {
     /// Puts a key into a plan.
@@ -50,7 +50,7 @@ impl Manager {
             if key.plans.contains(&plan.id) {
                 return Err(Error::AlreadyLinked);
             }
-            self.check_stages(&key, plan).await?;
+            self.check_stages(&key, plan, None).await?;
             let add = |record: &mut KeyRecord| {
                 record.left.retain(|left| *left != plan.id);
                 record.plans.push(plan.id.clone());
@@ -69,9 +69,15 @@ impl Manager {
         Ok(meter.is_some_and(|meter| meter.contains_key(BY_CREATED.pk)))
     }
 
-    /// No other plan of the key may open a stage that this one opens.
-    async fn check_stages(&self, key: &KeyRecord, plan: &PlanRecord) -> Result<(), Error> {
-        let others: Vec<_> = key.plans.iter().map(|id| ItemKey::plan(id)).collect();
+    /// No other plan of the key may open a stage that this one opens, but for the one that it leaves for it.
+    pub(super) async fn check_stages(
+        &self,
+        key: &KeyRecord,
+        plan: &PlanRecord,
+        leaves: Option<&str>,
+    ) -> Result<(), Error> {
+        let others = key.plans.iter().filter(|id| Some(id.as_str()) != leaves);
+        let others: Vec<_> = others.map(|id| ItemKey::plan(id)).collect();
         let others: Vec<PlanRecord> = self.read_many(&others).await?;
         for other in others.iter().filter(|other| !other.deleted) {
             let mut stages = other.limits.stages.iter().map(ApiStage::name);
@@ -106,10 +112,7 @@ impl Manager {
         }
         let record = self
             .change_key(key_id, |record| {
-                record.plans.retain(|plan| plan != plan_id);
-                record.left.retain(|plan| plan != plan_id);
-                record.left.insert(0, plan_id.to_owned());
-                record.left.truncate(MOST_LEFT);
+                record.leave(plan_id, MOST_LEFT);
                 Ok::<_, Error>(())
             })
             .await?;
@@ -160,7 +163,7 @@ impl Manager {
     }
 
     /// Notes the plans beside the value, so that they are read together with the key. Only a hint: the record decides.
-    async fn hint(&self, key: &KeyRecord) -> Result<(), Error> {
+    pub(super) async fn hint(&self, key: &KeyRecord) -> Result<(), Error> {
         let mut update = Update::default();
         let plans = key.plans.iter().cloned().map(AttributeValue::S).collect();
         let (name, plans) = (update.name("plans"), update.value(AttributeValue::L(plans)));

@@ -117,7 +117,12 @@ impl Manager {
 
     /// Tells a meter that the key is in the plan. One that is missing starts from what was written out, one that was left
     /// behind goes on.
-    async fn keep(&self, key: &KeyRecord, plan: &PlanRecord, place: Place) -> Result<(), Error> {
+    pub(super) async fn keep(
+        &self,
+        key: &KeyRecord,
+        plan: &PlanRecord,
+        place: Place,
+    ) -> Result<(), Error> {
         let now = self.now();
         let mut fresh = Meter::new(
             key.revision,
@@ -187,7 +192,7 @@ impl Manager {
 
     /// Makes an update of a meter; the meter after it. `None` where the meter has been told something newer: then whoever
     /// did so has brought it in line.
-    async fn tell(
+    pub(super) async fn tell(
         &self,
         key: &KeyRecord,
         plan_id: &str,
@@ -208,7 +213,7 @@ impl Manager {
         let today = ClosedDay {
             day: meter.day,
             count: meter.count,
-            left: self.left_of(plan_id, meter).await?,
+            left: self.left_of(key, plan_id, meter).await?,
         };
         let days = [Some(today).filter(|day| day.count > 0), meter.closed];
         for day in days.into_iter().flatten() {
@@ -218,15 +223,20 @@ impl Manager {
         Ok(())
     }
 
-    async fn left_of(&self, plan_id: &str, meter: &Meter) -> Result<Option<i64>, Error> {
+    async fn left_of(
+        &self,
+        key: &KeyRecord,
+        plan_id: &str,
+        meter: &Meter,
+    ) -> Result<Option<i64>, Error> {
         let plan: Option<PlanRecord> = self.read(&ItemKey::plan(plan_id)).await?;
-        let quota = plan.and_then(|plan| plan.limits.quota);
+        let quota = plan.and_then(|plan| key.terms(&plan).quota(meter.day));
         Ok(quota.map(|quota| left(&quota, meter)))
     }
 }
 
 /// An update that makes the key's revision known, under the condition that the meter knows no later one.
-fn revision(key: &KeyRecord) -> Update {
+pub(super) fn revision(key: &KeyRecord) -> Update {
     let mut update = Update::default();
     let (known, revision) = (update.name(KEY_REVISION), update.number(key.revision));
     update.condition(format!(

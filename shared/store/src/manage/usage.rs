@@ -17,7 +17,7 @@ use tollgate_core::meter::{ClosedDay, Meter};
 use super::{Error, Manager, logged};
 use crate::failure::Failure;
 use crate::meter_item;
-use crate::record::{ItemKey, from_item, to_item};
+use crate::record::{ItemKey, KeyRecord, PlanRecord, from_item, to_item};
 use crate::schema::TTL;
 
 /// Days for which a closed day is kept.
@@ -75,21 +75,22 @@ impl Manager {
     /// [`Error::Store`].
     pub async fn usage(
         &self,
-        plan_id: &str,
-        key_id: &str,
-        quota: Option<&Quota>,
+        plan: &PlanRecord,
+        key: &KeyRecord,
         (start, end): (Date, Date),
     ) -> Result<Vec<DayUsage>, Error> {
+        let (plan_id, key_id, terms) = (plan.id.as_str(), key.id.as_str(), key.terms(plan));
         // What was left at the start shows from the days of its period before.
+        let quota = terms.quota(start);
         let from = quota.map_or(start, |quota| quota.period_of(start).start);
         // The meter first: a day that leaves it in between is then found among the closed ones.
         let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
         let meter = item.as_ref().map(meter_item::read).transpose()?.flatten();
         let mut days = self.closed_days(key_id, plan_id, from, end).await?;
         if let Some(meter) = &meter {
-            live_days(&mut days, meter, quota);
+            live_days(&mut days, meter, terms.quota(meter.day));
         }
-        Ok(filled(&days, quota, from, end)
+        Ok(filled(&days, |day| terms.quota(day), from, end)
             .into_iter()
             .filter(|usage| usage.day >= start)
             .collect())
@@ -180,11 +181,11 @@ impl Manager {
 }
 
 /// Adds the days that the meter still holds.
-fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<&Quota>) {
+fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<Quota>) {
     let today = ClosedDay {
         day: meter.day,
         count: meter.count,
-        left: quota.map(|quota| left(quota, meter)),
+        left: quota.map(|quota| left(&quota, meter)),
     };
     for live in [Some(today), meter.closed].into_iter().flatten() {
         let there = days.entry(live.day).or_insert(live);
@@ -206,7 +207,7 @@ pub(super) fn left(quota: &Quota, meter: &Meter) -> i64 {
 /// Every day of the range: one without usage has what the day before it left, or a new period's whole quota.
 fn filled(
     days: &BTreeMap<Date, ClosedDay>,
-    quota: Option<&Quota>,
+    quota_on: impl Fn(Date) -> Option<Quota>,
     from: Date,
     end: Date,
 ) -> Vec<DayUsage> {
@@ -214,7 +215,7 @@ fn filled(
     let mut usage = Vec::new();
     for day in from.series(1.day()).take_while(|day| *day <= end) {
         let known = days.get(&day);
-        let remaining = quota.map(|quota| {
+        let remaining = quota_on(day).map(|quota| {
             let whole = i64::try_from(quota.limit()).unwrap_or(i64::MAX);
             let new_period = quota.period_of(day).start == day;
             let before = left.filter(|_| !new_period).unwrap_or(whole);
@@ -247,7 +248,12 @@ mod tests {
             left: Some(6),
         };
         let days = BTreeMap::from([(thursday, closed)]);
-        let usage = filled(&days, Some(&quota), date(2026, 11, 18), date(2026, 11, 22));
+        let usage = filled(
+            &days,
+            |_| Some(quota),
+            date(2026, 11, 18),
+            date(2026, 11, 22),
+        );
         let pairs: Vec<_> = usage.iter().map(|day| (day.used, day.remaining)).collect();
         assert_eq!(
             pairs,
@@ -263,7 +269,12 @@ mod tests {
 
     #[test]
     fn without_a_quota_nothing_is_said_to_be_left() {
-        let usage = filled(&BTreeMap::new(), None, date(2026, 1, 1), date(2026, 1, 2));
+        let usage = filled(
+            &BTreeMap::new(),
+            |_| None,
+            date(2026, 1, 1),
+            date(2026, 1, 2),
+        );
         assert!(
             usage
                 .iter()

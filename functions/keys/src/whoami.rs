@@ -1,0 +1,156 @@
+//! What a key has left, for who holds it: Tollgate's own. The key itself is the credential, and nothing is charged.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tollgate_core::credential::{self, Carrier, KeySource};
+use tollgate_core::plan::ApiStage;
+use tollgate_core::verdict::{BucketStanding, QuotaStanding};
+use tollgate_guard::{Context, refusal};
+use tollgate_store::engine::Engine;
+use tollgate_store::engine::inspect::{Inspection, PlanStanding};
+
+/// A key with what it has left.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WhoAmI {
+    key_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<String>,
+    /// Epoch seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    usage_plans: Vec<Plan>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    usage_plan_id: String,
+    name: String,
+    api_stages: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle: Option<Bucket>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<Quota>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    methods: Vec<OfMethod>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bucket {
+    limit: u32,
+    used: u32,
+    left: u32,
+    /// Seconds until all of it is there.
+    reset_after: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Quota {
+    limit: u64,
+    used: u64,
+    left: u64,
+    /// Seconds until the next period.
+    reset_after: i64,
+    /// When that is, epoch seconds.
+    reset: i64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfMethod {
+    api_stage: String,
+    method: String,
+    #[serde(flatten)]
+    throttle: Bucket,
+}
+
+/// Shows a key, found in the header `x-api-key` or as a bearer token, what it has left of every limit. A key that is not good is
+/// answered 401 with a problem document.
+pub async fn show(State(engine): State<Arc<Engine>>, headers: HeaderMap) -> Response {
+    let sources = [KeySource::Header("x-api-key".to_owned()), KeySource::Bearer];
+    let carried = Headers(headers);
+    match engine.inspect(credential::find(&carried, &sources)).await {
+        Ok(inspection) => Json(WhoAmI::of(&inspection)).into_response(),
+        Err(verdict) => refusal::<Body>(&Context::of(&verdict)).unwrap_or_default(),
+    }
+}
+
+struct Headers(HeaderMap);
+
+impl Carrier for Headers {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.to_str().ok()
+    }
+
+    fn query(&self, _: &str) -> Option<&str> {
+        None
+    }
+}
+
+impl WhoAmI {
+    fn of(inspection: &Inspection) -> Self {
+        let key = &inspection.key;
+        Self {
+            key_id: key.id.clone(),
+            name: key.name.clone(),
+            customer_id: key.customer_id.clone(),
+            expires_at: key.expires.map(|expires| expires.div_euclid(1000)),
+            usage_plans: inspection.plans.iter().map(Plan::of).collect(),
+        }
+    }
+}
+
+impl Plan {
+    fn of(plan: &PlanStanding) -> Self {
+        let methods = plan.methods.iter();
+        Self {
+            usage_plan_id: plan.plan.id.clone(),
+            name: plan.plan.name.clone(),
+            api_stages: plan.plan.limits.stages.iter().map(ApiStage::name).collect(),
+            throttle: plan.standing.rate.map(Bucket::of),
+            quota: plan.standing.quota.map(Quota::of),
+            methods: methods
+                .map(|(stage, template, standing)| OfMethod {
+                    api_stage: stage.clone(),
+                    method: template.to_string(),
+                    throttle: Bucket::of(*standing),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Bucket {
+    fn of(standing: BucketStanding) -> Self {
+        let full_in = (standing.full_in + 999_999_999) / 1_000_000_000;
+        Self {
+            limit: standing.burst,
+            used: standing.burst.saturating_sub(standing.remaining),
+            left: standing.remaining,
+            reset_after: u64::try_from(full_in).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Quota {
+    fn of(standing: QuotaStanding) -> Self {
+        Self {
+            limit: standing.limit,
+            used: standing.limit.saturating_sub(standing.remaining),
+            left: standing.remaining,
+            reset_after: standing.resets_in,
+            reset: standing.reset.as_second(),
+        }
+    }
+}

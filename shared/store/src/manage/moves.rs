@@ -1,0 +1,226 @@
+//! Moving a key from one plan to another, with or without what it has used of the quota.
+//!
+//! First the record says that the key has left the one plan and is on its way to the other, and every meter is told: from then on
+//! nothing is charged to either. Then the new meter is brought up: what was spent, and what is owed to buckets. Only then does
+//! the record say that the key is in the other plan. In between, authorizers wait. What an interrupted move has left undone is
+//! done by the next one of the key, whichever it is.
+
+use jiff::{Timestamp, ToSpan};
+use tollgate_core::bucket::Level;
+use tollgate_core::calendar::start_of;
+use tollgate_core::charge::{self, History};
+use tollgate_core::limit::Quota;
+use tollgate_core::meter::Meter;
+
+use super::links::MOST_LEFT;
+use super::meters::revision;
+use super::{Error, MAX_TRIES, Manager, back_off};
+use crate::failure::Damaged;
+use crate::meter_item::{self, BUCKETS, level_value};
+use crate::record::{ItemKey, KeyRecord, Moving, PlanRecord};
+
+impl Manager {
+    /// Moves a key from one plan to another. With `carries`, as much counts as used in the other plan's current period as was used
+    /// in the one that it leaves, or in the other before, whichever is more; without, the period begins anew. What is owed to throttles always goes along. When this returns, it holds everywhere.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKey`], [`Error::NoSuchPlan`], [`Error::NotLinked`], [`Error::AlreadyLinked`], [`Error::StageTaken`].
+    pub async fn move_key(
+        &self,
+        id: &str,
+        from: &str,
+        to: &str,
+        carries: bool,
+    ) -> Result<KeyRecord, Error> {
+        let plan = self.plan(to).await?;
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
+            let before = self.key(id).await?;
+            if let Some(moving) = &before.moving {
+                let asked = (from, to, carries);
+                let is_this = (&*moving.from, &*moving.to, moving.carries) == asked;
+                let arrived = self.arrive(before).await?;
+                if is_this {
+                    return Ok(arrived);
+                }
+                continue;
+            }
+            let is_left = before.left.iter().any(|left| left == from);
+            if before.plans.contains(&plan.id) {
+                if !is_left {
+                    return Err(Error::AlreadyLinked);
+                }
+                // An earlier call, perhaps this very one, got at least that far.
+                self.publish(&before).await?;
+                self.hint(&before).await?;
+                return Ok(before);
+            }
+            if !before.plans.iter().any(|linked| linked == from) {
+                return Err(Error::NotLinked);
+            }
+            self.check_stages(&before, &plan, Some(from)).await?;
+            let moving = Moving {
+                from: from.to_owned(),
+                to: to.to_owned(),
+                carries,
+                since: before.revision + 1,
+            };
+            let leave = |record: &mut KeyRecord| {
+                record.leave(from, MOST_LEFT);
+                record.moving = Some(moving.clone());
+                Ok::<_, Error>(())
+            };
+            if let Some(record) = self.replace_key(before, leave).await? {
+                return self.arrive(record).await;
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// Ends the move that a key is on.
+    async fn arrive(&self, mut record: KeyRecord) -> Result<KeyRecord, Error> {
+        let id = record.id.clone();
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
+            let Some(moving) = record.moving.clone() else {
+                return Ok(record);
+            };
+            self.publish(&record).await?;
+            let plan = self.any_plan(&moving.to).await?;
+            let plan = plan.filter(|plan| !plan.deleted);
+            if let Some(plan) = &plan {
+                self.bring_up(&record, plan, &moving).await?;
+            }
+            let arrive = |record: &mut KeyRecord| {
+                record.moving = None;
+                record.updated = self.now().as_millisecond();
+                let to = plan.iter().map(|plan| plan.id.clone());
+                let to: Vec<_> = to.filter(|to| !record.plans.contains(to)).collect();
+                record.left.retain(|left| !to.contains(left));
+                record.plans.extend(to);
+                Ok::<_, Error>(())
+            };
+            if let Some(arrived) = self.replace_key(record, arrive).await? {
+                self.publish(&arrived).await?;
+                self.hint(&arrived).await?;
+                return plan.map(|_| arrived).ok_or(Error::NoSuchPlan);
+            }
+            record = self.key(&id).await?;
+        }
+        Err(Error::Contended)
+    }
+
+    /// Makes the meter that a key is going to be charged to, and makes it say what goes along. Nothing can be charged to it yet.
+    async fn bring_up(
+        &self,
+        key: &KeyRecord,
+        plan: &PlanRecord,
+        moving: &Moving,
+    ) -> Result<(), Error> {
+        let places = self.meters_of(&key.id).await?;
+        let place = places.get(&plan.id).cloned().unwrap_or_default();
+        self.keep(key, plan, place).await?;
+        let left = self.meter(&key.id, &moving.from).await?;
+        if let Some(left) = &left {
+            self.carry_buckets(key, plan, left).await?;
+        }
+        for tries in 0..MAX_TRIES {
+            back_off(tries).await;
+            let Some(entered) = self.meter(&key.id, &plan.id).await? else {
+                continue;
+            };
+            // Both go by one day: the later one.
+            let known = left.as_ref().map_or(entered.day, |left| left.day);
+            let now = self.now().max(start_of(known));
+            let terms = key.terms(plan);
+            let Some(quota) = terms.quota(charge::today(&entered, now)) else {
+                return Ok(());
+            };
+            let mut spent = 0;
+            if moving.carries {
+                spent = self.spent(key, &plan.id, &entered, &quota, now).await?;
+                if let Some(left) = &left {
+                    // Not the sum: what was used here may have been carried there before.
+                    let there = self.spent(key, &moving.from, left, &quota, now).await?;
+                    spent = spent.max(there);
+                }
+            }
+            if self
+                .set_spent(plan, key, &entered, spent, now, moving.since)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
+        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
+        let meter: Result<_, Damaged> = item.as_ref().map(meter_item::read).transpose();
+        Ok(meter?.flatten())
+    }
+
+    /// What a meter says is spent in the current period of `quota`, which may not be the one that it was charged under.
+    async fn spent(
+        &self,
+        key: &KeyRecord,
+        plan_id: &str,
+        meter: &Meter,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let period = quota.period_of(charge::today(meter, now));
+        let mut admitted = 0;
+        if meter.period != Some(period) && period.start < meter.day {
+            let last = meter.day.saturating_sub(1.day());
+            let days = self.closed_days(&key.id, plan_id, period.start, last);
+            admitted = days.await?.values().map(|day| day.count).sum();
+        }
+        let history = History {
+            period,
+            before: meter.day,
+            admitted,
+        };
+        Ok(charge::spent(meter, quota, Some(history), now).1)
+    }
+
+    /// Makes a meter owe its buckets at least what the one that was left owed to those of the same name. The pace stays the
+    /// one that the debt came about at: the next charge converts it.
+    async fn carry_buckets(
+        &self,
+        key: &KeyRecord,
+        plan: &PlanRecord,
+        left: &Meter,
+    ) -> Result<(), Error> {
+        let Some(entered) = self.meter(&key.id, &plan.id).await? else {
+            return Ok(());
+        };
+        let now = self.now().as_nanosecond();
+        let owed = |level: &Level| (level.tat - now).max(0) / level.interval;
+        let mut update = revision(key);
+        let mut carries = false;
+        for (id, level) in &left.buckets {
+            let known = entered.buckets.get(id);
+            if owed(level) <= known.map_or(0, owed) {
+                continue;
+            }
+            carries = true;
+            let bucket = format!("{}.{}", update.name(BUCKETS), update.name(id));
+            // A try that arrives late must not take back what was charged since.
+            match known {
+                Some(known) => {
+                    let known = update.value(level_value(*known));
+                    update.condition(format!("{bucket} = {known}"));
+                }
+                None => update.condition(format!("attribute_not_exists({bucket})")),
+            }
+            let level = update.value(level_value(*level));
+            update.set(&bucket, level);
+        }
+        if carries {
+            self.tell(key, &plan.id, update).await?;
+        }
+        Ok(())
+    }
+}
