@@ -87,17 +87,31 @@ fn told(lines: &Lines) -> Value {
     let told = lines.iter().map(|((stage, method), line)| {
         let mut told = json!({ "apiStage": stage });
         for (sum, name) in line.sums.iter().zip(SUMS) {
-            told[name] = json!(sum);
+            told[name] = whole(*sum);
         }
         if method.is_empty() {
             // Use is counted by key and plan, over all of the plan's stages.
-            told["usedYesterday"] = json!(line.used_yesterday);
+            told["usedYesterday"] = whole(line.used_yesterday);
         } else {
             told["method"] = json!(method);
         }
         told
     });
     told.collect()
+}
+
+/// A sum as a whole number where it is one.
+fn whole(sum: f64) -> Value {
+    if sum.fract() != 0.0 {
+        return json!(sum);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates"
+    )]
+    let sum = sum as u64;
+    json!(sum)
 }
 
 fn table(lines: &Value) -> Table {

@@ -140,7 +140,7 @@ async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing(
         ),
         (
             ["replace", "/tollgate/expiry", "1"],
-            "Invalid patch path  '/tollgate/expiry' specified for op 'replace'. Must be one of: [/tollgate/expiresAt]",
+            "Invalid patch path  '/tollgate/expiry' specified for op 'replace'. Must be one of: [/tollgate/expiresAt, /tollgate/restriction, /tollgate/overrides/<usagePlanId>]",
         ),
     ] {
         let error = api
