@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ use tollgate_tests::world::{
 on_both_stores!(
     a_plan_and_a_key_open_what_they_list_and_an_edit_holds,
     limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say,
+    limits_of_its_own_that_come_and_go_under_load_never_let_more_through_than_the_larger,
     what_cannot_be_agreed_is_refused_and_changes_nothing,
     a_key_that_moves_carries_what_it_has_used_or_begins_anew,
     a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice,
@@ -146,6 +148,48 @@ async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kin
     .await;
     let left: Vec<_> = days.iter().map(|day| day.remaining).collect();
     assert_eq!(left, [Some(45), Some(0)]);
+}
+
+async fn limits_of_its_own_that_come_and_go_under_load_never_let_more_through_than_the_larger(
+    kind: Kind,
+) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((50, PeriodKind::Month)))).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let engine = engine(&store, PATIENT).await;
+        let (value, done) = (key.value.clone(), Arc::clone(&done));
+        callers.push(tokio::spawn(async move {
+            let mut admitted = 0;
+            while !done.load(Ordering::Relaxed) {
+                match decide(&engine, &value).await {
+                    Reason::Ok => admitted += 1,
+                    Reason::Quota => tokio::time::sleep(Duration::from_millis(5)).await,
+                    other => panic!("{other}"),
+                }
+            }
+            admitted
+        }));
+    }
+    let at = format!("/tollgate/overrides/{}", plan.id);
+    for _ in 0..6 {
+        let more = [[
+            "replace",
+            &*at,
+            r#"{"quotaLimit":120,"until":"2099-12-31"}"#,
+        ]];
+        api.patch(200, &path(&key), &more).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        api.patch(200, &path(&key), &[["remove", &*at, ""]]).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    let admitted = total(callers).await;
+    assert!((51..=120).contains(&admitted), "{admitted}");
+    let today = day_of(Timestamp::now()).saturating_sub(1.day());
+    let counted = used(&manager, &plan.id, &key.record.id, today).await;
+    assert_eq!(counted, admitted);
 }
 
 /// A patch that is refused with this in its message.
@@ -322,16 +366,16 @@ async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice
     }
     let (mut from, mut to) = (&first.id, &second.id);
     for _ in 0..5 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         manager
             .move_key(&key.record.id, from, to, true)
             .await
             .unwrap();
         (from, to) = (to, from);
     }
-    tokio::time::timeout(std::time::Duration::from_mins(1), async {
+    tokio::time::timeout(Duration::from_mins(1), async {
         while callers.iter().any(|caller| !caller.is_finished()) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
     .await
