@@ -179,7 +179,9 @@ impl Api {
         headers.insert("accept", "application/json".parse()?);
         headers.insert("content-type", "application/json".parse()?);
         if let Some(key) = &self.key {
-            let mut key: HeaderValue = key.parse()?;
+            let key: Result<HeaderValue, _> = key.parse();
+            let mut key =
+                key.map_err(|_| CallError::BadKey("no key has such characters".to_owned()))?;
             key.set_sensitive(true);
             headers.insert("x-api-key", key);
         }

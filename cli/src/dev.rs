@@ -11,7 +11,7 @@ use clap::Args;
 use dynoxide::Database;
 use tokio::net::TcpListener;
 use tollgate_authorizer::Authorizer;
-use tollgate_authorizer::config::{Config, RestResponse};
+use tollgate_authorizer::config::{Config, OnLimit, RestResponse};
 use tollgate_guard::Gate;
 use tollgate_keys::vault::Vault;
 use tollgate_store::connection::{Connection, is_loopback};
@@ -56,8 +56,16 @@ impl Dev {
     pub(crate) async fn run(mut self) -> Result<ExitCode, Failure> {
         let mut config = Config::from_env()?;
         config.deciding.table.clone_from(&self.store.table);
-        // As the example of a REST API has it.
-        config.rest_response = RestResponse::Errors;
+        let is_set = std::env::var_os("TOLLGATE_REST_RESPONSE").is_some_and(|set| !set.is_empty());
+        if !is_set {
+            // As the example of a REST API has it.
+            config.rest_response = RestResponse::Errors;
+        }
+        if config.on_limit == OnLimit::Pass && self.upstream.is_some() {
+            eprintln!(
+                "TOLLGATE_ON_LIMIT=pass: what a limit refuses goes to the upstream, which has to refuse it"
+            );
+        }
         let backend = Backend::new(self.upstream.as_deref())?;
         let gateway = listen("gateway", self.gateway_port).await?;
         let management = listen("management", self.management_port).await?;

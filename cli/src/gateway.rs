@@ -9,14 +9,16 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::response::{Answer, Failed};
+use tollgate_core::answer::{CHALLENGE, PROBLEM_TYPE};
 use tollgate_guard::{Context, Gate, Guard};
 use tower::ServiceExt;
 
@@ -65,7 +67,14 @@ pub(crate) fn app(api: Api, authorizer: Authorizer, backend: Backend) -> Router 
 
 /// The gateway as a server that decides itself.
 pub(crate) fn in_process(gate: Gate, backend: Backend) -> Router {
-    backend.bare().layer(Guard::in_process(gate))
+    backend
+        .bare()
+        .layer(Guard::in_process(gate))
+        .layer(map_request(async |mut request: Request| {
+            // There is no authorizer that could have written it.
+            request.headers_mut().remove(REQUEST_CONTEXT);
+            request
+        }))
 }
 
 async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
@@ -83,6 +92,8 @@ async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
         // A client has no say in it.
         parts.headers.remove(REQUEST_CONTEXT);
         let handed_on = handed_on(gateway.api, event, context).to_string();
+        // A header takes what JSON writes, but for this.
+        let handed_on = handed_on.replace('\u{7f}', "\\u007f");
         if let Ok(handed_on) = HeaderValue::try_from(handed_on) {
             parts.headers.insert(REQUEST_CONTEXT, handed_on);
         }
@@ -122,7 +133,7 @@ fn denied(api: Api, answer: &Answer) -> Response {
     match api {
         Api::Rest => (
             StatusCode::TOO_MANY_REQUESTS,
-            [(CONTENT_TYPE, "application/json")],
+            [(CONTENT_TYPE, PROBLEM_TYPE)],
             rendered(ACCESS_DENIED, answer.context()),
         )
             .into_response(),
@@ -132,10 +143,21 @@ fn denied(api: Api, answer: &Answer) -> Response {
 
 /// What the example's gateway responses make of an authorizer that fails.
 fn failure(failed: Failed) -> Response {
-    match failed {
-        Failed::Unauthorized => message(StatusCode::UNAUTHORIZED, "Unauthorized"),
-        Failed::Undecided => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-    }
+    let (status, text, header) = match failed {
+        Failed::Unauthorized => {
+            let header = (WWW_AUTHENTICATE, CHALLENGE);
+            (StatusCode::UNAUTHORIZED, "Unauthorized", header)
+        }
+        Failed::Undecided => {
+            let header = (RETRY_AFTER, "1");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Service Unavailable",
+                header,
+            )
+        }
+    };
+    ([header], message(status, text)).into_response()
 }
 
 fn message(status: StatusCode, message: &str) -> Response {

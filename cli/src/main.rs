@@ -8,7 +8,7 @@
 //! - [`store`]: which DynamoDB a command talks to.
 //!
 //! Exit codes: 0 done; 1 refused or failed; 2 a command line that makes no sense; 3 no such key or plan; 4 the management
-//! API cannot be reached or does not let the caller in.
+//! API cannot be reached or does not let the caller, or the key, in.
 
 use std::process::ExitCode;
 

@@ -31,6 +31,9 @@ impl WhoAmI {
         let output = self.common.output;
         let api = Api::held(&self.common.place, typed(self.key)?).await?;
         let told = api.get(&["whoami"], &[]).await?;
+        if told.get("usagePlans").is_none() {
+            return Err("the answer tells of no key; is this the management API (`tollgate dev` prints its URL)?".into());
+        }
         output.print(&told, who)?;
         if output == Output::Table {
             crate::print("")?;

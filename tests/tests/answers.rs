@@ -117,6 +117,7 @@ async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits(kin
         .parse()
         .unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
+    assert_eq!(left["rate"]["t"], i64::try_from(wait).unwrap());
     assert_eq!(
         refused.headers()["content-type"],
         "application/problem+json"
@@ -219,6 +220,10 @@ async fn a_rest_api_says_429_and_401_by_its_gateway_responses() {
     let (dev, key) = dev(&["--api", "rest"], &[("TOLLGATE_ON_LIMIT", "pass")]).await;
     let (statuses, refused) = statuses(&dev, &key).await;
     assert_eq!(statuses, [200, 200, 429, 401, 401]);
+    assert_eq!(
+        refused.headers()["content-type"],
+        "application/problem+json"
+    );
     let told = problem(refused).await;
     assert_eq!(told["violated-policies"], json!(["rate"]));
     let wait = told["retryAfter"].as_str().unwrap();

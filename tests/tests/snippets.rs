@@ -52,7 +52,7 @@ async fn answers(program: &str, flag: &str, code: &str, events: &Value) -> Vec<V
 async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
     let event = |authorizer: Value| json!({ "requestContext": { "authorizer": authorizer } });
     let told = json!({
-        "decision": "allow", "reason": "ok",
+        "decision": "allow", "reason": "ok", "violatedPolicy": "rate",
         "rateLimit": "\"rate\";r=4;t=1", "rateLimitPolicy": "\"rate\";q=5;w=1",
     });
     let refused = |decision: &str| {
@@ -74,11 +74,20 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
         event(json!({ "lambda": { "decision": "perhaps" } })),
         event(json!({})),
         event(Value::Null),
+        event(json!("allow")),
+        event(json!({ "lambda": {}, "decision": "allow" })),
+        event(json!({ "lambda": "allow" })),
+        json!({ "requestContext": null }),
         json!({}),
     ]);
     let answers = answers(program, flag, code, &events).await;
     let statuses: Vec<_> = answers.iter().map(|answer| &answer["statusCode"]).collect();
-    assert_eq!(statuses, [201, 201, 200, 429, 429, 403, 403, 403, 403, 403]);
+    assert_eq!(
+        statuses,
+        [
+            201, 201, 200, 429, 429, 403, 403, 403, 403, 403, 403, 403, 403, 403
+        ]
+    );
     for answer in &answers[..6] {
         assert_eq!(answer["headers"]["ratelimit"], "\"rate\";r=4;t=1");
         assert_eq!(answer["headers"]["ratelimit-policy"], "\"rate\";q=5;w=1");
@@ -96,6 +105,13 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
     for answer in &answers[3..5] {
         assert_eq!(answer["headers"]["retry-after"], "3");
         let problem = body(answer);
+        assert_eq!(problem["violated-policies"], json!(["rate"]));
+        assert!(
+            problem["type"]
+                .as_str()
+                .unwrap()
+                .ends_with("#quota-exceeded")
+        );
         assert_eq!(
             (&problem["status"], &problem["reason"]),
             (&json!(429), &json!("rate"))

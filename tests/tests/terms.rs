@@ -1,4 +1,4 @@
-//! What is agreed for one key: methods that are open to it, limits of its own up to a day, another plan, what it has left.
+//! What is agreed for one key: methods that are open to it, and limits of its own up to a day.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use serde_json::{Value, json};
+use serde_json::json;
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
-use tollgate_core::plan::{ApiStage, Plan};
+use tollgate_core::plan::Plan;
 use tollgate_core::verdict::Reason;
-use tollgate_store::manage::{Manager, PageRequest};
+use tollgate_store::manage::Manager;
 use tollgate_tests::api::{Api, members, text};
 use tollgate_tests::on_both_stores;
-use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
     Key, PATIENT, at, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan,
-    stopped_at, target, total, usage, used,
+    target, total, usage, used,
 };
 
 on_both_stores!(
@@ -27,13 +27,7 @@ on_both_stores!(
     limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say,
     limits_of_its_own_that_come_and_go_under_load_never_let_more_through_than_the_larger,
     what_cannot_be_agreed_is_refused_and_changes_nothing,
-    a_key_that_moves_carries_what_it_has_used_or_begins_anew,
-    a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice,
-    wherever_a_move_is_interrupted_asking_again_finishes_it,
-    a_move_that_cannot_be_changes_nothing,
     a_steady_request_is_one_write_with_all_of_this_on,
-    a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
-    capacity_is_what_the_active_keys_are_entitled_to,
 );
 
 async fn on(store: &Store) -> (Api, Manager) {
@@ -290,182 +284,6 @@ async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
     assert!(!members(&api.get(&path(&key)).await).contains("tollgate"));
 }
 
-async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
-    let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
-    let (first, key) = linked(
-        &manager,
-        plan(Some((0.001, 8)), Some((10, PeriodKind::Day))),
-    )
-    .await;
-    let second = make_plan(
-        &manager,
-        plan(Some((0.001, 20)), Some((12, PeriodKind::Month))),
-    )
-    .await;
-    let engine = engine(&store, PATIENT).await;
-    for _ in 0..7 {
-        assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    }
-    let moves = format!("{}/moves", path(&key));
-    let go = |from: &str, to: &str, usage: &str| json!({ "fromUsagePlanId": from, "toUsagePlanId": to, "usage": usage });
-    let entered = api.post(&moves, go(&first.id, &second.id, "carry")).await;
-    assert_eq!(text(&entered["id"]), key.record.id);
-    assert_eq!(
-        manager.key(&key.record.id).await.unwrap().plans,
-        std::slice::from_ref(&second.id)
-    );
-    // Seven of the month's twelve are used, and seven are owed to the throttle.
-    let told = decide_at(&engine, &key.value, Timestamp::now()).await;
-    assert_eq!(told.plan_id.as_ref(), Some(&second.id));
-    assert_eq!(told.standing.quota.unwrap().remaining, 4);
-    assert_eq!(told.standing.rate.unwrap().remaining, 12);
-    for _ in 0..4 {
-        assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    }
-    assert_eq!(decide(&engine, &key.value).await, Reason::Quota);
-    // Back with a clean slate: of the quota, not of the throttle. That it was spent is remembered for a second.
-    api.post(&moves, go(&second.id, &first.id, "clear")).await;
-    let later = Timestamp::now() + SignedDuration::from_millis(1_100);
-    let told = decide_at(&engine, &key.value, later).await;
-    assert_eq!(
-        (told.reason, told.standing.quota.unwrap().remaining),
-        (Reason::Rate, 10)
-    );
-    // What was counted stays where it was counted.
-    let today = day_of(Timestamp::now()).saturating_sub(1.day());
-    assert_eq!(used(&manager, &first.id, &key.record.id, today).await, 7);
-    assert_eq!(used(&manager, &second.id, &key.record.id, today).await, 5);
-}
-
-async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice(kind: Kind) {
-    const LIMIT: u64 = 400;
-    let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (first, key) = linked(&manager, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
-    let second = make_plan(&manager, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
-    let (value, done) = (
-        Arc::new(key.value.clone()),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let mut callers = Vec::new();
-    for _ in 0..4 {
-        let engine = engine(&store, PATIENT).await;
-        let (value, done) = (Arc::clone(&value), Arc::clone(&done));
-        callers.push(tokio::spawn(async move {
-            let mut admitted = 0;
-            while !done.load(Ordering::Relaxed) {
-                match decide(&engine, &value).await {
-                    Reason::Ok => admitted += 1,
-                    Reason::Quota => break,
-                    other => panic!("{other}"),
-                }
-            }
-            admitted
-        }));
-    }
-    let (mut from, mut to) = (&first.id, &second.id);
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        manager
-            .move_key(&key.record.id, from, to, true)
-            .await
-            .unwrap();
-        (from, to) = (to, from);
-    }
-    tokio::time::timeout(Duration::from_mins(1), async {
-        while callers.iter().any(|caller| !caller.is_finished()) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("the quota is spent");
-    done.store(true, Ordering::Relaxed);
-    let admitted = total(callers).await;
-    let today = day_of(Timestamp::now()).saturating_sub(1.day());
-    let counted = used(&manager, &first.id, &key.record.id, today).await
-        + used(&manager, &second.id, &key.record.id, today).await;
-    assert_eq!((admitted, counted), (LIMIT, LIMIT));
-}
-
-async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
-    for n in 0.. {
-        let store = Store::new(kind).await;
-        let manager = manager(&store).await;
-        let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
-        let second = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
-        let engine = engine(&store, PATIENT).await;
-        for _ in 0..4 {
-            assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-        }
-        let (stopped, proxy) = stopped_at(&store, n).await;
-        let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
-        let moved = stopped.move_key(id, from, to, true).await;
-        proxy.rule(|_, _| Fault::None);
-        if moved.is_err() {
-            stopped.move_key(id, from, to, true).await.unwrap();
-        }
-        let told = decide_at(&engine, &key.value, Timestamp::now()).await;
-        let decided = (told.reason, told.plan_id.as_deref());
-        assert_eq!(decided, (Reason::Ok, Some(to)), "{n}");
-        assert_eq!(told.standing.quota.unwrap().remaining, 5, "{n}");
-        let page = PageRequest {
-            limit: 10,
-            ..PageRequest::default()
-        };
-        let listed = manager.linked_keys(&second, None, &page).await;
-        assert_eq!(listed.unwrap().items.len(), 1, "{n}");
-        if moved.is_ok() {
-            assert!(n > 5, "{n}");
-            break;
-        }
-    }
-}
-
-async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
-    let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
-    let (first, key) = linked(&manager, plan(None, None)).await;
-    let second = make_plan(&manager, plan(None, None)).await;
-    let other_stage = |stage: &str| Plan {
-        stages: vec![ApiStage {
-            stage: stage.to_owned(),
-            ..plan(None, None).stages.remove(0)
-        }],
-        ..Plan::default()
-    };
-    let third = make_plan(&manager, other_stage("dev")).await;
-    let fourth = make_plan(&manager, other_stage("dev")).await;
-    manager.link(&third.id, &key.record.id).await.unwrap();
-    let before = manager.key(&key.record.id).await.unwrap();
-    let moves = format!("{}/moves", path(&key));
-    let (first, second, third, fourth) = (&*first.id, &*second.id, &*third.id, &*fourth.id);
-    for (status, from, to, usage, expected) in [
-        (400, first, second, "", "expected carry or clear"),
-        (400, first, second, "keep", "expected carry or clear"),
-        (400, "", second, "carry", "fromUsagePlanId is required"),
-        (400, first, "", "carry", "toUsagePlanId is required"),
-        (404, first, "nope", "carry", "Invalid Usage Plan ID"),
-        (404, second, fourth, "carry", "Usage Plan Key"),
-        (409, first, third, "carry", "already in this usage plan"),
-        (409, first, first, "carry", "already in this usage plan"),
-        (
-            409,
-            first,
-            fourth,
-            "carry",
-            "which covers API stage api:dev too",
-        ),
-    ] {
-        let body = json!({ "fromUsagePlanId": from, "toUsagePlanId": to, "usage": usage });
-        let error = api
-            .call(status, axum::http::Method::POST, &moves, body)
-            .await;
-        assert!(text(&error["message"]).contains(expected), "{error}");
-    }
-    assert_eq!(manager.key(&key.record.id).await.unwrap(), before);
-}
-
 async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
     let store = Store::new(kind).await;
     let (api, manager) = on(&store).await;
@@ -511,116 +329,4 @@ async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
     let calls = proxy.take_counts();
     assert_eq!(calls.get("UpdateItem"), Some(&50));
     assert_eq!(calls.len(), 1, "{calls:?}");
-}
-
-async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
-    let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
-    let mut limits = plan(Some((0.001, 5)), Some((10, PeriodKind::Month)));
-    let throttle = Throttle::new(Some(0.001), Some(3)).unwrap();
-    limits.stages[0]
-        .throttle
-        .insert("/pets/GET".parse().unwrap(), throttle);
-    let (plan, key) = linked(&manager, limits).await;
-    let engine = engine(&store, PATIENT).await;
-    let pets = target("/pets");
-    for _ in 0..2 {
-        let told = decide_on(&engine, &key.value, &pets, 1, Timestamp::now()).await;
-        assert_eq!(told.reason, Reason::Ok);
-    }
-    let proxy = Proxy::to(&store.endpoint).await;
-    let asked = Api::on(store.through(&proxy.endpoint)).await;
-    for _ in 0..3 {
-        let (status, told) = asked.whoami(Some(&key.value)).await;
-        assert_eq!(status, 200);
-        assert_eq!(text(&told["keyId"]), key.record.id);
-        let of = &told["usagePlans"][0];
-        assert_eq!(text(&of["usagePlanId"]), plan.id);
-        let numbers = |limit: &Value| {
-            [&limit["limit"], &limit["used"], &limit["left"]].map(|it| it.as_u64().unwrap())
-        };
-        assert_eq!(numbers(&of["throttle"]), [5, 2, 3]);
-        assert_eq!(numbers(&of["quota"]), [10, 2, 8]);
-        assert_eq!(of["methods"][0]["method"], "/pets/GET");
-        assert_eq!(numbers(&of["methods"][0]), [3, 2, 1]);
-        assert!(of["throttle"]["resetAfter"].as_u64().unwrap() > 1_900);
-        assert!(of["quota"]["reset"].as_i64().unwrap() > Timestamp::now().as_second());
-    }
-    assert!(proxy.take_counts().keys().all(|call| call == "GetItem"));
-
-    for (credential, reason) in [
-        (None, "missing_key"),
-        (Some("tg_x"), "malformed_key"),
-        (Some("no-such-key-of-anybody"), "unknown_key"),
-    ] {
-        let (status, told) = asked.whoami(credential).await;
-        assert_eq!((status, &told["reason"]), (401, &json!(reason)));
-    }
-    proxy.take_calls();
-    // A wrong value is not looked up again within the second.
-    asked.whoami(Some("no-such-key-of-anybody")).await;
-    assert!(proxy.take_calls().len() <= 1);
-    api.patch(200, &path(&key), &[["replace", "/enabled", "false"]])
-        .await;
-    let (status, told) = asked.whoami(Some(&key.value)).await;
-    assert_eq!((status, &told["reason"]), (401, &json!("disabled")));
-}
-
-async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
-    let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
-    let mut limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
-    let throttle = Throttle::new(Some(2.0), Some(4)).unwrap();
-    limits.stages[0]
-        .throttle
-        .insert("/pets/GET".parse().unwrap(), throttle);
-    let (plan, key) = linked(&manager, limits).await;
-    let mut keys = vec![key];
-    for _ in 0..3 {
-        let key = tollgate_tests::world::make_key(&manager).await;
-        manager.link(&plan.id, &key.record.id).await.unwrap();
-        keys.push(key);
-    }
-    // One is off, one is elsewhere, one has more than the plan gives.
-    api.patch(200, &path(&keys[0]), &[["replace", "/enabled", "false"]])
-        .await;
-    let elsewhere = [["replace", "/tollgate/restriction", r#"{"other:prod":[]}"#]];
-    api.patch(200, &path(&keys[1]), &elsewhere).await;
-    let set = format!("/tollgate/overrides/{}", plan.id);
-    let own = r#"{"throttle":{"rateLimit":90,"burstLimit":100},"quotaLimit":5000}"#;
-    api.patch(200, &path(&keys[2]), &[["replace", &*set, own]])
-        .await;
-    let yesterday = Timestamp::now() - 24.hours();
-    let engine = engine(&store, PATIENT).await;
-    // Time does not run back: what is asked for tomorrow makes today yesterday.
-    for _ in 0..3 {
-        assert_eq!(decide(&engine, &keys[3].value).await, Reason::Ok);
-    }
-    let shown = api.get(&format!("/usageplans/{}/capacity", plan.id)).await;
-    let sums = |of: &Value| {
-        ["activeKeys", "rateLimit", "burstLimit", "requestsPerDay"]
-            .map(|name| format!("{}", of[name].as_f64().unwrap()))
-    };
-    assert_eq!(sums(&shown), ["3", "110", "140", "7000"]);
-    assert_eq!(shown["apiStages"][0]["apiStage"], "api:prod");
-    assert_eq!(sums(&shown["apiStages"][0]), ["2", "100", "120", "6000"]);
-    assert_eq!(shown["methods"][0]["method"], "/pets/GET");
-    assert_eq!(sums(&shown["methods"][0]), ["2", "4", "8", "6000"]);
-    assert_eq!(text(&shown["yesterday"]), day_of(yesterday).to_string());
-    assert_eq!(shown["usedYesterday"], 0);
-    // Pages add up to the whole.
-    let (mut active, mut position) = (0.0, String::new());
-    loop {
-        let page = format!(
-            "/usageplans/{}/capacity?limit=1&position={position}",
-            plan.id
-        );
-        let page = api.get(&page).await;
-        active += page["activeKeys"].as_f64().unwrap();
-        match page["position"].as_str() {
-            Some(next) => next.clone_into(&mut position),
-            None => break,
-        }
-    }
-    assert!((active - 3.0).abs() < f64::EPSILON);
 }

@@ -63,9 +63,9 @@ pub(super) struct Override {
     #[arg(value_parser = id)]
     plan: String,
     /// Requests per second, in place of the plan's
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = rate, allow_negative_numbers = true)]
     rate: Option<f64>,
-    /// Requests that may come at once
+    /// Requests that may come at once, with --rate
     #[arg(long, value_name = "N", requires = "rate")]
     burst: Option<u32>,
     /// Requests per period of the plan's quota, in place of its limit
@@ -149,7 +149,10 @@ impl Move {
         };
         let (from, to) = (&self.from, &self.to);
         let body = json!({ "fromUsagePlanId": from, "toUsagePlanId": to, "usage": usage });
-        api.post(&["apikeys", &self.key, "moves"], &body).await?;
+        let key = api.post(&["apikeys", &self.key, "moves"], &body).await?;
+        if output == Output::Json {
+            return output.print(&key, table);
+        }
         output.done(&format!(
             "key {}: in plan {to}, and no longer in {from}",
             self.key

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tollgate_core::credential::{self, Carrier, KeySource};
 use tollgate_core::plan::ApiStage;
-use tollgate_core::verdict::{BucketStanding, QuotaStanding};
+use tollgate_core::standing::{BucketStanding, QuotaStanding};
 use tollgate_guard::{Context, refusal};
 use tollgate_store::engine::Engine;
 use tollgate_store::engine::inspect::{Inspection, PlanStanding};
@@ -90,7 +90,8 @@ struct Headers(HeaderMap);
 
 impl Carrier for Headers {
     fn header(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.to_str().ok()
+        // What is no text is no key.
+        Some(self.0.get(name)?.to_str().unwrap_or("?"))
     }
 
     fn query(&self, _: &str) -> Option<&str> {

@@ -10,7 +10,7 @@
 //! - [`meter`]: the live counters of one key under one plan.
 //! - [`charge`](mod@charge): given a meter and a request, the one conditional write that would charge it, or the refusal.
 //! - [`lane`]: how a lost answer is told from a write that never happened.
-//! - [`verdict`]: what was decided and why, in the words that clients see.
+//! - [`verdict`]: what was decided and why, in the words that clients see; [`standing`]: what is left of each limit.
 //! - [`context`]: a verdict as an authorizer hands it on; [`answer`]: what a client is told of it.
 //! - [`credential`]: where a request carries its key.
 
@@ -25,6 +25,7 @@ pub mod lane;
 pub mod limit;
 pub mod meter;
 pub mod plan;
+pub mod standing;
 pub mod template;
 pub mod terms;
 pub mod verdict;

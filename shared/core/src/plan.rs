@@ -92,13 +92,17 @@ impl Plan {
     }
 }
 
+/// Whether some backend may take a path segment for `.` or `..`: decoded once more, or without parameters behind it.
+fn may_climb(segment: &str) -> bool {
+    let name = segment.split(';').next().unwrap_or_default();
+    let name = name.to_ascii_lowercase().replace("%2e", ".");
+    matches!(&*name, "." | "..")
+}
+
 impl Target {
     /// Whether one of `methods` covers it. A path that climbs is covered by none: it may lead a backend anywhere.
     pub(crate) fn is_one_of(&self, methods: &BTreeSet<MethodTemplate>) -> bool {
-        let climbs = self
-            .path
-            .split('/')
-            .any(|segment| matches!(segment, "." | ".."));
+        let climbs = self.path.split(['/', '\\']).any(may_climb);
         let fits = |path: &str| {
             methods
                 .iter()

@@ -207,6 +207,10 @@ mod tests {
             ("GET", Some("/{proxy+}"), "/toys/7", closed),
             ("GET", None, "/files/a/b", None),
             ("GET", None, "/files/../secret", closed),
+            ("GET", None, "/files/..;x/secret", closed),
+            ("GET", None, "/files/%2E./secret", closed),
+            ("GET", None, "/files/..\\secret", closed),
+            ("GET", None, "/files/a..b/...", None),
             ("GET", None, "/pets/..", closed),
         ] {
             assert_eq!(

@@ -12,7 +12,8 @@ use tollgate_core::charge::{Adopt, Ask, Base, Charge, Fill, History, Refusal, St
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::plan::{Limits, PLAN_BUCKET};
-use tollgate_core::verdict::{Reason, Standing};
+use tollgate_core::standing::Standing;
+use tollgate_core::verdict::Reason;
 
 /// 2026-12-02, a Wednesday.
 fn now() -> Timestamp {

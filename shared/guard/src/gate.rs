@@ -112,6 +112,9 @@ impl Gate {
     }
 }
 
+/// What stands for several values, or one that is no text: none is taken before the others, and this is no key.
+const SEVERAL: &str = ",";
+
 /// What a request carries.
 struct Carried<'a> {
     headers: &'a HeaderMap,
@@ -121,17 +124,25 @@ struct Carried<'a> {
 impl<'a> Carried<'a> {
     fn by(parts: &'a Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let mut parameters = HashMap::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
+            let known = parameters.entry(name);
+            known
+                .and_modify(|known| SEVERAL.clone_into(known))
+                .or_insert(value);
+        }
         Self {
             headers: &parts.headers,
-            query: query.collect(),
+            query: parameters,
         }
     }
 }
 
 impl Carrier for Carried<'_> {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?.to_str().unwrap_or(SEVERAL);
+        Some(values.next().map_or(value, |_| SEVERAL))
     }
 
     fn query(&self, name: &str) -> Option<&str> {

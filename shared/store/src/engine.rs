@@ -16,7 +16,8 @@ use tollgate_core::lane::Stamp;
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{Limits, Target};
-use tollgate_core::verdict::{Reason, Standing, Verdict};
+use tollgate_core::standing::Standing;
+use tollgate_core::verdict::{Reason, Verdict};
 
 use crate::cache::{Cache, Dated};
 use crate::config::Config;

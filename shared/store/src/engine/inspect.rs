@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use tollgate_core::charge;
 use tollgate_core::key::KeyValue;
 use tollgate_core::plan::Target;
+use tollgate_core::standing::{BucketStanding, Standing};
 use tollgate_core::template::MethodTemplate;
-use tollgate_core::verdict::{BucketStanding, Reason, Standing, Verdict};
+use tollgate_core::verdict::{Reason, Verdict};
 
 use super::memory::Known;
 use super::{Attempt, Engine, about};

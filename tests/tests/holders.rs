@@ -1,0 +1,143 @@
+//! What a key's holder and the APIs' owner are told: what is left, and what may come.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use jiff::{Timestamp, ToSpan};
+use serde_json::{Value, json};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
+use tollgate_core::verdict::Reason;
+use tollgate_store::manage::Manager;
+use tollgate_tests::api::{Api, text};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::Proxy;
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    Key, PATIENT, decide, decide_on, engine, linked, manager, plan, target,
+};
+
+on_both_stores!(
+    a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
+    capacity_is_what_the_active_keys_are_entitled_to,
+);
+
+async fn on(store: &Store) -> (Api, Manager) {
+    (Api::on(store.clone()).await, manager(store).await)
+}
+
+/// The path of a key.
+fn path(key: &Key) -> String {
+    format!("/apikeys/{}", key.record.id)
+}
+
+async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let mut limits = plan(Some((0.001, 5)), Some((10, PeriodKind::Month)));
+    let throttle = Throttle::new(Some(0.001), Some(3)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("/pets/GET".parse().unwrap(), throttle);
+    let (plan, key) = linked(&manager, limits).await;
+    let engine = engine(&store, PATIENT).await;
+    let pets = target("/pets");
+    for _ in 0..2 {
+        let told = decide_on(&engine, &key.value, &pets, 1, Timestamp::now()).await;
+        assert_eq!(told.reason, Reason::Ok);
+    }
+    let proxy = Proxy::to(&store.endpoint).await;
+    let asked = Api::on(store.through(&proxy.endpoint)).await;
+    for _ in 0..3 {
+        let (status, told) = asked.whoami(Some(&key.value)).await;
+        assert_eq!(status, 200);
+        assert_eq!(text(&told["keyId"]), key.record.id);
+        let of = &told["usagePlans"][0];
+        assert_eq!(text(&of["usagePlanId"]), plan.id);
+        let numbers = |limit: &Value| {
+            [&limit["limit"], &limit["used"], &limit["left"]].map(|it| it.as_u64().unwrap())
+        };
+        assert_eq!(numbers(&of["throttle"]), [5, 2, 3]);
+        assert_eq!(numbers(&of["quota"]), [10, 2, 8]);
+        assert_eq!(of["methods"][0]["method"], "/pets/GET");
+        assert_eq!(numbers(&of["methods"][0]), [3, 2, 1]);
+        assert!(of["throttle"]["resetAfter"].as_u64().unwrap() > 1_900);
+        assert!(of["quota"]["reset"].as_i64().unwrap() > Timestamp::now().as_second());
+    }
+    assert!(proxy.take_counts().keys().all(|call| call == "GetItem"));
+
+    for (credential, reason) in [
+        (None, "missing_key"),
+        (Some("tg_x"), "malformed_key"),
+        (Some("no-such-key-of-anybody"), "unknown_key"),
+    ] {
+        let (status, told) = asked.whoami(credential).await;
+        assert_eq!((status, &told["reason"]), (401, &json!(reason)));
+    }
+    proxy.take_calls();
+    // A wrong value is not looked up again within the second.
+    asked.whoami(Some("no-such-key-of-anybody")).await;
+    assert!(proxy.take_calls().len() <= 1);
+    api.patch(200, &path(&key), &[["replace", "/enabled", "false"]])
+        .await;
+    let (status, told) = asked.whoami(Some(&key.value)).await;
+    assert_eq!((status, &told["reason"]), (401, &json!("disabled")));
+}
+
+async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let mut limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
+    let throttle = Throttle::new(Some(2.0), Some(4)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("/pets/GET".parse().unwrap(), throttle);
+    let (plan, key) = linked(&manager, limits).await;
+    let mut keys = vec![key];
+    for _ in 0..3 {
+        let key = tollgate_tests::world::make_key(&manager).await;
+        manager.link(&plan.id, &key.record.id).await.unwrap();
+        keys.push(key);
+    }
+    // One is off, one is elsewhere, one has more than the plan gives.
+    api.patch(200, &path(&keys[0]), &[["replace", "/enabled", "false"]])
+        .await;
+    let elsewhere = [["replace", "/tollgate/restriction", r#"{"other:prod":[]}"#]];
+    api.patch(200, &path(&keys[1]), &elsewhere).await;
+    let set = format!("/tollgate/overrides/{}", plan.id);
+    let own = r#"{"throttle":{"rateLimit":90,"burstLimit":100},"quotaLimit":5000}"#;
+    api.patch(200, &path(&keys[2]), &[["replace", &*set, own]])
+        .await;
+    let yesterday = Timestamp::now() - 24.hours();
+    let engine = engine(&store, PATIENT).await;
+    // Time does not run back: what is asked for tomorrow makes today yesterday.
+    for _ in 0..3 {
+        assert_eq!(decide(&engine, &keys[3].value).await, Reason::Ok);
+    }
+    let shown = api.get(&format!("/usageplans/{}/capacity", plan.id)).await;
+    let sums = |of: &Value| {
+        ["activeKeys", "rateLimit", "burstLimit", "requestsPerDay"]
+            .map(|name| format!("{}", of[name].as_f64().unwrap()))
+    };
+    assert_eq!(sums(&shown), ["3", "110", "140", "7000"]);
+    assert_eq!(shown["apiStages"][0]["apiStage"], "api:prod");
+    assert_eq!(sums(&shown["apiStages"][0]), ["2", "100", "120", "6000"]);
+    assert_eq!(shown["methods"][0]["method"], "/pets/GET");
+    assert_eq!(sums(&shown["methods"][0]), ["2", "4", "8", "6000"]);
+    assert_eq!(text(&shown["yesterday"]), day_of(yesterday).to_string());
+    assert_eq!(shown["usedYesterday"], 0);
+    // Pages add up to the whole.
+    let (mut active, mut position) = (0.0, String::new());
+    loop {
+        let page = format!(
+            "/usageplans/{}/capacity?limit=1&position={position}",
+            plan.id
+        );
+        let page = api.get(&page).await;
+        active += page["activeKeys"].as_f64().unwrap();
+        match page["position"].as_str() {
+            Some(next) => next.clone_into(&mut position),
+            None => break,
+        }
+    }
+    assert!((active - 3.0).abs() < f64::EPSILON);
+}

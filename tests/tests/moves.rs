@@ -1,0 +1,214 @@
+//! A key goes from one plan to another: under load, interrupted, with and without what it has used.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde_json::json;
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::plan::{ApiStage, Plan};
+use tollgate_core::verdict::Reason;
+use tollgate_store::manage::{Manager, PageRequest};
+use tollgate_tests::api::{Api, text};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::Fault;
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    Key, PATIENT, decide, decide_at, engine, linked, make_plan, manager, plan, stopped_at, total,
+    used,
+};
+
+on_both_stores!(
+    a_key_that_moves_carries_what_it_has_used_or_begins_anew,
+    a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice,
+    wherever_a_move_is_interrupted_asking_again_finishes_it,
+    a_move_that_cannot_be_changes_nothing,
+);
+
+async fn on(store: &Store) -> (Api, Manager) {
+    (Api::on(store.clone()).await, manager(store).await)
+}
+
+/// The path of a key.
+fn path(key: &Key) -> String {
+    format!("/apikeys/{}", key.record.id)
+}
+
+async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (first, key) = linked(
+        &manager,
+        plan(Some((0.001, 8)), Some((10, PeriodKind::Day))),
+    )
+    .await;
+    let second = make_plan(
+        &manager,
+        plan(Some((0.001, 20)), Some((12, PeriodKind::Month))),
+    )
+    .await;
+    let engine = engine(&store, PATIENT).await;
+    for _ in 0..7 {
+        assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    }
+    let moves = format!("{}/moves", path(&key));
+    let go = |from: &str, to: &str, usage: &str| json!({ "fromUsagePlanId": from, "toUsagePlanId": to, "usage": usage });
+    let entered = api.post(&moves, go(&first.id, &second.id, "carry")).await;
+    assert_eq!(text(&entered["id"]), key.record.id);
+    assert_eq!(
+        manager.key(&key.record.id).await.unwrap().plans,
+        std::slice::from_ref(&second.id)
+    );
+    // Seven of the month's twelve are used, and seven are owed to the throttle.
+    let told = decide_at(&engine, &key.value, Timestamp::now()).await;
+    assert_eq!(told.plan_id.as_ref(), Some(&second.id));
+    assert_eq!(told.standing.quota.unwrap().remaining, 4);
+    assert_eq!(told.standing.rate.unwrap().remaining, 12);
+    for _ in 0..4 {
+        assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    }
+    assert_eq!(decide(&engine, &key.value).await, Reason::Quota);
+    // Back with a clean slate: of the quota, not of the throttle. That it was spent is remembered for a second.
+    api.post(&moves, go(&second.id, &first.id, "clear")).await;
+    let later = Timestamp::now() + SignedDuration::from_millis(1_100);
+    let told = decide_at(&engine, &key.value, later).await;
+    assert_eq!(
+        (told.reason, told.standing.quota.unwrap().remaining),
+        (Reason::Rate, 10)
+    );
+    // What was counted stays where it was counted.
+    let today = day_of(Timestamp::now()).saturating_sub(1.day());
+    assert_eq!(used(&manager, &first.id, &key.record.id, today).await, 7);
+    assert_eq!(used(&manager, &second.id, &key.record.id, today).await, 5);
+}
+
+async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice(kind: Kind) {
+    const LIMIT: u64 = 400;
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (first, key) = linked(&manager, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
+    let second = make_plan(&manager, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
+    let (value, done) = (
+        Arc::new(key.value.clone()),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let engine = engine(&store, PATIENT).await;
+        let (value, done) = (Arc::clone(&value), Arc::clone(&done));
+        callers.push(tokio::spawn(async move {
+            let mut admitted = 0;
+            while !done.load(Ordering::Relaxed) {
+                match decide(&engine, &value).await {
+                    Reason::Ok => admitted += 1,
+                    Reason::Quota => break,
+                    other => panic!("{other}"),
+                }
+            }
+            admitted
+        }));
+    }
+    let (mut from, mut to) = (&first.id, &second.id);
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        manager
+            .move_key(&key.record.id, from, to, true)
+            .await
+            .unwrap();
+        (from, to) = (to, from);
+    }
+    tokio::time::timeout(Duration::from_mins(1), async {
+        while callers.iter().any(|caller| !caller.is_finished()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("the quota is spent");
+    done.store(true, Ordering::Relaxed);
+    let admitted = total(callers).await;
+    let today = day_of(Timestamp::now()).saturating_sub(1.day());
+    let counted = used(&manager, &first.id, &key.record.id, today).await
+        + used(&manager, &second.id, &key.record.id, today).await;
+    assert_eq!((admitted, counted), (LIMIT, LIMIT));
+}
+
+async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
+    for n in 0.. {
+        let store = Store::new(kind).await;
+        let manager = manager(&store).await;
+        let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+        let second = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+        let engine = engine(&store, PATIENT).await;
+        for _ in 0..4 {
+            assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+        }
+        let (stopped, proxy) = stopped_at(&store, n).await;
+        let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
+        let moved = stopped.move_key(id, from, to, true).await;
+        proxy.rule(|_, _| Fault::None);
+        if moved.is_err() {
+            stopped.move_key(id, from, to, true).await.unwrap();
+        }
+        let told = decide_at(&engine, &key.value, Timestamp::now()).await;
+        let decided = (told.reason, told.plan_id.as_deref());
+        assert_eq!(decided, (Reason::Ok, Some(to)), "{n}");
+        assert_eq!(told.standing.quota.unwrap().remaining, 5, "{n}");
+        let page = PageRequest {
+            limit: 10,
+            ..PageRequest::default()
+        };
+        let listed = manager.linked_keys(&second, None, &page).await;
+        assert_eq!(listed.unwrap().items.len(), 1, "{n}");
+        if moved.is_ok() {
+            assert!(n > 5, "{n}");
+            break;
+        }
+    }
+}
+
+async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = on(&store).await;
+    let (first, key) = linked(&manager, plan(None, None)).await;
+    let second = make_plan(&manager, plan(None, None)).await;
+    let other_stage = |stage: &str| Plan {
+        stages: vec![ApiStage {
+            stage: stage.to_owned(),
+            ..plan(None, None).stages.remove(0)
+        }],
+        ..Plan::default()
+    };
+    let third = make_plan(&manager, other_stage("dev")).await;
+    let fourth = make_plan(&manager, other_stage("dev")).await;
+    manager.link(&third.id, &key.record.id).await.unwrap();
+    let before = manager.key(&key.record.id).await.unwrap();
+    let moves = format!("{}/moves", path(&key));
+    let (first, second, third, fourth) = (&*first.id, &*second.id, &*third.id, &*fourth.id);
+    for (status, from, to, usage, expected) in [
+        (400, first, second, "", "expected carry or clear"),
+        (400, first, second, "keep", "expected carry or clear"),
+        (400, "", second, "carry", "fromUsagePlanId is required"),
+        (400, first, "", "carry", "toUsagePlanId is required"),
+        (404, first, "nope", "carry", "Invalid Usage Plan ID"),
+        (404, second, fourth, "carry", "Usage Plan Key"),
+        (409, first, third, "carry", "already in this usage plan"),
+        (409, first, first, "carry", "already in this usage plan"),
+        (
+            409,
+            first,
+            fourth,
+            "carry",
+            "which covers API stage api:dev too",
+        ),
+    ] {
+        let body = json!({ "fromUsagePlanId": from, "toUsagePlanId": to, "usage": usage });
+        let error = api
+            .call(status, axum::http::Method::POST, &moves, body)
+            .await;
+        assert!(text(&error["message"]).contains(expected), "{error}");
+    }
+    assert_eq!(manager.key(&key.record.id).await.unwrap(), before);
+}
