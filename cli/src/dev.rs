@@ -66,7 +66,7 @@ impl Dev {
                 "TOLLGATE_ON_LIMIT=pass: what a limit refuses goes to the upstream, which has to refuse it"
             );
         }
-        let backend = Backend::new(self.upstream.as_deref())?;
+        let backend = Backend::new(self.upstream.as_deref(), &config.deciding.key_sources)?;
         let gateway = listen("gateway", self.gateway_port).await?;
         let management = listen("management", self.management_port).await?;
         let endpoint = match self.store.endpoint() {

@@ -61,6 +61,13 @@ async fn keys_are_taken_from_where_the_environment_says() {
     let premium = &keys[1].1;
     assert_eq!(dev.get(&format!("/?key={premium}"), None).await.2, "ok");
     assert_eq!(dev.get("/", Some(premium)).await.2, "ok");
+    // The echo keeps it to itself, wherever it was.
+    let echo = reqwest::get(format!("{}/?key={premium}", dev.gateway));
+    let echo = echo.await.unwrap().text().await.unwrap();
+    assert!(
+        echo.contains("(hidden)") && !echo.contains(premium),
+        "{echo}"
+    );
     assert_eq!(
         dev.get("/?key=tg_wrong_wrong_wrong_wrong", Some(premium))
             .await

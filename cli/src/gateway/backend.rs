@@ -12,6 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
+use tollgate_core::credential::KeySource;
 use tollgate_guard::{Context, Guard};
 
 use super::REQUEST_CONTEXT;
@@ -21,8 +22,8 @@ use crate::Failure;
 /// Where admitted requests go.
 #[derive(Debug, Clone)]
 pub(crate) enum Backend {
-    /// They are told back.
-    Echo,
+    /// They are told back, but for the values of keys, which these carry.
+    Echo(Arc<[KeySource]>),
     /// To a server.
     Upstream(Upstream),
 }
@@ -35,9 +36,9 @@ pub(crate) struct Upstream {
 }
 
 impl Backend {
-    pub(crate) fn new(upstream: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn new(upstream: Option<&str>, keys: &[KeySource]) -> Result<Self, Failure> {
         let Some(base) = upstream else {
-            return Ok(Self::Echo);
+            return Ok(Self::Echo(keys.into()));
         };
         let valid = url::Url::parse(base).is_ok_and(|url| url.scheme() == "http" && url.has_host());
         if !valid {
@@ -55,7 +56,7 @@ impl Backend {
     /// The backend behind an authorizer. The echo goes by `guard`; a server has to bring its own.
     pub(super) fn guarded(self, guard: Guard) -> Router {
         match self {
-            Self::Echo => self.bare().layer(guard),
+            Self::Echo(_) => self.bare().layer(guard),
             Self::Upstream(_) => self.bare(),
         }
     }
@@ -63,7 +64,7 @@ impl Backend {
     /// The backend by itself.
     pub(super) fn bare(self) -> Router {
         match self {
-            Self::Echo => Router::new().fallback(echo),
+            Self::Echo(keys) => Router::new().fallback(echo).with_state(keys),
             Self::Upstream(upstream) => Router::new().fallback(forward).with_state(upstream),
         }
     }
@@ -91,7 +92,7 @@ async fn forward(
 }
 
 /// Tells the request back, with what is handed to a backend of the decision.
-async fn echo(request: Request) -> Response {
+async fn echo(State(keys): State<Arc<[KeySource]>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body
         .collect()
@@ -101,16 +102,23 @@ async fn echo(request: Request) -> Response {
     let mut told = headers(&parts.headers);
     // Shown below.
     told.remove(REQUEST_CONTEXT.as_str());
+    let mut query = query(&parts.uri);
     // An echo ends up in terminals and logs, where a key has no place.
-    for name in ["x-api-key", "authorization"] {
-        if let Some(value) = told.get_mut(name) {
+    let usual = [KeySource::Header("x-api-key".to_owned()), KeySource::Bearer];
+    for source in keys.iter().chain(&usual) {
+        let value = match source {
+            KeySource::Header(name) => told.get_mut(name.as_str()),
+            KeySource::Bearer => told.get_mut("authorization"),
+            KeySource::Query(name) => query.get_mut(name),
+        };
+        if let Some(value) = value {
             "(hidden)".clone_into(value);
         }
     }
     Json(json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
-        "query": query(&parts.uri),
+        "query": query,
         "headers": told,
         "body": String::from_utf8_lossy(&body),
         "authorizer": parts.extensions.get::<Context>(),
