@@ -66,12 +66,17 @@ impl Manager {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let limit = whole(quota.ok_or(Error::NoQuota)?.limit());
         let spent = limit.saturating_sub(whole(remaining));
-        self.set_spent(plan, key, &meter, spent, now, key.revision)
-            .await
+        let mark = key.revision;
+        // Another change of the key may have told the meter a later one, which is as good.
+        let key = &KeyRecord {
+            revision: key.revision.max(meter.key_revision),
+            ..key.clone()
+        };
+        self.set_spent(plan, key, &meter, spent, now, mark).await
     }
 
     /// Makes the meter say that so much is spent in the current period, once: `mark`, a revision of the key, tells this call
-    /// from earlier ones. False where the meter has gone on in the meantime.
+    /// from earlier ones. False where the meter has gone on in the meantime, or was told a later revision of the key.
     pub(super) async fn set_spent(
         &self,
         plan: &PlanRecord,
@@ -93,8 +98,7 @@ impl Manager {
             spent,
             quota: &quota,
             quota_before: terms.quota(meter.day),
-            // Another change of the key may have told the meter a later one.
-            key_revision: key.revision.max(meter.key_revision),
+            key_revision: key.revision,
             plan_revision: plan.revision,
         };
         let mut update = expression::charge(&charge::grant(meter, &grant), None);

@@ -32,10 +32,21 @@ impl Manager {
         };
         self.publish(&record).await?;
         self.hint(&record).await?;
+        self.unless_gone(plan_id, record).await
+    }
+
+    /// The key that was put into a plan, unless that was deleted meanwhile: the deletion may not have seen this key.
+    pub(super) async fn unless_gone(
+        &self,
+        plan_id: &str,
+        record: KeyRecord,
+    ) -> Result<KeyRecord, Error> {
         match self.plan(plan_id).await {
-            // It was deleted meanwhile, and the deletion may not have seen this key.
             Err(Error::NoSuchPlan) => {
-                self.unlink(plan_id, key_id).await?;
+                let linked = record.plans.iter().any(|plan| plan == plan_id);
+                if linked {
+                    self.unlink(plan_id, &record.id).await?;
+                }
                 Err(Error::NoSuchPlan)
             }
             plan => plan.map(|_| record),
@@ -49,6 +60,10 @@ impl Manager {
             let key = self.key(key_id).await?;
             if key.plans.contains(&plan.id) {
                 return Err(Error::AlreadyLinked);
+            }
+            if key.moving.is_some() {
+                // Its meter is being brought up; nothing may be charged to it before.
+                continue;
             }
             self.check_stages(&key, plan, None).await?;
             let add = |record: &mut KeyRecord| {

@@ -88,8 +88,16 @@ impl Manager {
             self.publish(&record).await?;
             let plan = self.any_plan(&moving.to).await?;
             let plan = plan.filter(|plan| !plan.deleted);
-            if let Some(plan) = &plan {
-                self.bring_up(&record, plan, &moving).await?;
+            // Where it was put into the plan otherwise, it is charged there already.
+            let brings = plan.as_ref().filter(|it| !record.plans.contains(&it.id));
+            if let Some(plan) = brings {
+                match self.bring_up(&record, plan, &moving).await {
+                    Err(Error::Contended) => {
+                        record = self.key(&id).await?;
+                        continue;
+                    }
+                    brought => brought?,
+                }
             }
             let arrive = |record: &mut KeyRecord| {
                 record.moving = None;
@@ -103,7 +111,7 @@ impl Manager {
             if let Some(arrived) = self.replace_key(record, arrive).await? {
                 self.publish(&arrived).await?;
                 self.hint(&arrived).await?;
-                return plan.map(|_| arrived).ok_or(Error::NoSuchPlan);
+                return self.unless_gone(&moving.to, arrived).await;
             }
             record = self.key(&id).await?;
         }
@@ -124,35 +132,31 @@ impl Manager {
         if let Some(left) = &left {
             self.carry_buckets(key, plan, left).await?;
         }
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
-            let Some(entered) = self.meter(&key.id, &plan.id).await? else {
-                continue;
-            };
-            // Both go by one day: the later one.
-            let known = left.as_ref().map_or(entered.day, |left| left.day);
-            let now = self.now().max(start_of(known));
-            let terms = key.terms(plan);
-            let Some(quota) = terms.quota(charge::today(&entered, now)) else {
-                return Ok(());
-            };
-            let mut spent = 0;
-            if moving.carries {
-                spent = self.spent(key, &plan.id, &entered, &quota, now).await?;
-                if let Some(left) = &left {
-                    // Not the sum: what was used here may have been carried there before.
-                    let there = self.spent(key, &moving.from, left, &quota, now).await?;
-                    spent = spent.max(there);
-                }
-            }
-            if self
-                .set_spent(plan, key, &entered, spent, now, moving.since)
-                .await?
-            {
-                return Ok(());
+        let Some(entered) = self.meter(&key.id, &plan.id).await? else {
+            return Err(Error::Contended);
+        };
+        // Both go by one day: the later one.
+        let known = left.as_ref().map_or(entered.day, |left| left.day);
+        let now = self.now().max(start_of(known));
+        let terms = key.terms(plan);
+        let Some(quota) = terms.quota(charge::today(&entered, now)) else {
+            return Ok(());
+        };
+        let mut spent = 0;
+        if moving.carries {
+            spent = self.spent(key, &plan.id, &entered, &quota, now).await?;
+            if let Some(left) = &left {
+                // Not the sum: what was used here may have been carried there before.
+                let there = self.spent(key, &moving.from, left, &quota, now).await?;
+                spent = spent.max(there);
             }
         }
-        Err(Error::Contended)
+        let set = self.set_spent(plan, key, &entered, spent, now, moving.since);
+        if set.await? {
+            Ok(())
+        } else {
+            Err(Error::Contended)
+        }
     }
 
     async fn meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
