@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::json;
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_core::verdict::Reason;
 use tollgate_store::manage::{Error, Manager, PageRequest};
@@ -17,8 +18,8 @@ use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Fault;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, decide, decide_at, engine, linked, make_plan, manager, plan, stopped_at, total,
-    used,
+    Key, PATIENT, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan,
+    stopped_at, target, total, used,
 };
 
 on_both_stores!(
@@ -26,6 +27,8 @@ on_both_stores!(
     a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice,
     wherever_a_move_is_interrupted_asking_again_finishes_it,
     a_move_that_cannot_be_changes_nothing,
+    a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_however_many,
+    a_move_to_a_plan_that_is_deleted_meanwhile_leaves_the_key_where_it_was,
 );
 
 async fn on(store: &Store) -> (Api, Manager) {
@@ -155,12 +158,10 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
             match decide(&engine, &key.value).await {
                 // Its meter was not told yet.
                 Reason::Ok => used += 1,
-                // It is in neither plan, and cannot be put there past its move.
+                // It is in neither plan.
                 other => {
                     assert_eq!(other, Reason::Contended);
                     looked = true;
-                    let linked = manager.link(to, id).await;
-                    assert!(matches!(linked, Err(Error::Contended)), "{linked:?}");
                 }
             }
         }
@@ -227,4 +228,71 @@ async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
         assert!(text(&error["message"]).contains(expected), "{error}");
     }
     assert_eq!(manager.key(&key.record.id).await.unwrap(), before);
+}
+
+async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_however_many(
+    kind: Kind,
+) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let mut limits = plan(Some((0.01, 1)), None);
+    let slow = Throttle::new(Some(0.001), Some(5)).unwrap();
+    for number in 0..150 {
+        let method = format!("/methods/{number}/GET").parse().unwrap();
+        limits.stages[0].throttle.insert(method, slow);
+    }
+    let second = make_plan(&manager, limits.clone()).await;
+    limits.throttle = None;
+    let (first, key) = linked(&manager, limits).await;
+    let engine = engine(&store, PATIENT).await;
+    let now = Timestamp::now();
+    for number in 0..150 {
+        let target = target(&format!("/methods/{number}"));
+        let verdict = decide_on(&engine, &key.value, &target, 1, now).await;
+        assert_eq!(verdict.reason, Reason::Ok);
+    }
+    let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
+    manager.move_key(id, from, to, true).await.unwrap();
+    let target = target("/methods/149");
+    let verdict = decide_on(&engine, &key.value, &target, 1, now).await;
+    assert_eq!(
+        (verdict.reason, verdict.plan_id.as_deref()),
+        (Reason::Ok, Some(to))
+    );
+    assert_eq!(verdict.standing.method.unwrap().remaining, 3);
+    // Not even a whole request is owed to the plan's own bucket any more when it goes back and forth.
+    manager.move_key(id, to, from, true).await.unwrap();
+    manager.move_key(id, from, to, true).await.unwrap();
+    let later = now + SignedDuration::from_secs(60);
+    let verdict = decide_at(&engine, &key.value, later).await;
+    assert_eq!(verdict.reason, Reason::Rate);
+}
+
+async fn a_move_to_a_plan_that_is_deleted_meanwhile_leaves_the_key_where_it_was(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (first, key) = linked(&manager, plan(None, None)).await;
+    let mut closed = plan(None, None);
+    closed.stages.clear();
+    let second = make_plan(&manager, closed).await;
+    let third = make_plan(&manager, plan(None, None)).await;
+    let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
+    for n in 0.. {
+        let (stopped, _) = stopped_at(&store, n).await;
+        let moved = stopped.move_key(id, from, to, true).await;
+        assert!(moved.is_err(), "{n}");
+        if manager.key(id).await.unwrap().moving.is_some() {
+            break;
+        }
+    }
+    manager.delete_plan(to, None).await.unwrap();
+    let gone = manager.move_key(id, from, to, true).await;
+    assert!(matches!(gone, Err(Error::NoSuchPlan)), "{gone:?}");
+    assert_eq!(manager.key(id).await.unwrap().plans, [from]);
+    let engine = engine(&store, PATIENT).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    // It goes elsewhere as ever, once.
+    manager.move_key(id, from, &third.id, false).await.unwrap();
+    let other = manager.move_key(id, from, &third.id, true).await;
+    assert!(matches!(other, Err(Error::AlreadyLinked)), "{other:?}");
 }

@@ -95,24 +95,25 @@ impl Plan {
 /// Whether some backend may take a path segment for `.` or `..`: decoded once more, or without parameters behind it.
 fn may_climb(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
-    let name = name.to_ascii_lowercase().replace("%2e", ".");
-    matches!(&*name, "." | "..")
+    matches!(&*name.replace("%2e", "."), "." | "..")
 }
 
 impl Target {
-    /// Whether one of `methods` covers it. A path that climbs is covered by none: it may lead a backend anywhere.
+    /// Whether one of `methods` covers it: its route, or where that says nothing of the path (`$default`, `{proxy+}`), its path.
+    /// A path that climbs is covered by none: it may lead a backend anywhere.
     pub(crate) fn is_one_of(&self, methods: &BTreeSet<MethodTemplate>) -> bool {
-        let climbs = self.path.split(['/', '\\']).any(may_climb);
-        let fits = |path: &str| {
-            methods
-                .iter()
-                .any(|method| method.fit(&self.method, path).is_some())
-        };
-        !climbs && self.as_routed(|path| fits(path).then_some(())).is_some()
+        let decoded = self.path.to_ascii_lowercase();
+        let decoded = decoded.replace("%2f", "/").replace("%5c", "/");
+        if decoded.split(['/', '\\']).any(may_climb) {
+            return false;
+        }
+        let route = self.route.as_deref().filter(|route| !is_greedy(route));
+        let path = route.unwrap_or(&self.path);
+        let mut methods = methods.iter();
+        methods.any(|method| method.fit(&self.method, path).is_some())
     }
 
-    /// What `find` has for the route; where the route says nothing of the path (`$default`, `{proxy+}`), for the path itself
-    /// first.
+    /// What `find` has for the route; where the route says nothing of the path, for the path itself first.
     fn as_routed<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         let route = self.route.as_deref().unwrap_or("/{proxy+}");
         let by_path = is_greedy(route).then(|| find(&self.path)).flatten();

@@ -52,6 +52,26 @@ impl MethodTemplate {
         &self.method
     }
 
+    /// Whether there are requests that both this template and another one cover.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let methods = [&self.method, &other.method];
+        if self.method != other.method && methods.iter().all(|method| *method != "ANY") {
+            return false;
+        }
+        let (mut mine, mut theirs) = (segments(&self.path), segments(&other.path));
+        loop {
+            let (this, that) = (mine.next(), theirs.next());
+            let (Some(one), Some(two)) = (this, that) else {
+                return this.is_none() && that.is_none();
+            };
+            match (SegmentKind::of(one), SegmentKind::of(two)) {
+                (SegmentKind::Greedy, _) | (_, SegmentKind::Greedy) => return true,
+                (SegmentKind::Exact, SegmentKind::Exact) if one != two => return false,
+                _ => {}
+            }
+        }
+    }
+
     /// How well this template fits a request; `None` if it does not.
     pub fn fit(&self, method: &str, path: &str) -> Option<Fit> {
         let any = self.method == "ANY";
@@ -211,6 +231,24 @@ mod tests {
             Some("/{proxy+}/ANY")
         );
         assert!(is_greedy("/a/{proxy+}") && !is_greedy("/a/{proxy}"));
+    }
+
+    #[test]
+    fn templates_overlap_where_a_request_fits_both() {
+        for (one, two, expected) in [
+            ("/pets/GET", "/pets/ANY", true),
+            ("/pets/GET", "/pets/POST", false),
+            ("/pets/{id}/GET", "/pets/top/GET", true),
+            ("/pets/{id}/GET", "/pets/GET", false),
+            ("/{proxy+}/GET", "/pets/7/GET", true),
+            ("/{proxy+}/GET", "//GET", false),
+            ("/a/{b}/GET", "/{a}/b/GET", true),
+            ("/a/b/GET", "/a/c/GET", false),
+        ] {
+            let parse = |text: &str| text.parse::<MethodTemplate>().expect("a template");
+            assert_eq!(parse(one).overlaps(&parse(two)), expected, "{one} {two}");
+            assert_eq!(parse(two).overlaps(&parse(one)), expected, "{two} {one}");
+        }
     }
 
     #[test]

@@ -118,16 +118,17 @@ impl<'a> Terms<'a> {
         methods
     }
 
-    /// Whether requests that `template` covers may be open.
+    /// Whether some of the requests that `template` covers are open.
     pub fn is_open(&self, stage: &ApiStage, template: &MethodTemplate) -> bool {
-        let target = Target {
-            api_id: stage.api_id.clone(),
-            stage: stage.stage.clone(),
-            method: template.method().to_owned(),
-            route: Some(template.path().to_owned()),
-            path: template.path().to_owned(),
+        let covers = |methods: &BTreeSet<MethodTemplate>| {
+            methods.iter().any(|method| method.overlaps(template))
         };
-        self.opens(&target).is_ok()
+        let by_plan = stage.methods.as_ref().is_none_or(covers);
+        let by_key = self.restriction.is_none_or(|restriction| {
+            let methods = restriction.get(&stage.name());
+            methods.is_some_and(|methods| methods.is_empty() || covers(methods))
+        });
+        by_plan && by_key
     }
 
     /// The quota on `day`.
@@ -205,6 +206,10 @@ mod tests {
             ("GET", Some("/toys"), "/pets", closed),
             ("GET", Some("/{proxy+}"), "/pets/7", None),
             ("GET", Some("/{proxy+}"), "/toys/7", closed),
+            ("GET", Some("/pets/{proxy+}"), "/pets/1/x", closed),
+            ("GET", Some("/{proxy+}"), "/pets/1/x", closed),
+            ("GET", None, "/files", closed),
+            ("GET", None, "/files/..%2fsecret", closed),
             ("GET", None, "/files/a/b", None),
             ("GET", None, "/files/../secret", closed),
             ("GET", None, "/files/..;x/secret", closed),
@@ -255,6 +260,21 @@ mod tests {
             opened(&open, Some(&to("api:dev", &[])), &elsewhere),
             Some(Reason::NotInPlan)
         );
+    }
+
+    #[test]
+    fn a_name_in_an_open_method_opens_one_segment_and_no_more() {
+        let listed = plan(Some(&["/{id}/GET"]));
+        for (path, expected) in [
+            ("/a", None),
+            ("/a/b", Some(Reason::MethodNotAllowed)),
+            ("/a/b/secret", Some(Reason::MethodNotAllowed)),
+            ("/", Some(Reason::MethodNotAllowed)),
+        ] {
+            for route in [None, Some("/{proxy+}")] {
+                assert_eq!(opened(&listed, None, &target("GET", route, path)), expected);
+            }
+        }
     }
 
     #[test]

@@ -118,6 +118,9 @@ pub struct KeyRecord {
     /// It is on its way from one plan to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Moving>,
+    /// The move that has brought it where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moving>,
     /// The value before, where a rotation lets it be good for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retiring>,
@@ -160,6 +163,8 @@ impl KeyRecord {
     pub(crate) fn leave(&mut self, plan: &str, most: usize) {
         self.plans.retain(|linked| linked != plan);
         self.overrides.remove(plan);
+        self.moving = self.moving.take().filter(|moving| moving.to != plan);
+        self.moved = None;
         self.left.retain(|left| left != plan);
         self.left.insert(0, plan.to_owned());
         self.left.truncate(most);

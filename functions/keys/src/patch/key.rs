@@ -90,7 +90,10 @@ fn overrides(
         return Err(Error::NotLinked.into());
     }
     let expected = "an object of throttle, quotaLimit, methods and until";
-    let given: WireOverride = json_value(&operation.path, operation.value.as_deref(), expected)?;
+    // An object, and not its fields in a list, which serde would take too.
+    let value = operation.value.as_deref();
+    let _: serde_json::Map<_, _> = json_value(&operation.path, value, expected)?;
+    let given: WireOverride = json_value(&operation.path, value, expected)?;
     record
         .overrides
         .insert(plan.id.clone(), given.read(plan, now)?);

@@ -137,7 +137,8 @@ impl WireOverride {
     /// [`ApiError::BadRequest`] names the field and what was expected.
     pub fn read(&self, plan: &PlanRecord, now: Timestamp) -> Result<Override, ApiError> {
         let path = format!("overrides[{}]", plan.id);
-        if self.throttle.is_none() && self.quota_limit.is_none() && self.methods.is_empty() {
+        let methods = self.methods.values().map(BTreeMap::len).sum::<usize>();
+        if self.throttle.is_none() && self.quota_limit.is_none() && methods == 0 {
             return Err(bad(format!(
                 "{path}: expected throttle, quotaLimit or methods, in place of the plan's"
             )));
@@ -281,14 +282,28 @@ pub(super) fn templates(
             methods.len()
         )));
     }
-    methods
-        .iter()
-        .map(|method| {
-            method
-                .parse()
-                .map_err(|error| bad(format!("{path}: {error}")))
-        })
-        .collect()
+    let read = methods.iter().map(|method| {
+        let template: MethodTemplate = method
+            .parse()
+            .map_err(|error| bad(format!("{path}: {error}")))?;
+        if can_match(template.path()) {
+            Ok(template)
+        } else {
+            Err(bad(format!(
+                "{path}: expected a path without query, '.' and '..', and {{name+}} only at its end, got {method:?}"
+            )))
+        }
+    });
+    read.collect()
+}
+
+/// Whether a path can be met at all, and opens what it says.
+fn can_match(path: &str) -> bool {
+    let mut segments = path.split('/').rev().filter(|segment| !segment.is_empty());
+    segments.next();
+    let is_greedy_before_its_end = segments.any(|segment| segment.ends_with("+}"));
+    let is_relative = path.split('/').any(|segment| matches!(segment, "." | ".."));
+    !is_greedy_before_its_end && !is_relative && !path.contains(['?', '#'])
 }
 
 /// Templates as they are shown.

@@ -113,6 +113,7 @@ impl Manager {
             restriction: new.restriction,
             overrides: BTreeMap::new(),
             moving: None,
+            moved: None,
             retiring: None,
             created: now.as_millisecond(),
             updated: now.as_millisecond(),

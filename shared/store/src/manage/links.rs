@@ -63,6 +63,7 @@ impl Manager {
             }
             if key.moving.is_some() {
                 // Its meter is being brought up; nothing may be charged to it before.
+                Box::pin(self.arrive_anywhere(key)).await?;
                 continue;
             }
             self.check_stages(&key, plan, None).await?;
@@ -119,7 +120,8 @@ impl Manager {
         }
         let key = self.key(key_id).await?;
         let linked = key.plans.iter().any(|plan| plan == plan_id);
-        if !linked && !self.is_listed(plan_id, key_id).await? {
+        let is_on_its_way = key.moving.as_ref().is_some_and(|it| it.to == plan_id);
+        if !linked && !is_on_its_way && !self.is_listed(plan_id, key_id).await? {
             // An earlier call may have got no further than the record.
             self.publish(&key).await?;
             self.plan(plan_id).await?;

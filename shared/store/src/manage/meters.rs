@@ -73,6 +73,7 @@ impl Manager {
             .keys()
             .chain(&record.plans)
             .chain(&record.left)
+            .chain(record.moving.iter().map(|moving| &moving.to))
             .collect();
         left.retain(|id| kept.iter().all(|plan| plan.id != **id));
         let left = left.into_iter().map(|plan| {

@@ -7,7 +7,7 @@
 
 use jiff::{Timestamp, ToSpan};
 use tollgate_core::bucket::Level;
-use tollgate_core::calendar::start_of;
+use tollgate_core::calendar::{day_of, start_of};
 use tollgate_core::charge::{self, History};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
@@ -18,6 +18,9 @@ use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::failure::Damaged;
 use crate::meter_item::{self, BUCKETS, level_value};
 use crate::record::{ItemKey, KeyRecord, Moving, PlanRecord};
+
+/// Buckets that one write carries along: an expression has 4 KB at most.
+const BUCKETS_AT_ONCE: usize = 25;
 
 impl Manager {
     /// Moves a key from one plan to another. With `carries`, as much counts as used in the other plan's current period as was used
@@ -32,28 +35,28 @@ impl Manager {
         to: &str,
         carries: bool,
     ) -> Result<KeyRecord, Error> {
-        let plan = self.plan(to).await?;
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let before = self.key(id).await?;
+            let is_this = |moving: &Moving| {
+                (&*moving.from, &*moving.to, moving.carries) == (from, to, carries)
+            };
             if let Some(moving) = &before.moving {
-                let asked = (from, to, carries);
-                let is_this = (&*moving.from, &*moving.to, moving.carries) == asked;
-                let arrived = self.arrive(before).await?;
-                if is_this {
-                    return Ok(arrived);
+                if is_this(moving) {
+                    return self.arrive(before).await;
                 }
+                self.arrive_anywhere(before).await?;
                 continue;
             }
-            let is_left = before.left.iter().any(|left| left == from);
-            if before.plans.contains(&plan.id) {
-                if !is_left {
-                    return Err(Error::AlreadyLinked);
-                }
-                // An earlier call, perhaps this very one, got at least that far.
+            if before.moved.as_ref().is_some_and(is_this) {
+                // An earlier call got at least that far.
                 self.publish(&before).await?;
                 self.hint(&before).await?;
                 return Ok(before);
+            }
+            let plan = self.plan(to).await?;
+            if before.plans.contains(&plan.id) {
+                return Err(Error::AlreadyLinked);
             }
             if !before.plans.iter().any(|linked| linked == from) {
                 return Err(Error::NotLinked);
@@ -77,7 +80,15 @@ impl Manager {
         Err(Error::Contended)
     }
 
-    /// Ends the move that a key is on.
+    /// Ends the move that a key is on, whether or not its plan is still there.
+    pub(super) async fn arrive_anywhere(&self, record: KeyRecord) -> Result<(), Error> {
+        match self.arrive(record).await {
+            Ok(_) | Err(Error::NoSuchPlan) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the move that a key is on. Where the plan is gone that it was to be in, it stays in the one that it was leaving.
     async fn arrive(&self, mut record: KeyRecord) -> Result<KeyRecord, Error> {
         let id = record.id.clone();
         for tries in 0..MAX_TRIES {
@@ -99,13 +110,19 @@ impl Manager {
                     brought => brought?,
                 }
             }
+            let entered = if plan.is_some() {
+                &moving.to
+            } else {
+                &moving.from
+            };
             let arrive = |record: &mut KeyRecord| {
                 record.moving = None;
+                record.moved = plan.as_ref().map(|_| moving.clone());
                 record.updated = self.now().as_millisecond();
-                let to = plan.iter().map(|plan| plan.id.clone());
-                let to: Vec<_> = to.filter(|to| !record.plans.contains(to)).collect();
-                record.left.retain(|left| !to.contains(left));
-                record.plans.extend(to);
+                record.left.retain(|left| left != entered);
+                if !record.plans.contains(entered) {
+                    record.plans.push(entered.clone());
+                }
                 Ok::<_, Error>(())
             };
             if let Some(arrived) = self.replace_key(record, arrive).await? {
@@ -137,7 +154,7 @@ impl Manager {
         };
         // Both go by one day: the later one.
         let known = left.as_ref().map_or(entered.day, |left| left.day);
-        let now = self.now().max(start_of(known));
+        let now = self.now().max(start_of(known.max(entered.day)));
         let terms = key.terms(plan);
         let Some(quota) = terms.quota(charge::today(&entered, now)) else {
             return Ok(());
@@ -145,11 +162,12 @@ impl Manager {
         let mut spent = 0;
         if moving.carries {
             spent = self.spent(key, &plan.id, &entered, &quota, now).await?;
-            if let Some(left) = &left {
-                // Not the sum: what was used here may have been carried there before.
-                let there = self.spent(key, &moving.from, left, &quota, now).await?;
-                spent = spent.max(there);
-            }
+            // Not the sum: what was used here may have been carried there before.
+            let there = match &left {
+                Some(left) => self.spent(key, &moving.from, left, &quota, now).await?,
+                None => self.written_out(key, &moving.from, &quota, now).await?,
+            };
+            spent = spent.max(there);
         }
         let set = self.set_spent(plan, key, &entered, spent, now, moving.since);
         if set.await? {
@@ -189,6 +207,21 @@ impl Manager {
         Ok(charge::spent(meter, quota, Some(history), now).1)
     }
 
+    /// What was used in the current period of `quota` under a plan whose meter is gone by its time to live.
+    async fn written_out(
+        &self,
+        key: &KeyRecord,
+        plan_id: &str,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let today = day_of(now);
+        let start = quota.period_of(today).start;
+        let days = self.closed_days(&key.id, plan_id, start, today).await?;
+        let used = days.values().map(|day| day.count).sum::<u64>();
+        Ok(i64::try_from(used).unwrap_or(i64::MAX))
+    }
+
     /// Makes a meter owe its buckets at least what the one that was left owed to those of the same name. The pace stays the
     /// one that the debt came about at: the next charge converts it.
     async fn carry_buckets(
@@ -201,28 +234,27 @@ impl Manager {
             return Ok(());
         };
         let now = self.now().as_nanosecond();
-        let owed = |level: &Level| (level.tat - now).max(0) / level.interval;
-        let mut update = revision(key);
-        let mut carries = false;
-        for (id, level) in &left.buckets {
-            let known = entered.buckets.get(id);
-            if owed(level) <= known.map_or(0, owed) {
-                continue;
-            }
-            carries = true;
-            let bucket = format!("{}.{}", update.name(BUCKETS), update.name(id));
-            // A try that arrives late must not take back what was charged since.
-            match known {
-                Some(known) => {
-                    let known = update.value(level_value(*known));
-                    update.condition(format!("{bucket} = {known}"));
+        #[expect(clippy::cast_precision_loss, reason = "of two debts the larger")]
+        let owed = |level: &Level| (level.tat - now).max(0) as f64 / level.interval as f64;
+        let heavier = left.buckets.iter().filter(|(id, level)| {
+            let known = entered.buckets.get(*id);
+            owed(level) > known.map_or(0.0, owed)
+        });
+        for some in heavier.collect::<Vec<_>>().chunks(BUCKETS_AT_ONCE) {
+            let mut update = revision(key);
+            for (id, level) in some {
+                let bucket = format!("{}.{}", update.name(BUCKETS), update.name(id));
+                // A try that arrives late must not take back what was charged since.
+                match entered.buckets.get(*id) {
+                    Some(known) => {
+                        let known = update.value(level_value(*known));
+                        update.condition(format!("{bucket} = {known}"));
+                    }
+                    None => update.condition(format!("attribute_not_exists({bucket})")),
                 }
-                None => update.condition(format!("attribute_not_exists({bucket})")),
+                let level = update.value(level_value(**level));
+                update.set(&bucket, level);
             }
-            let level = update.value(level_value(*level));
-            update.set(&bucket, level);
-        }
-        if carries {
             self.tell(key, &plan.id, update).await?;
         }
         Ok(())

@@ -211,17 +211,20 @@ fn filled(
     from: Date,
     end: Date,
 ) -> Vec<DayUsage> {
-    let mut left = None;
+    // Not what is left is carried from day to day: the limit may be another one on the next.
+    let mut spent = 0;
     let mut usage = Vec::new();
     for day in from.series(1.day()).take_while(|day| *day <= end) {
         let known = days.get(&day);
         let remaining = quota_on(day).map(|quota| {
             let whole = i64::try_from(quota.limit()).unwrap_or(i64::MAX);
-            let new_period = quota.period_of(day).start == day;
-            let before = left.filter(|_| !new_period).unwrap_or(whole);
-            let now = known.map_or(before, |known| known.left.unwrap_or(before));
-            left = Some(now);
-            u64::try_from(now).unwrap_or(0)
+            if quota.period_of(day).start == day {
+                spent = 0;
+            }
+            if let Some(left) = known.and_then(|known| known.left) {
+                spent = whole.saturating_sub(left);
+            }
+            u64::try_from(whole.saturating_sub(spent)).unwrap_or(0)
         });
         usage.push(DayUsage {
             day,
@@ -265,6 +268,26 @@ mod tests {
                 (0, Some(10))
             ]
         );
+    }
+
+    #[test]
+    fn a_limit_that_changes_takes_what_was_spent_along() {
+        let quota = |limit| Quota::new(limit, PeriodKind::Month, 0).expect("valid");
+        let last = date(2026, 11, 19);
+        let closed = ClosedDay {
+            day: last,
+            count: 2,
+            left: Some(98),
+        };
+        let on = |day: Date| Some(quota(if day <= last { 100 } else { 10 }));
+        let usage = filled(
+            &BTreeMap::from([(last, closed)]),
+            on,
+            last,
+            date(2026, 11, 20),
+        );
+        let left: Vec<_> = usage.iter().map(|day| day.remaining).collect();
+        assert_eq!(left, [Some(98), Some(8)]);
     }
 
     #[test]
