@@ -63,7 +63,7 @@ pub(super) struct Override {
     #[arg(value_parser = id)]
     plan: String,
     /// Requests per second, in place of the plan's
-    #[arg(long, value_name = "N", value_parser = rate, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
     /// Requests that may come at once, with --rate
     #[arg(long, value_name = "N", requires = "rate")]
