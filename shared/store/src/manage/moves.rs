@@ -24,7 +24,8 @@ const BUCKETS_AT_ONCE: usize = 25;
 
 impl Manager {
     /// Moves a key from one plan to another. With `carries`, as much counts as used in the other plan's current period as was used
-    /// in the one that it leaves, or in the other before, whichever is more; without, the period begins anew. What is owed to throttles always goes along. When this returns, it holds everywhere.
+    /// in the one that it leaves, or in the other before, whichever is more; without, the period begins anew. What is owed to
+    /// throttles always goes along. When this returns, it holds everywhere.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::NoSuchPlan`], [`Error::NotLinked`], [`Error::AlreadyLinked`], [`Error::StageTaken`].
