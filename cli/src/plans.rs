@@ -201,7 +201,8 @@ fn by_stage(methods: &[Method]) -> BTreeMap<String, Vec<&str>> {
     stages
 }
 
-fn throttle(rate: Option<f64>, burst: Option<u32>) -> Value {
+/// A throttle as the API takes it.
+pub(crate) fn throttle(rate: Option<f64>, burst: Option<u32>) -> Value {
     let mut throttle = json!({});
     if let Some(rate) = rate {
         throttle["rateLimit"] = json!(rate);
@@ -212,7 +213,8 @@ fn throttle(rate: Option<f64>, burst: Option<u32>) -> Value {
     throttle
 }
 
-fn throttle_of(one: &MethodThrottle) -> Value {
+/// A method's throttle as the API takes it.
+pub(crate) fn throttle_of(one: &MethodThrottle) -> Value {
     throttle(Some(one.rate), one.burst)
 }
 

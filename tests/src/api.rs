@@ -9,6 +9,7 @@ use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tollgate_keys::vault::Vault;
+use tollgate_store::manage::Manager;
 use tower::ServiceExt;
 
 use crate::stores::{Kind, Store};
@@ -39,6 +40,11 @@ impl Api {
         let manager = Arc::new(manager(&store).await);
         let app = tollgate_keys::app(manager, engine, Arc::new(vault));
         Self { app, store }
+    }
+
+    /// On this table, with management of it.
+    pub async fn managed(store: &Store) -> (Self, Manager) {
+        (Self::on(store.clone()).await, manager(store).await)
     }
 
     /// A call: the status, the body, and the error's name.

@@ -38,6 +38,13 @@ pub struct Key {
     pub value: String,
 }
 
+impl Key {
+    /// Where the management API has it.
+    pub fn path(&self) -> String {
+        format!("/apikeys/{}", self.record.id)
+    }
+}
+
 /// An engine on `store`.
 pub async fn engine(store: &Store, settings: Settings) -> Engine {
     let connection = Connection::deciding(&store.sdk_config().await);

@@ -7,32 +7,20 @@ use serde_json::{Value, json};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::Reason;
-use tollgate_store::manage::Manager;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{
-    Key, PATIENT, decide, decide_on, engine, linked, manager, plan, target,
-};
+use tollgate_tests::world::{PATIENT, decide, decide_on, engine, linked, plan, target};
 
 on_both_stores!(
     a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
     capacity_is_what_the_active_keys_are_entitled_to,
 );
 
-async fn on(store: &Store) -> (Api, Manager) {
-    (Api::on(store.clone()).await, manager(store).await)
-}
-
-/// The path of a key.
-fn path(key: &Key) -> String {
-    format!("/apikeys/{}", key.record.id)
-}
-
 async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let mut limits = plan(Some((0.001, 5)), Some((10, PeriodKind::Month)));
     let throttle = Throttle::new(Some(0.001), Some(3)).unwrap();
     limits.stages[0]
@@ -77,7 +65,7 @@ async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind)
     // A wrong value is not looked up again within the second.
     asked.whoami(Some("no-such-key-of-anybody")).await;
     assert!(proxy.take_calls().len() <= 1);
-    api.patch(200, &path(&key), &[["replace", "/enabled", "false"]])
+    api.patch(200, &key.path(), &[["replace", "/enabled", "false"]])
         .await;
     let (status, told) = asked.whoami(Some(&key.value)).await;
     assert_eq!((status, &told["reason"]), (401, &json!("disabled")));
@@ -85,7 +73,7 @@ async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind)
 
 async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let mut limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
     let throttle = Throttle::new(Some(2.0), Some(4)).unwrap();
     limits.stages[0]
@@ -99,13 +87,13 @@ async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
         keys.push(key);
     }
     // One is off, one is elsewhere, one has more than the plan gives.
-    api.patch(200, &path(&keys[0]), &[["replace", "/enabled", "false"]])
+    api.patch(200, &keys[0].path(), &[["replace", "/enabled", "false"]])
         .await;
     let elsewhere = [["replace", "/tollgate/restriction", r#"{"other:prod":[]}"#]];
-    api.patch(200, &path(&keys[1]), &elsewhere).await;
+    api.patch(200, &keys[1].path(), &elsewhere).await;
     let set = format!("/tollgate/overrides/{}", plan.id);
     let own = r#"{"throttle":{"rateLimit":90,"burstLimit":100},"quotaLimit":5000}"#;
-    api.patch(200, &path(&keys[2]), &[["replace", &*set, own]])
+    api.patch(200, &keys[2].path(), &[["replace", &*set, own]])
         .await;
     let yesterday = Timestamp::now() - 24.hours();
     let engine = engine(&store, PATIENT).await;

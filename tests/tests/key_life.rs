@@ -38,13 +38,9 @@ on_both_stores!(
     the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links,
 );
 
-async fn on(store: &Store) -> (Api, Manager) {
-    (Api::on(store.clone()).await, manager(store).await)
-}
-
 async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (_, key) = linked(&manager, plan(None, Some((9, PeriodKind::Day)))).await;
     let path = format!("/apikeys/{}", key.record.id);
     assert!(!members(&api.get(&path).await).contains("tollgate"));
@@ -94,7 +90,7 @@ async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_mov
 
 async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, _) = on(&store).await;
+    let (api, _) = Api::managed(&store).await;
     let now = Timestamp::now().as_second();
     let made = api
         .post(
@@ -247,7 +243,7 @@ async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_met
 
 async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (_, key) = linked(&manager, plan(None, None)).await;
     let engines = [engine(&store, PATIENT).await, engine(&store, PATIENT).await];
     let rotations = format!("/apikeys/{}/rotations", key.record.id);
@@ -496,7 +492,7 @@ async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
 
 async fn a_deleted_key_frees_both_its_values(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (_, key) = linked(&manager, plan(None, None)).await;
     let path = format!("/apikeys/{}", key.record.id);
     let body = json!({ "overlapSeconds": 600 });
@@ -514,7 +510,7 @@ async fn a_deleted_key_frees_both_its_values(kind: Kind) {
 
 async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (_, key) = linked(&manager, plan(None, None)).await;
     let path = format!("/apikeys/{}", key.record.id);
     api.post(
@@ -536,7 +532,7 @@ async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
 
 async fn the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (plan, key) = linked(&manager, plan(None, Some((9, PeriodKind::Month)))).await;
     let engine = engine(&store, PATIENT).await;
     let path = format!("/apikeys/{}", key.record.id);

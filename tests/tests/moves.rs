@@ -12,14 +12,14 @@ use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_core::verdict::Reason;
-use tollgate_store::manage::{Error, Manager, PageRequest};
+use tollgate_store::manage::{Error, PageRequest};
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Fault;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan,
-    stopped_at, target, total, used,
+    PATIENT, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan, stopped_at,
+    target, total, used,
 };
 
 on_both_stores!(
@@ -31,18 +31,9 @@ on_both_stores!(
     a_move_to_a_plan_that_is_deleted_meanwhile_leaves_the_key_where_it_was,
 );
 
-async fn on(store: &Store) -> (Api, Manager) {
-    (Api::on(store.clone()).await, manager(store).await)
-}
-
-/// The path of a key.
-fn path(key: &Key) -> String {
-    format!("/apikeys/{}", key.record.id)
-}
-
 async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (first, key) = linked(
         &manager,
         plan(Some((0.001, 8)), Some((10, PeriodKind::Day))),
@@ -57,7 +48,7 @@ async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     for _ in 0..7 {
         assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     }
-    let moves = format!("{}/moves", path(&key));
+    let moves = format!("{}/moves", key.path());
     let go = |from: &str, to: &str, usage: &str| json!({ "fromUsagePlanId": from, "toUsagePlanId": to, "usage": usage });
     let entered = api.post(&moves, go(&first.id, &second.id, "carry")).await;
     assert_eq!(text(&entered["id"]), key.record.id);
@@ -188,7 +179,7 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
 
 async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (first, key) = linked(&manager, plan(None, None)).await;
     let second = make_plan(&manager, plan(None, None)).await;
     let other_stage = |stage: &str| Plan {
@@ -202,7 +193,7 @@ async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
     let fourth = make_plan(&manager, other_stage("dev")).await;
     manager.link(&third.id, &key.record.id).await.unwrap();
     let before = manager.key(&key.record.id).await.unwrap();
-    let moves = format!("{}/moves", path(&key));
+    let moves = format!("{}/moves", key.path());
     let (first, second, third, fourth) = (&*first.id, &*second.id, &*third.id, &*fourth.id);
     for (status, from, to, usage, expected) in [
         (400, first, second, "", "expected carry or clear"),

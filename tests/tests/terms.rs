@@ -12,14 +12,13 @@ use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::Reason;
-use tollgate_store::manage::Manager;
 use tollgate_tests::api::{Api, members, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, at, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan,
-    target, total, usage, used,
+    PATIENT, at, decide, decide_at, decide_on, engine, linked, make_plan, plan, target, total,
+    usage, used,
 };
 
 on_both_stores!(
@@ -30,18 +29,9 @@ on_both_stores!(
     a_steady_request_is_one_write_with_all_of_this_on,
 );
 
-async fn on(store: &Store) -> (Api, Manager) {
-    (Api::on(store.clone()).await, manager(store).await)
-}
-
-/// The path of a key.
-fn path(key: &Key) -> String {
-    format!("/apikeys/{}", key.record.id)
-}
-
 async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (plan, key) = linked(&manager, plan(None, Some((100, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
     let now = Timestamp::now();
@@ -73,18 +63,18 @@ async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
     // The key: from the answer on.
     let only = json!({ "api:prod": ["/pets/GET"], "other:prod": [] });
     let restrict = [["replace", "/tollgate/restriction", &*only.to_string()]];
-    let shown = api.patch(200, &path(&key), &restrict).await;
+    let shown = api.patch(200, &key.path(), &restrict).await;
     assert_eq!(shown["tollgate"]["restriction"], only);
     assert_eq!(decide("/toys", 13).await, Reason::MethodNotAllowed);
     assert_eq!(decide("/pets", 13).await, Reason::Ok);
     assert_eq!(decide("/pets/7", 13).await, Reason::MethodNotAllowed);
     let elsewhere = [["add", "/tollgate/restriction", r#"{"other:prod": []}"#]];
-    api.patch(200, &path(&key), &elsewhere).await;
+    api.patch(200, &key.path(), &elsewhere).await;
     assert_eq!(decide("/pets", 14).await, Reason::MethodNotAllowed);
-    api.patch(200, &path(&key), &[["remove", "/tollgate/restriction", ""]])
+    api.patch(200, &key.path(), &[["remove", "/tollgate/restriction", ""]])
         .await;
     assert_eq!(decide("/pets", 15).await, Reason::Ok);
-    assert!(!members(&api.get(&path(&key)).await["tollgate"]).contains("restriction"));
+    assert!(!members(&api.get(&key.path()).await["tollgate"]).contains("restriction"));
     // What was refused has charged nothing.
     let today = day_of(now);
     assert_eq!(used(&manager, &plan.id, &key.record.id, today).await, 6);
@@ -92,7 +82,7 @@ async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
 
 async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (plan, key) = linked(&manager, plan(Some((1.0, 1)), Some((2, PeriodKind::Month)))).await;
     let overrides = json!({
         "throttle": { "rateLimit": 0.001, "burstLimit": 5 }, "quotaLimit": 50, "until": "2054-12-30",
@@ -101,7 +91,7 @@ async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kin
     let shown = api
         .patch(
             200,
-            &path(&key),
+            &key.path(),
             &[["replace", &*set, &*overrides.to_string()]],
         )
         .await;
@@ -148,7 +138,7 @@ async fn limits_of_its_own_that_come_and_go_under_load_never_let_more_through_th
     kind: Kind,
 ) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (plan, key) = linked(&manager, plan(None, Some((50, PeriodKind::Month)))).await;
     let done = Arc::new(AtomicBool::new(false));
     let mut callers = Vec::new();
@@ -174,9 +164,9 @@ async fn limits_of_its_own_that_come_and_go_under_load_never_let_more_through_th
             &*at,
             r#"{"quotaLimit":120,"until":"2099-12-31"}"#,
         ]];
-        api.patch(200, &path(&key), &more).await;
+        api.patch(200, &key.path(), &more).await;
         tokio::time::sleep(Duration::from_millis(400)).await;
-        api.patch(200, &path(&key), &[["remove", &*at, ""]]).await;
+        api.patch(200, &key.path(), &[["remove", &*at, ""]]).await;
     }
     done.store(true, Ordering::Relaxed);
     let admitted = total(callers).await;
@@ -195,12 +185,12 @@ async fn refuses(api: &Api, status: u16, of: &str, at: &str, value: &str, expect
 
 async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let (plan, key) = linked(&manager, plan(Some((1.0, 1)), None)).await;
     let plan_path = format!("/usageplans/{}", plan.id);
     let listed = [["add", "/tollgate/methods/api:prod", r#"["/pets/GET"]"#]];
     api.patch(200, &plan_path, &listed).await;
-    let (before, plan_before) = (api.get(&path(&key)).await, api.get(&plan_path).await);
+    let (before, plan_before) = (api.get(&key.path()).await, api.get(&plan_path).await);
     let set = format!("/tollgate/overrides/{}", plan.id);
     let throttle = r#""throttle":{"rateLimit":1}"#;
     for (value, expected) in [
@@ -242,7 +232,7 @@ async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
             "until: expected the last day",
         ),
     ] {
-        refuses(&api, 400, &path(&key), &set, value, expected).await;
+        refuses(&api, 400, &key.path(), &set, value, expected).await;
     }
     for (value, expected) in [
         ("{}", "one stage at least"),
@@ -251,7 +241,7 @@ async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
         (r#"{"api:prod":["GET"]}"#, "expected a method throttle key"),
     ] {
         let at = "/tollgate/restriction";
-        refuses(&api, 400, &path(&key), at, value, expected).await;
+        refuses(&api, 400, &key.path(), at, value, expected).await;
     }
     for (stage, value, expected) in [
         ("api:dev", r#"["/pets/GET"]"#, "one of the plan's apiStages"),
@@ -273,20 +263,20 @@ async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
             "/tollgate/overrides/<usagePlanId>",
         ),
     ] {
-        refuses(&api, status, &path(&key), at, &limits, expected).await;
+        refuses(&api, status, &key.path(), at, &limits, expected).await;
     }
-    assert_eq!(api.get(&path(&key)).await, before);
+    assert_eq!(api.get(&key.path()).await, before);
     assert_eq!(api.get(&plan_path).await, plan_before);
     // What was agreed for a plan ends with it.
-    api.patch(200, &path(&key), &[["add", &*set, &*limits]])
+    api.patch(200, &key.path(), &[["add", &*set, &*limits]])
         .await;
     manager.unlink(&plan.id, &key.record.id).await.unwrap();
-    assert!(!members(&api.get(&path(&key)).await).contains("tollgate"));
+    assert!(!members(&api.get(&key.path()).await).contains("tollgate"));
 }
 
 async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = on(&store).await;
+    let (api, manager) = Api::managed(&store).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let mut limits = plan(Some((1000.0, 1000)), Some((1000, PeriodKind::Day)));
     let root = "//GET".parse().unwrap();
@@ -311,8 +301,8 @@ async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
         ],
         ["replace", "/tollgate/expiresAt", &*expires],
     ];
-    api.patch(200, &path(&key), &agreed).await;
-    let rotations = format!("{}/rotations", path(&key));
+    api.patch(200, &key.path(), &agreed).await;
+    let rotations = format!("{}/rotations", key.path());
     let rotated = api.post(&rotations, json!({ "overlapSeconds": 600 })).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     let start = Timestamp::now();

@@ -11,6 +11,7 @@ use crate::Failure;
 use crate::api::{Api, Change};
 use crate::output::{Output, id};
 use crate::plans::arguments::{Method, MethodThrottle, Stage, rate};
+use crate::plans::{throttle, throttle_of};
 
 /// A stage, or one method of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,14 +84,14 @@ impl Override {
     pub(super) async fn run(self, api: &Api, output: Output) -> Result<(), Failure> {
         let mut limits = json!({});
         if let Some(rate) = self.rate {
-            limits["throttle"] = throttle(rate, self.burst);
+            limits["throttle"] = throttle(Some(rate), self.burst);
         }
         if let Some(quota) = self.quota {
             limits["quotaLimit"] = json!(quota);
         }
         for one in &self.method_throttle {
             let stage = one.method.stage.to_string();
-            limits["methods"][stage][&one.method.template] = throttle(one.rate, one.burst);
+            limits["methods"][stage][&one.method.template] = throttle_of(one);
         }
         if limits == json!({}) {
             return Err("nothing to override; give --rate, --quota or --method-throttle".into());
@@ -102,14 +103,6 @@ impl Override {
         let key = api.patch(&["apikeys", &self.key], &[change]).await?;
         output.print(&key, table)
     }
-}
-
-fn throttle(rate: f64, burst: Option<u32>) -> Value {
-    let mut throttle = json!({ "rateLimit": rate });
-    if let Some(burst) = burst {
-        throttle["burstLimit"] = json!(burst);
-    }
-    throttle
 }
 
 /// The path of a key's own limits under a plan, in patches.

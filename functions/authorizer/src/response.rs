@@ -65,6 +65,9 @@ pub enum Failed {
 impl Failed {
     /// Fails for what is refused by no limit.
     pub(crate) fn of(verdict: &Verdict) -> Result<(), Self> {
+        if verdict.is_allowed() || verdict.is_by_limit() {
+            return Ok(());
+        }
         match Refused::of(&Context::of(verdict)).map(|refused| refused.status) {
             Some(401 | 403) => Err(Self::Unauthorized),
             Some(503) => Err(Self::Undecided),

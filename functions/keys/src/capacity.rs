@@ -90,14 +90,14 @@ pub async fn show(
 ) -> Result<Json<Capacity>, ApiError> {
     let page = Paging::new(query.position, query.limit).page()?;
     let plan = manager.plan(&plan_id).await?;
-    let found = manager.capacity(&plan, &page).await?;
+    let (found, position) = manager.capacity(&plan, &page).await?;
     let capacity::Capacity {
         plan: whole,
         methods,
         stages,
         used_yesterday,
         yesterday,
-    } = found.items.into_iter().next().unwrap_or_default();
+    } = found;
     let stages = stages.into_iter().map(|(api_stage, entitled)| Stage {
         api_stage,
         entitled: WireEntitled::of(&entitled),
@@ -118,6 +118,6 @@ pub async fn show(
         methods: methods.collect(),
         yesterday: yesterday.to_string(),
         used_yesterday,
-        position: found.position,
+        position,
     }))
 }

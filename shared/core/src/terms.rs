@@ -59,15 +59,7 @@ impl<'a> Terms<'a> {
     /// does not open the method.
     pub fn opens(&self, target: &Target) -> Result<&'a ApiStage, Reason> {
         let stage = self.plan.stage(target).ok_or(Reason::NotInPlan)?;
-        let by_plan = stage
-            .methods
-            .as_ref()
-            .is_none_or(|methods| target.is_one_of(methods));
-        let by_key = self.restriction.is_none_or(|restriction| {
-            let methods = restriction.get(&stage.name());
-            methods.is_some_and(|methods| methods.is_empty() || target.is_one_of(methods))
-        });
-        if by_plan && by_key {
+        if self.open(stage, |methods| target.is_one_of(methods)) {
             Ok(stage)
         } else {
             Err(Reason::MethodNotAllowed)
@@ -120,10 +112,14 @@ impl<'a> Terms<'a> {
 
     /// Whether some of the requests that `template` covers are open.
     pub fn is_open(&self, stage: &ApiStage, template: &MethodTemplate) -> bool {
-        let covers = |methods: &BTreeSet<MethodTemplate>| {
+        self.open(stage, |methods| {
             methods.iter().any(|method| method.overlaps(template))
-        };
-        let by_plan = stage.methods.as_ref().is_none_or(covers);
+        })
+    }
+
+    /// Whether the plan and the key open what `covers` finds in a list of methods.
+    fn open(&self, stage: &ApiStage, covers: impl Fn(&BTreeSet<MethodTemplate>) -> bool) -> bool {
+        let by_plan = stage.methods.as_ref().is_none_or(&covers);
         let by_key = self.restriction.is_none_or(|restriction| {
             let methods = restriction.get(&stage.name());
             methods.is_some_and(|methods| methods.is_empty() || covers(methods))

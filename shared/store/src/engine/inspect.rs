@@ -20,8 +20,6 @@ use crate::record::{KeyRecord, PlanRecord};
 pub struct Inspection {
     /// The key.
     pub key: Arc<KeyRecord>,
-    /// When it was looked at.
-    pub now: Timestamp,
     /// Its plans, in the order in which it was linked to them.
     pub plans: Vec<PlanStanding>,
 }
@@ -76,7 +74,6 @@ impl Engine {
         });
         Ok(Inspection {
             key: Arc::clone(key),
-            now: attempt.now,
             plans: plans.collect(),
         })
     }

@@ -8,7 +8,7 @@ use tollgate_core::calendar::day_of;
 use tollgate_core::plan::Limits;
 
 use super::usage::UsageRecord;
-use super::{Error, Manager, Page, PageRequest};
+use super::{Error, Manager, PageRequest};
 use crate::meter_item;
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord, from_item, name_of};
 
@@ -74,7 +74,8 @@ impl Entitled {
 }
 
 impl Manager {
-    /// What a page of a plan's keys is entitled to now, and what they used yesterday. The sums of all pages are the plan's.
+    /// What a page of a plan's keys is entitled to now, and what they used yesterday; and where the next page starts. The sums of
+    /// all pages are the plan's.
     ///
     /// # Errors
     /// [`Error::BadPosition`].
@@ -82,7 +83,7 @@ impl Manager {
         &self,
         plan: &PlanRecord,
         page: &PageRequest,
-    ) -> Result<Page<Capacity>, Error> {
+    ) -> Result<(Capacity, Option<String>), Error> {
         let today = day_of(self.now());
         let yesterday = today.saturating_sub(1.day());
         let keys = self.linked_keys(plan, None, page).await?;
@@ -97,10 +98,7 @@ impl Manager {
         for key in keys.items.iter().filter(|key| self.is_active(key)) {
             capacity.add(key, plan, today);
         }
-        Ok(Page {
-            items: vec![capacity],
-            position: keys.position,
-        })
+        Ok((capacity, keys.position))
     }
 
     fn is_active(&self, key: &KeyRecord) -> bool {

@@ -12,7 +12,7 @@ use super::usage::put_usage;
 use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::expression;
 use crate::failure::{Failure, conditional, refusal};
-use crate::meter_item::{self, GRANTED};
+use crate::meter_item::GRANTED;
 use crate::record::{Item, ItemKey, KeyRecord, PlanRecord};
 
 /// What can be left at most. Whole numbers are exact up to here wherever they are read.
@@ -125,8 +125,7 @@ impl Manager {
 
     /// The meter, which a link that was interrupted may have left to be made.
     async fn meter_of(&self, plan: &PlanRecord, key: &KeyRecord) -> Result<Option<Meter>, Error> {
-        let item = self.read_item(&ItemKey::meter(&key.id, &plan.id)).await?;
-        let meter = item.as_ref().map(meter_item::read).transpose()?.flatten();
+        let meter = self.meter(&key.id, &plan.id).await?;
         if meter.is_none() {
             self.publish(key).await?;
         }

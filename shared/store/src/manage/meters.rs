@@ -88,6 +88,12 @@ impl Manager {
         Ok(())
     }
 
+    /// The meter of a key under a plan; `None` where there is none, or nothing that counts.
+    pub(super) async fn meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
+        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
+        Ok(item.as_ref().map(meter_item::read).transpose()?.flatten())
+    }
+
     /// The plans under which a key has meters, left behind or not.
     pub(super) async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, Place>, Error> {
         let prefix = ItemKey::meter(key_id, "");

@@ -15,9 +15,8 @@ use tollgate_core::meter::Meter;
 use super::links::MOST_LEFT;
 use super::meters::revision;
 use super::{Error, MAX_TRIES, Manager, back_off};
-use crate::failure::Damaged;
-use crate::meter_item::{self, BUCKETS, level_value};
-use crate::record::{ItemKey, KeyRecord, Moving, PlanRecord};
+use crate::meter_item::{BUCKETS, level_value};
+use crate::record::{KeyRecord, Moving, PlanRecord};
 
 /// Buckets that one write carries along: an expression has 4 KB at most.
 const BUCKETS_AT_ONCE: usize = 25;
@@ -178,12 +177,6 @@ impl Manager {
         }
     }
 
-    async fn meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
-        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
-        let meter: Result<_, Damaged> = item.as_ref().map(meter_item::read).transpose();
-        Ok(meter?.flatten())
-    }
-
     /// What a meter says is spent in the current period of `quota`, which may not be the one that it was charged under.
     async fn spent(
         &self,
@@ -197,8 +190,8 @@ impl Manager {
         let mut admitted = 0;
         if meter.period != Some(period) && period.start < meter.day {
             let last = meter.day.saturating_sub(1.day());
-            let days = self.closed_days(&key.id, plan_id, period.start, last);
-            admitted = days.await?.values().map(|day| day.count).sum();
+            let range = (period.start, last);
+            admitted = self.admitted(&key.id, plan_id, range).await?;
         }
         let history = History {
             period,
@@ -217,9 +210,8 @@ impl Manager {
         now: Timestamp,
     ) -> Result<i64, Error> {
         let today = day_of(now);
-        let start = quota.period_of(today).start;
-        let days = self.closed_days(&key.id, plan_id, start, today).await?;
-        let used = days.values().map(|day| day.count).sum::<u64>();
+        let range = (quota.period_of(today).start, today);
+        let used = self.admitted(&key.id, plan_id, range).await?;
         Ok(i64::try_from(used).unwrap_or(i64::MAX))
     }
 

@@ -16,7 +16,6 @@ use tollgate_core::meter::{ClosedDay, Meter};
 
 use super::{Error, Manager, logged};
 use crate::failure::Failure;
-use crate::meter_item;
 use crate::record::{ItemKey, KeyRecord, PlanRecord, from_item, to_item};
 use crate::schema::TTL;
 
@@ -84,8 +83,7 @@ impl Manager {
         let quota = terms.quota(start);
         let from = quota.map_or(start, |quota| quota.period_of(start).start);
         // The meter first: a day that leaves it in between is then found among the closed ones.
-        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
-        let meter = item.as_ref().map(meter_item::read).transpose()?.flatten();
+        let meter = self.meter(key_id, plan_id).await?;
         let mut days = self.closed_days(key_id, plan_id, from, end).await?;
         if let Some(meter) = &meter {
             live_days(&mut days, meter, terms.quota(meter.day));
@@ -109,8 +107,7 @@ impl Manager {
     }
 
     async fn last_used_under(&self, key_id: &str, plan_id: &str) -> Result<Option<Date>, Error> {
-        let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
-        let meter = item.as_ref().map(meter_item::read).transpose()?.flatten();
+        let meter = self.meter(key_id, plan_id).await?;
         let live = meter.and_then(|meter| match meter.count {
             0 => meter.closed.map(|closed| closed.day),
             _ => Some(meter.day),
@@ -136,6 +133,17 @@ impl Manager {
         let last = answer.items.unwrap_or_default().pop();
         let last = last.and_then(|item| logged(from_item::<UsageRecord>(item)));
         Ok(last.and_then(|record| record.day.parse().ok()))
+    }
+
+    /// What was admitted on the closed days of a range, both ends included.
+    pub(super) async fn admitted(
+        &self,
+        key_id: &str,
+        plan_id: &str,
+        (from, to): (Date, Date),
+    ) -> Result<u64, Error> {
+        let days = self.closed_days(key_id, plan_id, from, to).await?;
+        Ok(days.values().map(|day| day.count).sum())
     }
 
     pub(super) async fn closed_days(
