@@ -3,8 +3,9 @@
 //! - [`init`]: the log.
 //! - [`metrics`]: counters and latencies, in CloudWatch's embedded metric format.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub mod metrics;
 
@@ -17,7 +18,7 @@ const OURS: [&str; 4] = [
 ];
 
 /// The exporter of metrics complains of every latency beyond the hundred that a line can hold.
-const SILENT: &str = "metrics_cloudwatch_embedded=off";
+const SILENT: &str = "metrics_cloudwatch_embedded";
 
 /// Starts logging at the level that `TOLLGATE_LOG_LEVEL` names, or else Lambda's `AWS_LAMBDA_LOG_LEVEL`; INFO where
 /// neither does.
@@ -32,41 +33,64 @@ pub fn init() {
     tracing_subscriber::fmt()
         .json()
         .with_span_list(false)
-        .with_env_filter(filter(&level.unwrap_or_default()))
+        .with_max_level(LevelFilter::TRACE)
+        .finish()
+        .with(filter(&level.unwrap_or_default()))
         .init();
 }
 
-fn filter(level: &str) -> EnvFilter {
+fn filter(level: &str) -> Targets {
     let level: LevelFilter = match level {
         // Lambda's own word for what is worse than an error.
         "FATAL" => LevelFilter::ERROR,
         "" => LevelFilter::INFO,
         level => level.parse().unwrap_or(LevelFilter::INFO),
     };
-    let others = level.min(LevelFilter::INFO);
-    let ours = OURS.map(|name| format!("{name}={level}"));
-    EnvFilter::new(format!("{others},{SILENT},{}", ours.join(",")))
+    Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        .with_target(SILENT, LevelFilter::OFF)
+        .with_targets(OURS.map(|name| (name, level)))
 }
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
     fn only_our_own_crates_log_more_than_info() {
-        assert!(filter("TRACE").to_string().contains("tollgate_store=trace"));
-        for level in ["", "INFO", "DEBUG", "trace", "nonsense"] {
-            let filter = filter(level).to_string();
-            assert!(
-                filter.split(',').any(|directive| directive == "info"),
-                "{filter}"
-            );
+        for (level, ours, others) in [
+            ("TRACE", Level::TRACE, Level::INFO),
+            ("debug", Level::DEBUG, Level::INFO),
+            ("INFO", Level::INFO, Level::INFO),
+            ("", Level::INFO, Level::INFO),
+            ("nonsense", Level::INFO, Level::INFO),
+            ("WARN", Level::WARN, Level::WARN),
+            ("FATAL", Level::ERROR, Level::ERROR),
+        ] {
+            let filter = filter(level);
+            for (target, most) in [
+                ("tollgate_store::engine", ours),
+                ("authorizer", ours),
+                ("hyper_util::client", others),
+                ("lambda_runtime", others),
+            ] {
+                for at in [
+                    Level::ERROR,
+                    Level::WARN,
+                    Level::INFO,
+                    Level::DEBUG,
+                    Level::TRACE,
+                ] {
+                    assert_eq!(
+                        filter.would_enable(target, &at),
+                        at <= most,
+                        "{level} {target} {at}"
+                    );
+                }
+            }
+            assert!(!filter.would_enable("metrics_cloudwatch_embedded::collector", &Level::ERROR));
         }
-        assert!(
-            filter("ERROR")
-                .to_string()
-                .split(',')
-                .any(|directive| directive == "error")
-        );
     }
 }

@@ -1,0 +1,53 @@
+//! The least that a Lambda authorizer with a counter in DynamoDB can be: one conditional `UpdateItem` by the same SDK, on a
+//! connection that is warmed during init. It validates nothing, knows no plan, and counts to a fixed limit.
+
+use std::collections::HashMap;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Event {
+    headers: HashMap<String, String>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let client = Client::new(&aws_config::load_defaults(BehaviorVersion::latest()).await);
+    let table = std::env::var("TOLLGATE_TABLE")?;
+    let (client, table) = (&client, table.as_str());
+    client
+        .get_item()
+        .table_name(table)
+        .set_key(Some(counter("-")))
+        .send()
+        .await?;
+    run(service_fn(async |event: LambdaEvent<Event>| {
+        let key = event.payload.headers.get("x-api-key");
+        let count = client
+            .update_item()
+            .table_name(table)
+            .set_key(Some(counter(key.map_or("", String::as_str))))
+            .update_expression("ADD #count :one")
+            .condition_expression("attribute_not_exists(#count) OR #count < :limit")
+            .expression_attribute_names("#count", "count")
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":limit", AttributeValue::N("1000000000".to_owned()))
+            .send();
+        let counted = count.await.is_ok();
+        Ok::<Value, Error>(json!({ "isAuthorized": counted, "context": {} }))
+    }))
+    .await
+}
+
+fn counter(key: &str) -> HashMap<String, AttributeValue> {
+    let text = |value: String| AttributeValue::S(value);
+    HashMap::from([
+        ("pk".to_owned(), text(format!("BARE#{key}"))),
+        ("sk".to_owned(), text("COUNTER".to_owned())),
+    ])
+}
