@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{Path as PathParameter, State};
@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::stores::Store;
 
@@ -24,23 +24,45 @@ pub struct Function {
     process: Child,
     /// What it has logged, read as it comes: a full pipe would stop it.
     log: tokio::task::JoinHandle<String>,
-    events: mpsc::Sender<(String, Value, u64)>,
+    started: Instant,
+    api: Arc<RuntimeApi>,
+    events: mpsc::Sender<Invocation>,
     answers: Mutex<mpsc::Receiver<Answer>>,
     number: AtomicU64,
     /// How far the function's clock is set from ours, for its deadlines.
     clock_offset: i64,
 }
 
+struct Invocation {
+    id: String,
+    event: String,
+    /// Milliseconds since the epoch.
+    deadline: u64,
+}
+
 #[derive(Debug)]
 struct Answer {
     id: String,
+    arrived: Instant,
     /// The answer, or the error that the function reported.
-    outcome: Result<Value, Value>,
+    outcome: Result<Bytes, Bytes>,
 }
 
 struct RuntimeApi {
-    events: Mutex<mpsc::Receiver<(String, Value, u64)>>,
+    events: Mutex<mpsc::Receiver<Invocation>>,
+    ready: watch::Sender<Option<Instant>>,
+    /// When the last event was handed out.
+    handed: std::sync::Mutex<Instant>,
     answers: mpsc::Sender<Answer>,
+}
+
+/// What became of an invocation.
+#[derive(Debug)]
+pub struct Invoked {
+    /// The answer, or the error that the function reported.
+    pub outcome: Result<Bytes, Bytes>,
+    /// From the event's handing over to the answer's arrival.
+    pub took: Duration,
 }
 
 /// How a function is started.
@@ -90,6 +112,8 @@ impl Function {
         let (replies, answers) = mpsc::channel(64);
         let api = Arc::new(RuntimeApi {
             events: Mutex::new(queue),
+            ready: watch::Sender::new(None),
+            handed: std::sync::Mutex::new(Instant::now()),
             answers: replies,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -104,7 +128,7 @@ impl Function {
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .route("/2020-01-01/extension/register", post(register))
             .route("/2020-01-01/extension/event/next", get(pending))
-            .with_state(api);
+            .with_state(Arc::clone(&api));
         tokio::spawn(async move { axum::serve(listener, app).await });
 
         let name = program.file_name().unwrap();
@@ -133,6 +157,7 @@ impl Function {
                 .env("FAKETIME", specification)
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
+        let started = Instant::now();
         let mut process = command.spawn().unwrap();
         let mut stdout = process.stdout.take().unwrap();
         let log = tokio::spawn(async move {
@@ -143,6 +168,8 @@ impl Function {
         Self {
             process,
             log,
+            started,
+            api,
             events,
             answers: Mutex::new(answers),
             number: AtomicU64::new(0),
@@ -150,20 +177,48 @@ impl Function {
         }
     }
 
-    /// Sends an event and waits for the answer; `Err` is what the function reported as its error.
-    pub async fn try_invoke(&self, event: Value) -> Result<Value, Value> {
+    /// How long it took from its start to asking for its first event.
+    pub async fn init(&self) -> Duration {
+        let mut ready = self.api.ready.subscribe();
+        let at = ready.wait_for(Option::is_some);
+        let at = tokio::time::timeout(Duration::from_secs(20), at).await;
+        at.expect("a start in time")
+            .unwrap()
+            .unwrap()
+            .duration_since(self.started)
+    }
+
+    /// The number of its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
+    /// Sends an event, as JSON, and waits for the answer.
+    pub async fn run(&self, event: String) -> Invoked {
         let id = format!("invocation-{}", self.number.fetch_add(1, Ordering::Relaxed));
         let deadline = jiff::Timestamp::now().as_second() + self.clock_offset + 10;
-        let deadline = u64::try_from(deadline).unwrap() * 1000;
+        let invocation = Invocation {
+            id: id.clone(),
+            event,
+            deadline: u64::try_from(deadline).unwrap() * 1000,
+        };
         let mut answers = self.answers.lock().await;
-        self.events
-            .send((id.clone(), event, deadline))
-            .await
-            .unwrap();
+        self.events.send(invocation).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_secs(20), answers.recv());
         let answer = answer.await.expect("an answer in time").unwrap();
         assert_eq!(answer.id, id);
-        answer.outcome
+        let handed = *self.api.handed.lock().unwrap();
+        Invoked {
+            outcome: answer.outcome,
+            took: answer.arrived.duration_since(handed),
+        }
+    }
+
+    /// Sends an event and waits for the answer; `Err` is what the function reported as its error.
+    pub async fn try_invoke(&self, event: Value) -> Result<Value, Value> {
+        let value = |body: Bytes| serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let outcome = self.run(event.to_string()).await.outcome;
+        outcome.map(value).map_err(value)
     }
 
     /// Sends an event and waits for the answer.
@@ -215,7 +270,17 @@ async fn pending() {
 }
 
 async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
-    let Some((id, event, deadline)) = api.events.lock().await.recv().await else {
+    api.ready.send_if_modified(|ready| {
+        let is_first = ready.is_none();
+        ready.get_or_insert_with(Instant::now);
+        is_first
+    });
+    let Some(Invocation {
+        id,
+        event,
+        deadline,
+    }) = api.events.lock().await.recv().await
+    else {
         return std::future::pending().await;
     };
     let headers = [
@@ -226,7 +291,8 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
             "arn:aws:lambda:us-east-1:000000000000:function:test".to_owned(),
         ),
     ];
-    (headers, event.to_string()).into_response()
+    *api.handed.lock().unwrap() = Instant::now();
+    (headers, event).into_response()
 }
 
 async fn response(
@@ -234,7 +300,7 @@ async fn response(
     PathParameter(id): PathParameter<String>,
     body: Bytes,
 ) -> StatusCode {
-    report(&api, id, &body, Ok).await
+    report(&api, id, Ok(body)).await
 }
 
 async fn error(
@@ -242,22 +308,20 @@ async fn error(
     PathParameter(id): PathParameter<String>,
     body: Bytes,
 ) -> StatusCode {
-    report(&api, id, &body, Err).await
+    report(&api, id, Err(body)).await
 }
 
 async fn init_error(State(api): State<Arc<RuntimeApi>>, body: Bytes) -> StatusCode {
-    report(&api, "init".to_owned(), &body, Err).await
+    report(&api, "init".to_owned(), Err(body)).await
 }
 
-async fn report(
-    api: &RuntimeApi,
-    id: String,
-    body: &[u8],
-    kind: impl FnOnce(Value) -> Result<Value, Value>,
-) -> StatusCode {
-    let value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let outcome = kind(value);
-    api.answers.send(Answer { id, outcome }).await.unwrap();
+async fn report(api: &RuntimeApi, id: String, outcome: Result<Bytes, Bytes>) -> StatusCode {
+    let answer = Answer {
+        id,
+        arrived: Instant::now(),
+        outcome,
+    };
+    api.answers.send(answer).await.unwrap();
     StatusCode::ACCEPTED
 }
 

@@ -8,6 +8,7 @@
 //! - [`gateway`]: `tollgate dev` as a process; [`cli`]: the command line on its management API.
 //! - [`kms`]: AWS KMS, as moto plays it.
 //! - [`sam`]: the built stack in `sam local`.
+//! - [`simulation`]: a fleet of instances in simulated time, on a store and a network that fail by a seed.
 //! - [`world`]: plans, keys and decisions in a few words.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
@@ -20,5 +21,6 @@ pub mod kms;
 pub mod lambda;
 pub mod proxy;
 pub mod sam;
+pub mod simulation;
 pub mod stores;
 pub mod world;

@@ -7,7 +7,7 @@
 #[expect(unreachable_pub, reason = "shared with the tests of the core")]
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as A;
@@ -192,6 +192,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             ..
         } = case;
         let (cost, key_revision, plan_revision, flushed) = case.ask;
+        let busy = BTreeSet::new();
         let ask = Ask {
             now: Timestamp::from_nanosecond(now()).unwrap(),
             cost: cost.try_into().unwrap(),
@@ -205,6 +206,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
                 before: seen.day,
                 admitted: 2,
             }),
+            busy: &busy,
         };
         let key = ItemKey::meter(&number.to_string(), "p");
         let budget = Budget {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::Config;
-use tollgate_store::connection::{Connection, sdk_config};
+use tollgate_store::connection::{Connection, sdk_config_of_function};
 use tollgate_telemetry::metrics::Metrics;
 
 /// Time kept back for the answer's own way.
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
     let metrics = Arc::new(Metrics::install()?);
 
     let config = Config::from_env()?;
-    let connection = Connection::deciding(&sdk_config().await);
+    let connection = Connection::deciding(&sdk_config_of_function());
     let authorizer = Authorizer::new(config, connection);
     if let Err(failure) = authorizer.engine().table().warm(WARM_LIMIT).await {
         tracing::error!(%failure, "the store could not be reached during init");

@@ -4,6 +4,7 @@
 //! store hands back the meter as it is, and [`charge`](fn@charge) is asked again. What the store confirms is exact; what
 //! was only remembered costs at most another try.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
@@ -44,6 +45,8 @@ pub struct Ask<'a> {
     pub flushed: Option<Date>,
     /// What was admitted in a period before the meter's day, where that was asked for.
     pub history: Option<History>,
+    /// Buckets that others have probably filled since the meter was seen.
+    pub busy: &'a BTreeSet<BucketId>,
 }
 
 /// What was admitted in a period before the meter's day: the sum of its closed days.
@@ -88,6 +91,8 @@ pub struct Charge {
     pub key_revision: u64,
     /// Must not be under the meter's; becomes the meter's.
     pub plan_revision: u64,
+    /// Whether the meter may not know these revisions yet. Otherwise they must be the meter's, and there is less to write.
+    pub is_news: bool,
     /// When the request came, nanoseconds since the epoch.
     pub now: i128,
     /// The day it counts for.
@@ -139,6 +144,8 @@ pub enum Fill {
     Idle {
         /// The new level.
         to: Level,
+        /// Whether it was seen; then it must not be missing, and there is less to check.
+        is_there: bool,
     },
     /// It is busy at this plan's pace: add to `tat`. Two such fills commute, so a hot key makes no needless failures.
     Busy {
@@ -208,6 +215,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         cost,
         key_revision: ask.key_revision,
         plan_revision: ask.plan_revision,
+        is_news: is_newer,
         now,
         day: turn.day,
         closes: turn.closes,
@@ -232,7 +240,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         } else {
             buckets
                 .map(|(id, bucket)| {
-                    let fill = fill(meter.buckets.get(id), bucket, ask.cost, now);
+                    let fill = fill(meter.buckets.get(id), bucket, ask, ask.busy.contains(id));
                     (id.to_owned(), fill)
                 })
                 .collect()
@@ -252,20 +260,23 @@ fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
         .map(|quota| quota.limit())
 }
 
-fn fill(level: Option<&Level>, bucket: Bucket, cost: NonZeroU32, now: i128) -> Fill {
-    let add = bucket.increment(cost.get());
+fn fill(level: Option<&Level>, bucket: Bucket, ask: &Ask, guessed_busy: bool) -> Fill {
+    let (cost, now) = (ask.cost.get(), ask.now.as_nanosecond());
+    let add = bucket.increment(cost);
     let interval = bucket.interval();
-    match level.filter(|level| level.tat > now) {
+    let is_busy = |level: &&Level| level.tat > now || guessed_busy && level.interval == interval;
+    match level.filter(is_busy) {
         None => Fill::Idle {
             to: Level {
                 tat: now + add,
                 interval,
             },
+            is_there: level.is_some(),
         },
         Some(level) if level.interval == interval => Fill::Busy {
             interval,
             // The cost fits an empty bucket, or it would have been refused.
-            bound: now + bucket.tolerance(cost.get()).unwrap_or(0),
+            bound: now + bucket.tolerance(cost).unwrap_or(0),
             add,
         },
         Some(level) => Fill::Convert {

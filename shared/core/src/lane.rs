@@ -24,26 +24,39 @@ pub struct Stamp {
     pub lane: String,
     /// The decision's number.
     pub sequence: u64,
-    /// A quiet lane, and its last number, to be removed to make room.
-    pub evict: Option<(String, u64)>,
+    /// Where it goes.
+    pub place: Place,
+}
+
+/// Where a stamp goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On the instance's lane, which is there.
+    Own,
+    /// On a new lane, for which there is room.
+    New,
+    /// On a new lane, in the place of this quiet one with this last number.
+    InsteadOf(String, u64),
 }
 
 impl Stamp {
     /// A stamp on a meter with these lanes; `None` when none is free.
     pub fn claim(lanes: &BTreeMap<String, u64>, lane: &str, sequence: u64) -> Option<Self> {
-        let evict = if lanes.contains_key(lane) || lanes.len() < MAX_LANES {
-            None
+        let place = if lanes.contains_key(lane) {
+            Place::Own
+        } else if lanes.len() < MAX_LANES {
+            Place::New
         } else {
             let (quietest, last) = lanes.iter().min_by_key(|(_, last)| **last)?;
             if last.saturating_add(QUIET_AFTER) >= sequence {
                 return None;
             }
-            Some((quietest.clone(), *last))
+            Place::InsteadOf(quietest.clone(), *last)
         };
         Some(Self {
             lane: lane.to_owned(),
             sequence,
-            evict,
+            place,
         })
     }
 }
@@ -62,9 +75,9 @@ mod tests {
     fn a_lane_is_claimed_while_there_is_room_or_it_is_already_ours() {
         let mut lanes = full(1_000);
         assert_eq!(Stamp::claim(&lanes, "mine", 2_000), None);
-        assert!(Stamp::claim(&lanes, "l3", 2_000).is_some_and(|stamp| stamp.evict.is_none()));
+        assert!(Stamp::claim(&lanes, "l3", 2_000).is_some_and(|stamp| stamp.place == Place::Own));
         lanes.remove("l3");
-        assert!(Stamp::claim(&lanes, "mine", 2_000).is_some_and(|stamp| stamp.evict.is_none()));
+        assert!(Stamp::claim(&lanes, "mine", 2_000).is_some_and(|stamp| stamp.place == Place::New));
     }
 
     #[test]
@@ -73,6 +86,6 @@ mod tests {
         let lanes = full(1_000);
         assert_eq!(Stamp::claim(&lanes, "mine", 1_000 + QUIET_AFTER), None);
         let stamp = Stamp::claim(&lanes, "mine", 1_001 + QUIET_AFTER).expect("free");
-        assert_eq!(stamp.evict, Some(("l0".to_owned(), 1_000)));
+        assert_eq!(stamp.place, Place::InsteadOf("l0".to_owned(), 1_000));
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use tollgate_core::calendar::{PeriodKind, start_of};
 use tollgate_core::charge::{Adopt, Ask, Base, Charge, Fill, History, Refusal, Step, charge};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
-use tollgate_core::plan::{Limits, PLAN_BUCKET};
+use tollgate_core::plan::{BucketId, Limits, PLAN_BUCKET};
 use tollgate_core::standing::Standing;
 use tollgate_core::verdict::Reason;
 
@@ -46,8 +47,11 @@ fn ask(limits: &Limits) -> Ask<'_> {
         quota_before: limits.quota,
         flushed: None,
         history: None,
+        busy: &NO_GUESS,
     }
 }
+
+static NO_GUESS: BTreeSet<BucketId> = BTreeSet::new();
 
 fn charged(step: Step) -> Charge {
     match step {
@@ -102,8 +106,12 @@ fn the_branch_follows_the_level() {
             .extend(level.map(|level| (PLAN_BUCKET.to_owned(), level)));
         charged(charge(&meter, &ask(&limits))).buckets[0].1
     };
-    let idle = Fill::Idle { to: level(20, 10) };
-    assert_eq!(fill(None), idle);
+    let idle = |is_there| Fill::Idle {
+        to: level(20, 10),
+        is_there,
+    };
+    assert_eq!(fill(None), idle(false));
+    let idle = idle(true);
     assert_eq!(fill(Some(level(-5, 10))), idle);
     assert_eq!(fill(Some(level(0, 10))), idle);
     assert_eq!(fill(Some(level(0, 99))), idle);

@@ -1,7 +1,7 @@
 //! The clock: ours, corrected by the store's where it is far off.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,35 +9,44 @@ use jiff::{SignedDuration, Timestamp};
 /// correcting less would add error.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
-/// The system clock with a correction.
-#[derive(Debug, Default)]
+/// A clock with a correction.
 pub struct Clock {
+    ours: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     offset_nanoseconds: AtomicI64,
 }
 
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Clock")
+            .field("offset_nanoseconds", &self.offset_nanoseconds)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Clock {
+    pub(crate) fn new(ours: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
+        Self {
+            ours,
+            offset_nanoseconds: AtomicI64::new(0),
+        }
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_nanos(self.offset_nanoseconds.load(Ordering::Relaxed));
-        Timestamp::now()
+        (self.ours)()
             .saturating_add(offset)
             .unwrap_or(Timestamp::MAX)
     }
 
     /// Takes note of a `Date` header that arrived just now. One that cannot be read changes nothing.
     pub(crate) fn observe(&self, date: &str) {
-        let Ok(date) = httpdate::parse_http_date(date) else {
-            return;
-        };
-        self.correct(date, SystemTime::now());
-    }
-
-    fn correct(&self, store: SystemTime, ours: SystemTime) {
-        let (Ok(store), Ok(ours)) = (Timestamp::try_from(store), Timestamp::try_from(ours)) else {
+        let date = httpdate::parse_http_date(date).map(Timestamp::try_from);
+        let Ok(Ok(store)) = date else {
             return;
         };
         // The header is cut to whole seconds: on average the store is half a second further.
-        let offset = store.duration_since(ours) + SignedDuration::from_millis(500);
+        let offset = store.duration_since((self.ours)()) + SignedDuration::from_millis(500);
         let offset = if offset.abs() > TOLERANCE {
             i64::try_from(offset.as_nanos()).unwrap_or(0)
         } else {
@@ -58,10 +67,12 @@ mod tests {
 
     use super::*;
 
-    fn offset_after(store: u64, ours: u64) -> i64 {
-        let clock = Clock::default();
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        clock.correct(at(store), at(ours));
+    fn offset_after(store: u64, ours: i64) -> i64 {
+        let ours = Timestamp::from_second(ours).expect("in range");
+        let clock = Clock::new(Arc::new(move || ours));
+        clock.observe(&httpdate::fmt_http_date(
+            UNIX_EPOCH + Duration::from_secs(store),
+        ));
         clock.offset_nanoseconds.load(Ordering::Relaxed)
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
@@ -12,7 +13,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Config, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-    SharedHttpClient, StalledStreamProtectionConfig,
+    SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::tls;
@@ -31,8 +32,43 @@ const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
+    ground: Ground,
     current: Mutex<Current>,
     clock: Arc<Clock>,
+}
+
+/// What connections stand on: the machine's network and clock, or others in their place.
+#[derive(Clone)]
+pub struct Ground {
+    http: Arc<dyn Fn() -> SharedHttpClient + Send + Sync>,
+    pub(crate) now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl Ground {
+    /// The machine's own.
+    pub fn machine() -> Self {
+        Self {
+            http: Arc::new(http_client),
+            now: Arc::new(Timestamp::now),
+        }
+    }
+
+    /// Another network, and another clock.
+    pub fn other(
+        http: SharedHttpClient,
+        now: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            http: Arc::new(move || http.clone()),
+            now: Arc::new(now),
+        }
+    }
+}
+
+impl std::fmt::Debug for Ground {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ground").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -41,7 +77,29 @@ struct Current {
     used: Timestamp,
 }
 
-/// The SDK's configuration by its own environment: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
+/// The SDK's configuration from what Lambda sets for a function: credentials, region and endpoint, all in the environment.
+/// The SDK's other sources (profiles, containers, instances, identity tokens) would be a ninth of the authorizer, and are
+/// never asked there.
+pub fn sdk_config_of_function() -> SdkConfig {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let is_on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http_client());
+    config.set_region(
+        set("AWS_REGION")
+            .or_else(|| set("AWS_DEFAULT_REGION"))
+            .map(Region::new),
+    );
+    config.set_endpoint_url(set(ENDPOINT).or_else(|| set("AWS_ENDPOINT_URL")));
+    config.set_use_fips(is_on("AWS_USE_FIPS_ENDPOINT"));
+    config.set_use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"));
+    config.build()
+}
+
+/// The SDK's configuration from all its own sources: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
@@ -89,25 +147,46 @@ pub fn is_loopback(endpoint: &str) -> bool {
 impl Connection {
     /// For the engine: it sets a time limit on every attempt, and a second try of a charge needs its judgement.
     pub fn deciding(config: &SdkConfig) -> Self {
-        Self::new(config, RetryConfig::disabled(), TimeoutConfig::disabled())
+        Self::deciding_on(Ground::machine(), config)
+    }
+
+    /// As [`deciding`](Self::deciding), on other ground.
+    pub fn deciding_on(ground: Ground, config: &SdkConfig) -> Self {
+        Self::new(
+            ground,
+            config,
+            RetryConfig::disabled(),
+            TimeoutConfig::disabled(),
+        )
     }
 
     /// For management, whose calls can be made again: the SDK's own tries.
     pub fn managing(config: &SdkConfig) -> Self {
+        Self::managing_on(Ground::machine(), config)
+    }
+
+    /// As [`managing`](Self::managing), on other ground.
+    pub fn managing_on(ground: Ground, config: &SdkConfig) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(12))
             .build();
         Self::new(
+            ground,
             config,
             RetryConfig::standard().with_max_attempts(4),
             timeouts,
         )
     }
 
-    fn new(config: &SdkConfig, tries: RetryConfig, timeouts: TimeoutConfig) -> Self {
-        let clock = Arc::new(Clock::default());
+    fn new(
+        ground: Ground,
+        config: &SdkConfig,
+        tries: RetryConfig,
+        timeouts: TimeoutConfig,
+    ) -> Self {
+        let clock = Arc::new(Clock::new(Arc::clone(&ground.now)));
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         if std::env::var(ENDPOINT).is_ok_and(|url| url.is_empty()) {
             // The SDK would take an empty one for a URL. A template writes one where it has none to give.
@@ -118,14 +197,15 @@ impl Connection {
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(DateHeader(Arc::clone(&clock)))
-            .http_client(http_client())
+            .http_client((ground.http)())
             .build();
         let current = Mutex::new(Current {
             client: Client::from_conf(config.clone()),
-            used: Timestamp::now(),
+            used: (ground.now)(),
         });
         Self {
             config,
+            ground,
             current,
             clock,
         }
@@ -135,10 +215,11 @@ impl Connection {
     /// dead, and their own idle time may have stood still with it.
     pub fn client(&self) -> Client {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now();
+        let now = (self.ground.now)();
         let idle = now.duration_since(current.used).abs();
         if idle > SignedDuration::try_from(KEEP_ALIVE).unwrap_or(SignedDuration::MAX) {
-            let config = self.config.to_builder().http_client(http_client()).build();
+            let http = (self.ground.http)();
+            let config = self.config.to_builder().http_client(http).build();
             current.client = Client::from_conf(config);
         }
         current.used = now;

@@ -3,6 +3,7 @@
 //! Everything remembered here only says which write to try, or for how long a refusal may be repeated without asking;
 //! whether a request is admitted is always for the store to confirm.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::failure::Failure;
 use crate::record::{ItemKey, KeyRecord, PlanRecord};
 use crate::table::{Budget, Table, Written};
 
+mod guesses;
 pub mod inspect;
 mod instance;
 mod memory;
@@ -267,6 +269,12 @@ impl Engine {
             quota_before: charged.quota_before,
             flushed: charged.seen.flushed,
             history: charged.seen.history,
+            // What was just read needs no guess.
+            busy: &if attempt.is_first_try() {
+                charged.seen.guesses.busy()
+            } else {
+                BTreeSet::new()
+            },
         };
         let step = charge::charge(&charged.seen.meter.value, &ask);
         let step = match step {
@@ -332,6 +340,7 @@ impl Engine {
             // The lost write may still be made, and nothing would keep this one from being made as well.
             return Ok(Some(Verdict::because(Reason::Uncertain)));
         }
+        let is_guess = attempt.is_first_try();
         attempt.tries += 1;
         let key = ItemKey::meter(key_id, plan);
         let (written, (), ()) = future::join3(
@@ -341,6 +350,12 @@ impl Engine {
             self.flush_beside(attempt, key_id, charged),
         )
         .await;
+        if let (true, Ok(written)) = (is_guess, &written) {
+            let seen = &charged.seen.meter.value;
+            self.change_seen(attempt, plan, |known| {
+                known.guesses.learn(seen, charge, written);
+            });
+        }
         match written {
             Err(Failure::Lost(what)) => {
                 tracing::warn!(key_id, plan, what, "the answer to a charge was lost");
@@ -376,7 +391,7 @@ impl Engine {
             Ok(Written::Refused(None)) => self.reread(attempt, known).await?,
             Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if attempt.tries < MAX_TRIES => {
                 tracing::warn!(%failure, "trying again");
-                tokio::time::sleep(self.instance.back_off(attempt.tries)).await;
+                tokio::time::sleep(Instance::back_off(attempt.tries)).await;
             }
             Err(failure) => return Err(failure),
         }
@@ -418,6 +433,11 @@ impl Engine {
 }
 
 impl Attempt<'_> {
+    /// Whether all that is known was known before this decision.
+    fn is_first_try(&self) -> bool {
+        self.tries == 0 && !self.fresh
+    }
+
     /// Whether a meter under `plan` has taken a write of this decision whose answer was lost.
     fn is_made(&self, plan: &str, meter: &Meter) -> bool {
         self.lost.as_deref() == Some(plan)
@@ -439,7 +459,7 @@ impl Attempt<'_> {
 /// The meter without what would refuse: the write that follows from it asks the store.
 fn doubted(meter: &Meter) -> Meter {
     Meter {
-        buckets: std::collections::BTreeMap::new(),
+        buckets: BTreeMap::new(),
         count: 0,
         spent: 0,
         ..meter.clone()

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::charge::{Adopt, Base, Charge, Fill};
-use tollgate_core::lane::{MAX_LANES, Stamp};
+use tollgate_core::lane::{MAX_LANES, Place, Stamp};
 
 use crate::meter_item::{
     BUCKETS, CLOSED_COUNT, CLOSED_DAY, CLOSED_LEFT, COUNT, DAY, KEY_REVISION, LANES, PERIOD,
@@ -86,12 +86,24 @@ impl Update {
             self.set(&name, revision);
         }
     }
+
+    /// The meter must know these.
+    fn known_revisions(&mut self, key: u64, plan: u64) {
+        for (name, revision) in [(KEY_REVISION, key), (PLAN_REVISION, plan)] {
+            let (name, revision) = (self.name(name), self.number(revision));
+            self.condition(format!("{name} = {revision}"));
+        }
+    }
 }
 
 /// The one write.
 pub(crate) fn charge(charge: &Charge, stamp: Option<&Stamp>) -> Update {
     let mut update = Update::default();
-    update.revisions(charge.key_revision, charge.plan_revision);
+    if charge.is_news {
+        update.revisions(charge.key_revision, charge.plan_revision);
+    } else {
+        update.known_revisions(charge.key_revision, charge.plan_revision);
+    }
     let cost = update.number(charge.cost);
     count(&mut update, charge, &cost);
     quota(&mut update, charge, &cost);
@@ -183,11 +195,13 @@ fn buckets(update: &mut Update, charge: &Charge) {
     for (id, fill) in &charge.buckets {
         let bucket = entry(update, BUCKETS, id);
         match *fill {
-            Fill::Idle { to } => {
+            Fill::Idle { to, is_there } => {
                 let (now, to) = (update.number(charge.now), update.value(level_value(to)));
-                update.condition(format!(
-                    "(attribute_not_exists({bucket}) OR {bucket}[0] <= {now})"
-                ));
+                update.condition(if is_there {
+                    format!("{bucket}[0] <= {now}")
+                } else {
+                    format!("(attribute_not_exists({bucket}) OR {bucket}[0] <= {now})")
+                });
                 update.set(&bucket, to);
             }
             Fill::Busy {
@@ -225,22 +239,29 @@ fn entry(update: &mut Update, map: &str, id: &str) -> String {
 }
 
 fn lane(update: &mut Update, stamp: &Stamp) {
-    let lanes = update.name(LANES);
     let lane = entry(update, LANES, &stamp.lane);
     let sequence = update.number(stamp.sequence);
-    let room = match &stamp.evict {
-        None => update.number(MAX_LANES - 1),
-        Some((quiet, last)) => {
+    let room = match &stamp.place {
+        Place::Own => None,
+        Place::New => Some(MAX_LANES - 1),
+        Place::InsteadOf(quiet, last) => {
             let quiet = entry(update, LANES, quiet);
             let last = update.number(last);
             update.condition(format!("{quiet} = {last}"));
             update.remove(quiet);
-            update.number(MAX_LANES)
+            Some(MAX_LANES)
         }
     };
-    update.condition(format!(
-        "({lane} < {sequence} OR (attribute_not_exists({lane}) AND size({lanes}) <= {room}))"
-    ));
+    let condition = match room {
+        None => format!("{lane} < {sequence}"),
+        Some(room) => {
+            let (lanes, room) = (update.name(LANES), update.number(room));
+            format!(
+                "({lane} < {sequence} OR (attribute_not_exists({lane}) AND size({lanes}) <= {room}))"
+            )
+        }
+    };
+    update.condition(condition);
     update.set(&lane, sequence);
 }
 

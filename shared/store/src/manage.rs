@@ -305,8 +305,7 @@ fn is_in_time(until: Option<Instant>) -> bool {
 /// Waits before a try that others got ahead of: longer each time, and not all alike.
 async fn back_off(tries: u32) {
     if tries > 0 {
-        let spread = getrandom::u64().unwrap_or(0) % 10;
-        let wait = u64::from(tries.min(100)) * (5 + spread);
+        let wait = u64::from(tries.min(100)) * fastrand::u64(5..15);
         tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
     }
 }

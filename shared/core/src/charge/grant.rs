@@ -34,6 +34,7 @@ pub fn grant(meter: &Meter, grant: &Grant) -> Charge {
         cost: 0,
         key_revision: grant.key_revision,
         plan_revision: grant.plan_revision,
+        is_news: true,
         now: grant.now.as_nanosecond(),
         day,
         closes: (day > meter.day).then_some(meter.day),

@@ -1,7 +1,7 @@
 //! What the store makes of a write, said without DynamoDB: the meaning that expressions are tested against.
 
 use tollgate_core::charge::{Adopt, Base, Charge, Fill};
-use tollgate_core::lane::{MAX_LANES, Stamp};
+use tollgate_core::lane::{MAX_LANES, Place, Stamp};
 use tollgate_core::meter::{ClosedDay, Meter};
 
 fn signed(count: u64) -> i64 {
@@ -11,7 +11,10 @@ fn signed(count: u64) -> i64 {
 /// The meter after `charge`; `None` where a condition does not hold.
 pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option<Meter> {
     let mut after = before.clone();
-    revisions(&mut after, charge.key_revision, charge.plan_revision)?;
+    let (key, plan) = (charge.key_revision, charge.plan_revision);
+    let are_known = before.key_revision == key && before.plan_revision == plan;
+    holds(charge.is_news || are_known)?;
+    revisions(&mut after, key, plan)?;
     let cost = u64::from(charge.cost);
 
     holds(before.period == charge.period_before)?;
@@ -53,7 +56,8 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     for (id, fill) in &charge.buckets {
         let level = before.buckets.get(id).copied();
         let to = match *fill {
-            Fill::Idle { to } => {
+            Fill::Idle { to, is_there } => {
+                holds(!is_there || level.is_some())?;
                 holds(level.is_none_or(|level| level.tat <= charge.now))?;
                 to
             }
@@ -105,18 +109,20 @@ fn revisions(meter: &mut Meter, key: u64, plan: u64) -> Option<()> {
 }
 
 fn stamped(meter: &mut Meter, stamp: &Stamp) -> Option<()> {
-    let room = match &stamp.evict {
-        None => MAX_LANES - 1,
-        Some((quiet, last)) => {
+    let room = match &stamp.place {
+        // It must be there.
+        Place::Own => 0,
+        Place::New => MAX_LANES - 1,
+        Place::InsteadOf(quiet, last) => {
             holds(meter.lanes.get(quiet)? == last)?;
             MAX_LANES
         }
     };
     match meter.lanes.get(&stamp.lane) {
         Some(last) => holds(*last < stamp.sequence)?,
-        None => holds(meter.lanes.len() <= room)?,
+        None => holds(stamp.place != Place::Own && meter.lanes.len() <= room)?,
     }
-    if let Some((quiet, _)) = &stamp.evict {
+    if let Place::InsteadOf(quiet, _) = &stamp.place {
         meter.lanes.remove(quiet);
     }
     meter.lanes.insert(stamp.lane.clone(), stamp.sequence);

@@ -19,10 +19,9 @@ pub(super) struct Instance {
 
 impl Instance {
     pub(super) fn new() -> Self {
-        let random = getrandom::u64().expect("the operating system gives random bytes");
         Self {
             // Six base62 digits: short, and still one in 56 thousand million.
-            id: random % 62u64.pow(6),
+            id: fastrand::u64(..62u64.pow(6)),
             last: AtomicU64::new(0),
             slots: Mutex::default(),
         }
@@ -51,10 +50,9 @@ impl Instance {
     }
 
     /// How long to wait before try `tries + 1`: about 10, 20, 40 ms, spread so that instances do not march in step.
-    pub(super) fn back_off(&self, tries: u32) -> Duration {
+    pub(super) fn back_off(tries: u32) -> Duration {
         let step = 10_000u64 << tries.saturating_sub(1).min(4);
-        let spread = getrandom::u64().unwrap_or(self.id) % step;
-        Duration::from_micros(step / 2 + spread / 2)
+        Duration::from_micros(fastrand::u64(step / 2..step))
     }
 }
 

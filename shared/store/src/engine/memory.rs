@@ -12,6 +12,8 @@ use tollgate_core::charge::{self, History};
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::verdict::Reason;
 
+use super::guesses::Guesses;
+use super::instance::Instance;
 use super::{Attempt, Charged, Engine, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE};
 use crate::cache::Dated;
 use crate::failure::Failure;
@@ -39,6 +41,7 @@ pub(super) struct Seen {
     pub(super) flushed: Option<Date>,
     /// What was admitted before the meter's day in a period that the quota was changed to.
     pub(super) history: Option<History>,
+    pub(super) guesses: Guesses,
 }
 
 impl Seen {
@@ -47,6 +50,7 @@ impl Seen {
             meter: Dated::new(Arc::new(meter), read_at),
             flushed: None,
             history: None,
+            guesses: Guesses::default(),
         }
     }
 }
@@ -274,7 +278,7 @@ impl Engine {
             match read().await {
                 Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if tries < MAX_TRIES => {
                     tracing::warn!(%failure, "reading again");
-                    tokio::time::sleep(self.instance.back_off(tries)).await;
+                    tokio::time::sleep(Instance::back_off(tries)).await;
                 }
                 outcome => return outcome,
             }
@@ -292,7 +296,12 @@ impl Engine {
     }
 
     /// Changes what was seen of a meter, if it is still kept in mind.
-    fn change_seen(&self, attempt: &Attempt<'_>, plan: &str, change: impl FnOnce(&mut Seen)) {
+    pub(super) fn change_seen(
+        &self,
+        attempt: &Attempt<'_>,
+        plan: &str,
+        change: impl FnOnce(&mut Seen),
+    ) {
         self.keys.update(&attempt.hash, |known| {
             if let Some(seen) = known.meters.get_mut(plan) {
                 change(seen);

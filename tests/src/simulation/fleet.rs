@@ -1,0 +1,339 @@
+//! Who takes part: instances that decide, and management that interferes.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use fastrand::Rng;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::key::KeyValue;
+use tollgate_core::limit::{Quota, Throttle};
+use tollgate_core::plan::Plan;
+use tollgate_store::connection::{Connection, Ground, sdk_config_at};
+use tollgate_store::engine::{Engine, Request, Settings};
+use tollgate_store::manage::{Error, Manager};
+use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_store::schema;
+use tollgate_store::table::Table;
+
+use super::ledger::{Ledger, Standing, Summary, Trace};
+use super::network::{DECISION, Faults, Network};
+use super::{Time, frozen};
+use crate::world::{linked, plan, target};
+
+const TABLE: &str = "simulated";
+const KEYS: usize = 3;
+
+/// Everyone.
+pub(super) struct Fleet {
+    time: Time,
+    network: Arc<Network>,
+    ledger: Arc<Ledger>,
+    sdk: aws_config::SdkConfig,
+    instances: Mutex<Vec<Arc<Engine>>>,
+    manager: Manager,
+    keys: Vec<Arc<Key>>,
+}
+
+/// A key under test, and the values it has had.
+struct Key {
+    id: String,
+    plan: String,
+    values: Mutex<Vec<String>>,
+}
+
+impl Fleet {
+    pub(super) async fn new(time: Time, faults: Faults, random: &mut Rng) -> Self {
+        let ledger = Arc::<Ledger>::default();
+        let network = Network::new(time, random.u64(..), Arc::clone(&ledger));
+        let sdk = sdk_config_at("http://127.0.0.1:1").await;
+        let ground = Ground::other(network.client(), move || time.now());
+        let client = aws_sdk_dynamodb::config::Builder::from(&sdk).http_client(network.client());
+        let created = schema::create(&Client::from_conf(client.build()), TABLE).await;
+        assert!(created.expect("a table"));
+        let manager = Manager::new(Connection::managing_on(ground, &sdk), TABLE.to_owned());
+        let mut keys = Vec::new();
+        for _ in 0..KEYS {
+            let (plan, key) = linked(&manager, limits(random)).await;
+            ledger.limits(&plan.id, plan.revision, &plan.limits);
+            keys.push(Arc::new(Key {
+                id: key.record.id,
+                plan: plan.id,
+                values: Mutex::new(vec![key.value]),
+            }));
+        }
+        let fleet = Self {
+            time,
+            network,
+            ledger,
+            sdk,
+            instances: Mutex::default(),
+            manager,
+            keys,
+        };
+        for _ in 0..random.usize(1..=6) {
+            let instance = fleet.instance(random).await;
+            fleet.instances.lock().expect("not poisoned").push(instance);
+        }
+        fleet.network.set_faults(faults);
+        fleet
+    }
+
+    /// An instance with a clock of its own.
+    async fn instance(&self, random: &mut Rng) -> Arc<Engine> {
+        let time = self.time;
+        let worst = if random.u8(..4) == 0 { 600_000 } else { 1_900 };
+        let skew = SignedDuration::from_millis(random.i64(-worst..=worst));
+        let clock = move || time.now().saturating_add(skew).expect("a span");
+        let connection =
+            Connection::deciding_on(Ground::other(self.network.client(), clock), &self.sdk);
+        let engine = Engine::new(
+            Table::new(connection, TABLE.to_owned()),
+            Settings::default(),
+        );
+        // As during init: a clock that is far off learns of it.
+        drop(engine.table().warm(Duration::from_secs(3)).await);
+        Arc::new(engine)
+    }
+
+    /// So many decisions, and what management does meanwhile.
+    pub(super) async fn episode(&self, decisions: usize, random: &mut Rng) {
+        if random.u8(..3) == 0 {
+            let new = self.instance(random).await;
+            let mut instances = self.instances.lock().expect("not poisoned");
+            let which = random.usize(..instances.len());
+            instances[which] = new;
+        }
+        let mut tasks = JoinSet::new();
+        let instances = self.instances.lock().expect("not poisoned").clone();
+        // Beside functions, which decide one request at a time, a server that decides several.
+        let callers = instances.iter().chain([&instances[0]; 2]);
+        let callers: Vec<_> = callers.cloned().collect();
+        let share = decisions.div_ceil(callers.len());
+        let pace = random.u64(1..100);
+        for engine in callers {
+            let caller = Caller {
+                engine,
+                keys: self.keys.clone(),
+                ledger: Arc::clone(&self.ledger),
+                random: Rng::with_seed(random.u64(..)),
+            };
+            tasks.spawn(caller.run(share, pace));
+        }
+        let mut interference = Rng::with_seed(random.u64(..));
+        for _ in 0..random.usize(..4) {
+            sleep(Duration::from_millis(interference.u64(..pace * 50))).await;
+            let key = &self.keys[interference.usize(..KEYS)];
+            self.interfere(key, &mut interference).await;
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("no panic");
+        }
+    }
+
+    async fn interfere(&self, key: &Key, random: &mut Rng) {
+        let pause = Duration::from_millis(random.u64(..5_000));
+        match random.u8(..4) {
+            0 => {
+                self.revoke(&key.id, || self.set_enabled(key, false)).await;
+                sleep(pause).await;
+                self.restore(key).await;
+            }
+            1 => {
+                let unlink = || self.manager.unlink(&key.plan, &key.id);
+                self.revoke(&key.id, async || match unlink().await {
+                    // A try before has done it.
+                    Ok(()) | Err(Error::NotLinked { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                })
+                .await;
+                sleep(pause).await;
+                self.restore(key).await;
+            }
+            2 => {
+                let new = tollgate_store::manage::keys::generate_value();
+                let old = key.values.lock().expect("not poisoned").last().cloned();
+                self.rotate(key, &new, &old.expect("a value")).await;
+            }
+            _ => {
+                let limits = limits(random);
+                insist(async || {
+                    let limits = limits.clone();
+                    let edit = |record: &mut PlanRecord| {
+                        record.limits = limits.clone();
+                        Ok::<_, Error>(())
+                    };
+                    self.manager.update_plan(&key.plan, edit).await
+                })
+                .await;
+            }
+        }
+    }
+
+    /// From the call's answer on, nothing may be charged to what it revokes.
+    async fn revoke<T>(&self, what: &str, call: impl AsyncFn() -> Result<T, Error>) {
+        self.ledger.stands(what, Standing::Unsure);
+        insist(call).await;
+        self.ledger.stands(what, Standing::Revoked);
+    }
+
+    async fn rotate(&self, key: &Key, new: &KeyValue, old: &str) {
+        let values = || key.values.lock().expect("not poisoned");
+        values().push(new.expose().to_owned());
+        self.revoke(old, || self.manager.rotate_key(&key.id, new, None, None))
+            .await;
+    }
+
+    async fn set_enabled(&self, key: &Key, enabled: bool) -> Result<KeyRecord, Error> {
+        let set = |record: &mut KeyRecord| {
+            record.enabled = enabled;
+            Ok::<_, Error>(())
+        };
+        self.manager.update_key(&key.id, set).await
+    }
+
+    /// Whatever was done to it, the key is good again.
+    async fn restore(&self, key: &Key) {
+        self.ledger.stands(&key.id, Standing::Unsure);
+        insist(async || self.set_enabled(key, true).await).await;
+        insist(async || match self.manager.link(&key.plan, &key.id).await {
+            Ok(_) | Err(Error::AlreadyLinked { .. }) => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await;
+        self.ledger.stands(&key.id, Standing::Good);
+    }
+
+    /// When nothing is under way any more: what was charged, beside what usage says.
+    pub(super) async fn end(&self) -> Result<Summary, Vec<String>> {
+        self.network.set_faults(Faults::default());
+        sleep(Duration::from_secs(30)).await;
+        let last = self.time.now().to_zoned(TimeZone::UTC).date();
+        let days = (last.saturating_sub(89.days()), last.saturating_add(1.day()));
+        for key in &self.keys {
+            self.restore(key).await;
+            let plan = self.manager.plan(&key.plan).await.expect("a plan");
+            let record = self.manager.key(&key.id).await.expect("a key");
+            let usage = self
+                .manager
+                .usage(&plan, &record, days)
+                .await
+                .expect("usage");
+            let used: u64 = usage.iter().map(|day| day.used).sum();
+            let charged = self.ledger.charged(&key.id, &key.plan);
+            if used != charged {
+                self.ledger.breaks(format!(
+                    "key {}: {charged} charged, {used} in its usage",
+                    key.id
+                ));
+            }
+        }
+        self.ledger.close()
+    }
+}
+
+/// Tries until it is answered: a call whose answer was lost is made again, as its users do.
+async fn insist<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
+    for _ in 0..100 {
+        match call().await {
+            Ok(done) => return done,
+            Err(Error::Store(_) | Error::Contended) => sleep(Duration::from_millis(100)).await,
+            Err(error) => panic!("management refuses: {error}"),
+        }
+    }
+    panic!("management is never answered");
+}
+
+/// Someone with several keys, by way of one instance.
+struct Caller {
+    engine: Arc<Engine>,
+    keys: Vec<Arc<Key>>,
+    ledger: Arc<Ledger>,
+    random: Rng,
+}
+
+impl Caller {
+    async fn run(mut self, decisions: usize, pace: u64) {
+        for _ in 0..decisions {
+            sleep(Duration::from_millis(self.random.u64(..pace))).await;
+            self.decide().await;
+        }
+    }
+
+    async fn decide(&mut self) {
+        let random = &mut self.random;
+        let key = &self.keys[random.usize(..KEYS)];
+        let value = {
+            let values = key.values.lock().expect("not poisoned");
+            // Now and then an old one.
+            let age = if random.u8(..8) == 0 {
+                random.usize(..3)
+            } else {
+                0
+            };
+            values[values.len().saturating_sub(1 + age)].clone()
+        };
+        let target = target(if random.bool() { "/pets" } else { "/" });
+        let cost = if random.u8(..8) == 0 {
+            random.u32(2..=6)
+        } else {
+            1
+        };
+        let is_frozen = random.u16(..500) == 0;
+        let (after, length) = if is_frozen {
+            (random.u64(..8), random.u64(100..120_000))
+        } else {
+            (60_000, 0)
+        };
+        let clock = self.engine.table().connection().clock();
+        let trace = Arc::new(Trace::new(cost, value.clone(), clock.now()));
+        if is_frozen {
+            trace.froze();
+        }
+        let read = || -> Timestamp {
+            let now = clock.now();
+            trace.read(now);
+            now
+        };
+        let request = Request {
+            credential: Some(&value),
+            target: &target,
+            cost: NonZeroU32::new(cost).expect("not 0"),
+            clock: &read,
+            deadline: None,
+        };
+        let deciding = frozen(
+            self.engine.decide(&request),
+            Duration::from_millis(after),
+            Duration::from_millis(length),
+        );
+        let verdict = DECISION.scope(Arc::clone(&trace), deciding).await;
+        self.ledger.decided(trace, verdict);
+    }
+}
+
+/// Limits that are met often.
+fn limits(random: &mut Rng) -> Plan {
+    let throttle = |random: &mut Rng| {
+        let rate = [0.5, 3.0, 20.0, 200.0][random.usize(..4)];
+        (rate, random.u32(1..40))
+    };
+    let kind = [PeriodKind::Day, PeriodKind::Week, PeriodKind::Month];
+    let mut plan = plan(Some(throttle(random)), None);
+    if random.u8(..3) > 0 {
+        let kind = kind[random.usize(..3)];
+        plan.quota = Some(Quota::new(random.u64(1..2_000), kind, 0).expect("a quota"));
+    }
+    if random.bool() {
+        let (rate, burst) = throttle(random);
+        let method = "/pets/GET".parse().expect("a template");
+        let throttle = Throttle::new(Some(rate), Some(burst)).expect("a throttle");
+        plan.stages[0].throttle.insert(method, throttle);
+    }
+    plan
+}
