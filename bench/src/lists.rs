@@ -1,24 +1,21 @@
 //! Pages of the management API's lists, by the number of keys in the table: a page has to cost what it shows.
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::ProgressBar;
+use itertools::Itertools;
 use serde_json::{Value, json};
 use tollgate_core::calendar::PeriodKind;
-use tollgate_core::key::KeyValue;
 use tollgate_store::manage::Manager;
-use tollgate_store::manage::imports::ImportKey;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::proxy::Proxy;
-use tollgate_tests::stores::{DYNAMODB_LOCAL, Kind, Store};
+use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{make_plan, manager, plan};
 
-use crate::report::{median, write};
+use crate::statistics::median;
+use crate::stores::{kinds, name};
+use crate::{fill, report};
 
-/// Rows of an import.
-const ROWS: usize = 1_000;
 /// Rounds that each page is read.
 const ROUNDS: usize = 21;
 
@@ -27,7 +24,7 @@ const ROUNDS: usize = 21;
 pub(crate) struct Lists {
     /// A table of a million keys as well; it takes some 6 GB of memory
     #[arg(long)]
-    full: bool,
+    pub(crate) full: bool,
 }
 
 /// What a page cost.
@@ -39,24 +36,20 @@ struct Cost {
 }
 
 impl Lists {
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(&self) {
         let mut sizes = vec![1_000, 100_000];
         if self.full {
             sizes.push(1_000_000);
         }
         let mut report = String::new();
-        let mut kinds = vec![(Kind::Embedded, "embedded store")];
-        if std::env::var_os(DYNAMODB_LOCAL).is_some() {
-            kinds.push((Kind::DynamodbLocal, "DynamoDB Local"));
-        }
-        for (kind, name) in kinds {
+        for kind in kinds() {
             let mut columns = Vec::new();
             for size in &sizes {
                 columns.push(measure(kind, *size).await);
             }
-            write_table(&mut report, name, &sizes, &columns);
+            report += &table(name(kind), &sizes, &columns);
         }
-        write("lists", &report);
+        report::write("performance.md", "lists", &report);
     }
 }
 
@@ -119,65 +112,37 @@ fn entries(page: &Value) -> usize {
 
 /// Fills a table with keys in one plan; the plan's id.
 async fn fill(manager: &Manager, size: usize) -> String {
-    let plan = make_plan(
-        manager,
-        plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month))),
-    )
-    .await;
-    let bar = ProgressBar::new(size.try_into().expect("a size of 64 bits"));
-    for start in (0..size).step_by(ROWS) {
-        let rows = (start..size.min(start + ROWS)).map(|number| ImportKey {
-            row: number + 1,
-            value: KeyValue::parse(&format!("value-of-the-key-{number:08}")).expect("a value"),
-            sealed: None,
-            name: Some(format!("key-{number:08}")),
-            description: None,
-            enabled: Some(true),
-            plans: vec![plan.id.clone()],
-        });
-        let imported = manager
-            .import_keys(rows.collect(), Vec::new(), true, None)
-            .await;
-        bar.inc(
-            imported
-                .expect("an import")
-                .ids
-                .len()
-                .try_into()
-                .expect("a few"),
-        );
-    }
-    bar.finish_and_clear();
+    let limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
+    let plan = make_plan(manager, limits).await;
+    fill::import(manager, &plan.id, &fill::values(size)).await;
     plan.id
 }
 
-fn write_table(
-    report: &mut String,
-    store: &str,
-    sizes: &[usize],
-    columns: &[Vec<(&'static str, Cost)>],
-) {
-    let mut line = |first: &str, cell: &dyn Fn(usize) -> [String; 3]| {
-        let cells: Vec<_> = (0..sizes.len()).map(cell).collect();
-        // First the calls at every size, then the units, then the times.
-        let cells = (0..3).flat_map(|part| cells.iter().map(move |cell| cell[part].clone()));
-        let cells: Vec<_> = cells.collect();
-        writeln!(report, "| {first} | {} |", cells.join(" | ")).expect("a string takes it");
+fn table(store: &str, sizes: &[usize], columns: &[Vec<(&'static str, Cost)>]) -> String {
+    // First the calls at every size, then the units, then the times.
+    let names: Vec<_> = ["calls", "read units", "ms"]
+        .into_iter()
+        .cartesian_product(sizes)
+        .map(|(what, size)| format!("{what}, {size} keys"))
+        .collect();
+    let header: Vec<_> = [store]
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect();
+    let figures: [fn(&Cost) -> String; 3] = [
+        |cost| cost.calls.to_string(),
+        |cost| cost.capacity.to_string(),
+        |cost| format!("{:.1}", cost.milliseconds),
+    ];
+    let row = |(row, (list, _)): (usize, &(&str, Cost))| {
+        let cells = figures
+            .iter()
+            .flat_map(|figure| columns.iter().map(|column| figure(&column[row].1)));
+        [(*list).to_owned()]
+            .into_iter()
+            .chain(cells)
+            .collect::<Vec<_>>()
     };
-    line(store, &|size| {
-        let keys = sizes[size];
-        ["calls", "read units", "ms"].map(|what| format!("{what}, {keys} keys"))
-    });
-    line("---", &|_| ["--:"; 3].map(str::to_owned));
-    for (row, (list, _)) in columns[0].iter().enumerate() {
-        line(list, &|size| {
-            let cost = &columns[size][row].1;
-            [
-                cost.calls.to_string(),
-                cost.capacity.to_string(),
-                format!("{:.1}", cost.milliseconds),
-            ]
-        });
-    }
-    report.push('\n');
+    let rows: Vec<_> = columns[0].iter().enumerate().map(row).collect();
+    report::table(&header, &rows)
 }

@@ -1,12 +1,35 @@
-//! The benchmark. It prints what it has measured, and writes it into `docs/performance.md`.
+//! The benchmark. It prints what it has measured, and writes it into `docs`. `bench/run` builds what it drives and runs all
+//! of it.
 //!
+//! - [`decisions`]: a decision of the real authorizer under many loads, beside a bare function and the closest peer.
+//! - [`leases`]: what leases would save; [`cost`]: what all this costs on AWS.
 //! - [`lists`]: pages of the management API's lists, by the number of keys.
-//! - [`report`]: where the figures go.
+//! - [`model`]: what several instances must cost, and what leases would save.
+//! - [`simulate`]: the simulated fleet of the tests, for longer.
+//! - [`subject`]: a function under measurement; [`stores`], [`fill`]: what it is measured on; [`arrivals`]: by what load.
+//! - [`statistics`], [`report`], [`plot`]: what measurements come to, and where they go.
+
+use std::pin::Pin;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use decisions::Decisions;
+use lists::Lists;
+
+mod arrivals;
+mod cost;
+mod decisions;
+mod fill;
+mod leases;
 mod lists;
+mod model;
+mod plot;
 mod report;
+mod simulate;
+mod statistics;
+mod stores;
+mod subject;
 
 /// What things cost, in calls, capacity and time.
 #[derive(Debug, Parser)]
@@ -18,13 +41,38 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Everything but the simulated fleet
+    All {
+        /// Tables of a million keys as well
+        #[arg(long)]
+        full: bool,
+    },
+    /// Decisions of the authorizer: calls, capacity units, times, memory
+    Decisions(Decisions),
+    /// What leases would save, by the model of several instances
+    Leases,
     /// Pages of the management API's lists, in tables of 1,000 and 100,000 keys
-    Lists(lists::Lists),
+    Lists(Lists),
+    /// A fleet of instances in simulated time, whose network fails by a seed
+    Simulate(simulate::Simulate),
 }
 
-#[tokio::main]
-async fn main() {
+fn main() -> ExitCode {
+    let wait = |work: Pin<Box<dyn Future<Output = ()>>>| {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(work);
+        ExitCode::SUCCESS
+    };
     match Arguments::parse().command {
-        Command::Lists(lists) => lists.run().await,
+        Command::Decisions(decisions) => wait(Box::pin(async move { decisions.run().await })),
+        Command::All { full } => wait(Box::pin(async move {
+            Decisions { full, only: None }.run().await;
+            leases::run();
+            Lists { full }.run().await;
+        })),
+        Command::Leases => wait(Box::pin(async { leases::run() })),
+        Command::Lists(lists) => wait(Box::pin(async move { lists.run().await })),
+        // It has a time of its own.
+        Command::Simulate(simulate) => simulate.run(),
     }
 }

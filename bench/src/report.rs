@@ -1,13 +1,23 @@
-//! Where the figures go: parts of `docs/performance.md`, between marks that name them.
+//! Where the figures go: parts of the pages in `docs`, between marks that name them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Prints a part and puts it into the page, in the place of what was measured before.
-pub(crate) fn write(part: &str, text: &str) {
-    println!("{text}");
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
-    let before = fs::read_to_string(&page).expect("docs/performance.md is there");
+use itertools::Itertools;
+use procfs::{CpuInfo, Current};
+
+/// A file in `docs`.
+pub(crate) fn page(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name)
+}
+
+/// Prints a part and puts it into its page, in the place of what was measured before.
+pub(crate) fn write(name: &str, part: &str, text: &str) {
+    println!("{}\n", text.trim());
+    let page = page(name);
+    let before = fs::read_to_string(&page).expect("the page is there");
     let (start, end) = (
         format!("<!-- {part} -->"),
         format!("<!-- end of {part} -->"),
@@ -15,11 +25,28 @@ pub(crate) fn write(part: &str, text: &str) {
     let (head, rest) = before.split_once(&start).expect("the part's first mark");
     let (_, tail) = rest.split_once(&end).expect("the part's second mark");
     let after = format!("{head}{start}\n{}\n{end}{tail}", text.trim());
-    fs::write(page, after).expect("docs/performance.md can be written");
+    fs::write(page, after).expect("docs can be written");
 }
 
-/// The median.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// A table: a column of names, and columns of numbers.
+pub(crate) fn table<R: AsRef<[String]>>(header: &[&str], rows: &[R]) -> String {
+    let rule = ["---"].into_iter().chain(["--:"; 64]).take(header.len());
+    let head = [header.iter().join(" | "), rule.into_iter().join(" | ")].into_iter();
+    let body = rows.iter().map(|row| row.as_ref().join(" | "));
+    head.chain(body)
+        .map(|line| format!("| {line} |\n"))
+        .join("")
+        + "\n"
+}
+
+/// When and on what was measured.
+pub(crate) fn machine() -> String {
+    let processors = CpuInfo::current().expect("Linux tells");
+    format!(
+        "Measured on {}, on {} processors ({}), by release {}.",
+        jiff::Timestamp::now().strftime("%F"),
+        processors.num_cores(),
+        processors.model_name(0).unwrap_or(std::env::consts::ARCH),
+        env!("CARGO_PKG_VERSION"),
+    )
 }

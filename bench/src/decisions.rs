@@ -1,0 +1,78 @@
+//! Decisions: what one costs, beside what it could cost at the least.
+//!
+//! Times are taken with the store asked directly; calls and capacity units are counted by a proxy before it, in runs of
+//! their own.
+
+use clap::{Args, ValueEnum};
+use tollgate_tests::stores::Kind;
+
+use crate::stores::kinds;
+use crate::{cost, plot, report};
+
+pub(crate) mod instances;
+pub(crate) mod loads;
+mod peer;
+mod sizes;
+pub(crate) mod steady;
+
+const PAGE: &str = "performance.md";
+
+/// `tollgate-bench decisions`.
+#[derive(Debug, Args)]
+pub(crate) struct Decisions {
+    /// A table of a million keys as well, and a million bad keys that all have to be asked about
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Only this part
+    #[arg(long)]
+    pub(crate) only: Option<Part>,
+}
+
+/// What is measured, each part by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// A steady decision and a start, beside the bare function's and the closest peer's
+    Steady,
+    /// One instance under many loads
+    Loads,
+    /// Several instances on one key
+    Instances,
+    /// Tables of different sizes
+    Sizes,
+}
+
+impl Decisions {
+    pub(crate) async fn run(&self) {
+        report::write(PAGE, "machine", &report::machine());
+        let is_asked = |part| self.only.is_none_or(|only| only == part);
+        if is_asked(Part::Steady) {
+            let mut text = String::new();
+            for kind in kinds() {
+                let rows = steady::measure(kind).await;
+                plot::steady(kind, &rows);
+                text += &steady::table(kind, &rows);
+            }
+            report::write(PAGE, "steady", &text);
+        }
+        if is_asked(Part::Loads) {
+            let mut text = String::new();
+            for kind in kinds() {
+                let rows = loads::measure(kind, self.full).await;
+                text += &loads::table(kind, &rows);
+                if kind == Kind::Embedded {
+                    report::write("cost.md", "cost", &cost::table(&rows));
+                }
+            }
+            report::write(PAGE, "loads", &text);
+        }
+        if is_asked(Part::Instances) {
+            let cells = instances::measure().await;
+            plot::instances(&cells);
+            report::write(PAGE, "instances", &instances::table(&cells));
+        }
+        if is_asked(Part::Sizes) {
+            let rows = sizes::measure(self.full).await;
+            report::write(PAGE, "sizes", &sizes::table(&rows));
+        }
+    }
+}

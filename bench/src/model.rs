@@ -1,0 +1,173 @@
+//! A model of several instances on one bucket, without a store or time limits: requests that are independent of each
+//! other, answered at once. It says what guessing must cost, and what leases would save and spoil.
+//!
+//! Time is counted in the bucket's interval, so a load of 0.5 is half the rate.
+
+use std::collections::HashMap;
+
+use fastrand::Rng;
+
+use crate::arrivals::gap;
+use crate::statistics::count;
+
+const REQUESTS: usize = 200_000;
+
+/// What guessing costs, in calls for each decision.
+pub(crate) struct Guesses {
+    /// By the engine's own rule: what was seen, and two surprises in a row.
+    pub(crate) learned: f64,
+    /// By what was seen alone.
+    pub(crate) seen: f64,
+    /// By how likely a bucket is busy so long after it was seen, were that known.
+    pub(crate) least: f64,
+}
+
+/// How requests are bought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lease {
+    /// One by one.
+    None,
+    /// So many at once, to be used within this time.
+    Fixed(f64, f64),
+    /// As many as the instance needs for this time.
+    OwnRate(f64),
+}
+
+/// What a lease rule comes to.
+pub(crate) struct Leased {
+    /// Calls for each decision.
+    pub(crate) calls: f64,
+    /// The share of the requests that are refused.
+    pub(crate) refused: f64,
+}
+
+/// A bucket as one instance knows it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Instance {
+    seen: f64,
+    /// Surprises, a two-bit counter.
+    surprises: u8,
+    /// Requests in hand, and until when.
+    held: f64,
+    until: f64,
+}
+
+/// One try that had to guess.
+struct Guess {
+    /// How long ago the bucket, as it was seen, became idle; negative while it is known to be busy.
+    idle_for: f64,
+    is_busy: bool,
+    learned: bool,
+}
+
+#[derive(Default)]
+struct Run {
+    guesses: Vec<Guess>,
+    refused: usize,
+    /// Decisions without a call.
+    free: usize,
+}
+
+/// So many instances at this load.
+pub(crate) fn guesses(load: f64, instances: usize, burst: u32) -> Guesses {
+    let run = run(load, instances, burst, Lease::None);
+    let mut seen: HashMap<i64, [usize; 2]> = HashMap::new();
+    for guess in &run.guesses {
+        seen.entry(bin(guess.idle_for)).or_default()[usize::from(guess.is_busy)] += 1;
+    }
+    Guesses {
+        learned: run.calls(|guess| guess.learned),
+        seen: run.calls(|guess| guess.idle_for < 0.0),
+        least: run.calls(|guess| {
+            let [idle, busy] = seen[&bin(guess.idle_for)];
+            busy > idle
+        }),
+    }
+}
+
+/// So many instances at this load, by this rule.
+pub(crate) fn leased(load: f64, instances: usize, burst: u32, lease: Lease) -> Leased {
+    let run = run(load, instances, burst, lease);
+    Leased {
+        calls: run.calls(|guess| guess.learned),
+        refused: count(run.refused) / count(REQUESTS),
+    }
+}
+
+impl Run {
+    /// Calls for each decision: one where the guess holds, two where it does not.
+    fn calls(&self, busy: impl Fn(&Guess) -> bool) -> f64 {
+        let missed = self
+            .guesses
+            .iter()
+            .filter(|guess| busy(guess) != guess.is_busy);
+        count(self.guesses.len() + missed.count()) / count(REQUESTS)
+    }
+}
+
+/// Times that are taken for one: half an interval's, and all beyond twenty.
+fn bin(idle_for: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "within -1 and 40")]
+    let bin = (idle_for * 2.0).floor().clamp(-1.0, 40.0) as i64;
+    bin
+}
+
+fn run(load: f64, instances: usize, burst: u32, lease: Lease) -> Run {
+    let mut random = Rng::with_seed(7);
+    let burst = f64::from(burst);
+    let (mut now, mut tat) = (0.0, 0.0_f64);
+    let mut all = vec![Instance::default(); instances];
+    let mut run = Run::default();
+    for _ in 0..REQUESTS {
+        now += gap(&mut random, load);
+        let instance = &mut all[random.usize(..instances)];
+        if instance.held >= 1.0 && now < instance.until {
+            instance.held -= 1.0;
+            run.free += 1;
+            continue;
+        }
+        if instance.seen > now + burst - 1.0 {
+            run.refused += 1;
+            run.free += 1;
+            continue;
+        }
+        let (size, lifetime) = match lease {
+            Lease::None => (1.0, 0.0),
+            Lease::Fixed(size, lifetime) => (size, lifetime),
+            Lease::OwnRate(lifetime) => (
+                (load / count(instances) * lifetime).ceil().max(1.0),
+                lifetime,
+            ),
+        };
+        // The price is taken at the lease's end, so that whenever its requests are used the bucket has held them.
+        let bought = tat.max(now + lifetime) + size;
+        let (after, held) = if size > 1.0 && bought <= now + burst {
+            (bought, size)
+        } else {
+            (tat.max(now) + 1.0, 1.0)
+        };
+        let idle_for = now - instance.seen;
+        let is_busy = tat > now;
+        run.guesses.push(Guess {
+            idle_for,
+            is_busy,
+            learned: idle_for < 0.0 || instance.surprises >= 2,
+        });
+        if idle_for >= 0.0 {
+            instance.surprises = if is_busy {
+                (instance.surprises + 1).min(3)
+            } else {
+                instance.surprises.saturating_sub(1)
+            };
+        }
+        if after <= now + burst {
+            tat = after;
+            instance.held = held - 1.0;
+            instance.until = now + lifetime;
+        } else {
+            run.refused += 1;
+        }
+        instance.seen = tat;
+    }
+    run
+}

@@ -1,0 +1,141 @@
+//! The figures as pictures, in `docs/plots`.
+
+use std::error::Error;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use tollgate_tests::stores::Kind;
+
+use crate::decisions::instances::Cell;
+use crate::decisions::steady::Row;
+use crate::report;
+use crate::stores;
+
+const SIZE: (u32, u32) = (760, 360);
+const COLORS: [RGBColor; 4] = [
+    RGBColor(0x2b, 0x6c, 0xb0),
+    RGBColor(0x9a, 0xa5, 0xb1),
+    RGBColor(0xd9, 0x77, 0x06),
+    RGBColor(0x2f, 0x85, 0x5a),
+];
+
+type Drawn = Result<(), Box<dyn Error>>;
+
+/// What a steady decision takes, beside the others.
+pub(crate) fn steady(kind: Kind, rows: &[Row]) {
+    let file = match kind {
+        Kind::Embedded => "steady-embedded.svg",
+        Kind::DynamodbLocal => "steady-dynamodb-local.svg",
+    };
+    draw(file, |area| {
+        let figures = |row: &Row| [row.steady.p50, row.steady.p95, row.steady.p99];
+        let most = rows.iter().flat_map(figures).fold(0.0, f64::max) * 1.15;
+        let title = format!("One steady decision, {}: milliseconds", stores::name(kind));
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(28)
+            .y_label_area_size(40)
+            .build_cartesian_2d(0.0..3.0, 0.0..most)?;
+        let names = ["p50", "p95", "p99"];
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .disable_x_axis()
+            .light_line_style(WHITE)
+            .draw()?;
+        let width = 0.8 / f64::from(u32::try_from(rows.len())?);
+        for ((row, color), place) in rows.iter().zip(COLORS).zip(0u32..) {
+            let bars = figures(row).into_iter().zip(0u32..).map(|(height, group)| {
+                let left = f64::from(group) + 0.1 + width * f64::from(place);
+                Rectangle::new([(left, 0.0), (left + width * 0.9, height)], color.filled())
+            });
+            chart
+                .draw_series(bars)?
+                .label(row.name.clone())
+                .legend(move |(x, y)| {
+                    Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled())
+                });
+        }
+        for (name, group) in names.into_iter().zip(0u32..) {
+            let at = (f64::from(group) + 0.45, most * 0.97);
+            let text = Text::new(name, at, ("sans-serif", 15));
+            chart.draw_series([text])?;
+        }
+        legend(&mut chart, SeriesLabelPosition::UpperLeft)
+    });
+}
+
+/// What several instances on one key cost.
+pub(crate) fn instances(cells: &[Cell]) {
+    draw("instances.svg", |area| {
+        let mut chart = ChartBuilder::on(area)
+            .caption(
+                "Calls for each decision on one key, by instances",
+                ("sans-serif", 18),
+            )
+            .margin(12)
+            .x_label_area_size(28)
+            .y_label_area_size(40)
+            .build_cartesian_2d(1.0..8.0, 0.95..2.0)?;
+        chart.configure_mesh().light_line_style(WHITE).draw()?;
+        for (cells, color) in cells
+            .chunk_by(|a, b| a.share.to_bits() == b.share.to_bits())
+            .zip(COLORS)
+        {
+            let points = |figure: fn(&Cell) -> f64| -> Vec<(f64, f64)> {
+                let point = |cell: &Cell| {
+                    let instances = u32::try_from(cell.instances).unwrap_or(u32::MAX);
+                    (f64::from(instances), figure(cell))
+                };
+                cells.iter().map(point).collect()
+            };
+            let name = format!(
+                "{:.0}% of its rate (thin: without learning)",
+                cells[0].share * 100.0
+            );
+            chart
+                .draw_series(LineSeries::new(
+                    points(|cell| cell.calls),
+                    color.stroke_width(3),
+                ))?
+                .label(name)
+                .legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 14, y)], color.stroke_width(3))
+                });
+            chart.draw_series(LineSeries::new(
+                points(|cell| cell.modelled.seen),
+                color.stroke_width(1),
+            ))?;
+        }
+        legend(&mut chart, SeriesLabelPosition::UpperLeft)
+    });
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<
+    'a,
+    SVGBackend<'b>,
+    Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+>;
+
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, position: SeriesLabelPosition) -> Drawn {
+    chart
+        .configure_series_labels()
+        .position(position)
+        .background_style(WHITE.mix(0.8))
+        .label_font(("sans-serif", 14))
+        .draw()?;
+    Ok(())
+}
+
+fn draw(file: &str, picture: impl FnOnce(&Area<'_>) -> Drawn) {
+    let path = report::page("plots");
+    std::fs::create_dir_all(&path).expect("docs can be written");
+    let path = path.join(file);
+    let area = SVGBackend::new(&path, SIZE).into_drawing_area();
+    let drawn = area.fill(&WHITE).map_err(Into::into);
+    let drawn = drawn.and_then(|()| picture(&area));
+    drawn.expect("a picture");
+    area.present().expect("docs can be written");
+}
