@@ -4,14 +4,14 @@
 //! their own.
 
 use clap::{Args, ValueEnum};
-use tollgate_tests::stores::Kind;
 
 use crate::stores::kinds;
 use crate::{cost, plot, report};
 
 pub(crate) mod instances;
-pub(crate) mod loads;
+mod loads;
 mod peer;
+mod shapes;
 mod sizes;
 pub(crate) mod steady;
 
@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Steady,
     /// One instance under many loads
     Loads,
+    /// Plans of different shapes, and what they cost on AWS
+    Cost,
     /// Several instances on one key
     Instances,
     /// Tables of different sizes
@@ -57,13 +59,13 @@ impl Decisions {
         if is_asked(Part::Loads) {
             let mut text = String::new();
             for kind in kinds() {
-                let rows = loads::measure(kind, self.full).await;
-                text += &loads::table(kind, &rows);
-                if kind == Kind::Embedded {
-                    report::write("cost.md", "cost", &cost::table(&rows));
-                }
+                text += &loads::table(kind, &loads::measure(kind, self.full).await);
             }
             report::write(PAGE, "loads", &text);
+        }
+        if is_asked(Part::Cost) {
+            let costs = shapes::measure().await;
+            report::write("cost.md", "cost", &cost::table(&costs));
         }
         if is_asked(Part::Instances) {
             let cells = instances::measure().await;

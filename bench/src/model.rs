@@ -57,6 +57,8 @@ struct Guess {
     /// How long ago the bucket, as it was seen, became idle; negative while it is known to be busy.
     idle_for: f64,
     is_busy: bool,
+    /// Right or wrong, it takes no second call.
+    is_told: bool,
     learned: bool,
 }
 
@@ -64,8 +66,8 @@ struct Guess {
 struct Run {
     guesses: Vec<Guess>,
     refused: usize,
-    /// Decisions without a call.
-    free: usize,
+    /// Leases that others were ahead of.
+    retried: usize,
 }
 
 /// So many instances at this load.
@@ -97,11 +99,9 @@ pub(crate) fn leased(load: f64, instances: usize, burst: u32, lease: Lease) -> L
 impl Run {
     /// Calls for each decision: one where the guess holds, two where it does not.
     fn calls(&self, busy: impl Fn(&Guess) -> bool) -> f64 {
-        let missed = self
-            .guesses
-            .iter()
-            .filter(|guess| busy(guess) != guess.is_busy);
-        count(self.guesses.len() + missed.count()) / count(REQUESTS)
+        let is_missed = |guess: &&Guess| !guess.is_told && busy(guess) != guess.is_busy;
+        let missed = self.guesses.iter().filter(is_missed).count();
+        count(self.guesses.len() + missed + self.retried) / count(REQUESTS)
     }
 }
 
@@ -123,12 +123,10 @@ fn run(load: f64, instances: usize, burst: u32, lease: Lease) -> Run {
         let instance = &mut all[random.usize(..instances)];
         if instance.held >= 1.0 && now < instance.until {
             instance.held -= 1.0;
-            run.free += 1;
             continue;
         }
         if instance.seen > now + burst - 1.0 {
             run.refused += 1;
-            run.free += 1;
             continue;
         }
         let (size, lifetime) = match lease {
@@ -140,17 +138,26 @@ fn run(load: f64, instances: usize, burst: u32, lease: Lease) -> Run {
             ),
         };
         // The price is taken at the lease's end, so that whenever its requests are used the bucket has held them.
-        let bought = tat.max(now + lifetime) + size;
-        let (after, held) = if size > 1.0 && bought <= now + burst {
-            (bought, size)
+        let bought = |tat: f64| tat.max(now + lifetime) + size;
+        let leases = size > 1.0;
+        let tried = leases && bought(instance.seen) <= now + burst;
+        let fits = leases && bought(tat) <= now + burst;
+        if tried && !fits {
+            // Others have bought: the store says so, and one request is asked for instead.
+            run.retried += 1;
+        }
+        let (after, held, from) = if tried && fits {
+            (bought(tat), size, now + lifetime)
         } else {
-            (tat.max(now) + 1.0, 1.0)
+            (tat.max(now) + 1.0, 1.0, now)
         };
-        let idle_for = now - instance.seen;
-        let is_busy = tat > now;
+        let idle_for = from - instance.seen;
+        let is_busy = tat > from;
         run.guesses.push(Guess {
             idle_for,
             is_busy,
+            // A refusal follows from the first answer, and so does the second try of a lease.
+            is_told: after > now + burst || tried && !fits,
             learned: idle_for < 0.0 || instance.surprises >= 2,
         });
         if idle_for >= 0.0 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -46,6 +46,10 @@ pub struct Call {
     pub capacity: f64,
     /// Of these, units on indexes.
     pub index_capacity: f64,
+    /// A condition did not hold. The answer tells no capacity then; a unit for each KB is consumed all the same.
+    pub refused: bool,
+    /// How long the store took to answer.
+    pub took: Duration,
 }
 
 /// A running proxy.
@@ -188,14 +192,20 @@ async fn forward(
         .headers
         .insert(header::CONTENT_LENGTH, body.len().into());
     let request = Request::from_parts(parts, Body::from(body));
+    let started = Instant::now();
     let response = shared.client.request(request).await.unwrap();
     let (mut parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
+    let took = started.elapsed();
     let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     shared.calls.lock().unwrap().push(Call {
         operation,
         capacity: capacity(&answer["ConsumedCapacity"]),
         index_capacity: index_capacity(&answer["ConsumedCapacity"]),
+        refused: answer["__type"]
+            .as_str()
+            .is_some_and(|code| code.ends_with("ConditionalCheckFailedException")),
+        took,
     });
     // The body is whole by now.
     parts.headers.remove(header::TRANSFER_ENCODING);

@@ -46,7 +46,7 @@ impl Scenario {
     /// # Errors
     /// What did not hold, and the seed that shows it again.
     pub fn run(self) -> Result<Summary, String> {
-        // Lanes and back-off are drawn from this thread's generator.
+        // Back-off is drawn from this thread's generator. Ids and lanes are not; they are names, and nothing goes by them.
         fastrand::seed(self.seed);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

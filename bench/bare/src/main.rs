@@ -3,8 +3,14 @@
 
 use std::collections::HashMap;
 
-use aws_config::BehaviorVersion;
+use aws_config::SdkConfig;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::Deserialize;
@@ -17,7 +23,18 @@ struct Event {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let client = Client::new(&aws_config::load_defaults(BehaviorVersion::latest()).await);
+    // As the authorizer has it: from the environment alone, one try, no time limits of the SDK's.
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .region(Region::new(std::env::var("AWS_REGION")?))
+        .endpoint_url(std::env::var("AWS_ENDPOINT_URL_DYNAMODB")?)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    let client = Client::new(&config);
     let table = std::env::var("TOLLGATE_TABLE")?;
     let (client, table) = (&client, table.as_str());
     client

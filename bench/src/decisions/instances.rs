@@ -15,7 +15,9 @@ use crate::subject::{Program, Subject, request};
 /// Requests per second that the key may make, and its burst.
 const RATE: f64 = 300.0;
 const BURST: u32 = 30;
-const TIME: Duration = Duration::from_secs(8);
+/// Requests of a run, which at most takes this long.
+const REQUESTS: f64 = 1_200.0;
+const LONGEST: f64 = 20.0;
 
 /// Calls for each decision.
 pub(crate) struct Cell {
@@ -57,7 +59,8 @@ async fn calls(share: f64, instances: usize) -> f64 {
         async move {
             let seed = number.try_into().expect("a few");
             let mut arrivals = Arrivals::new(RATE * share / count(instances), seed);
-            let end = Instant::now() + TIME;
+            let time = (REQUESTS / RATE / share).min(LONGEST);
+            let end = Instant::now() + Duration::from_secs_f64(time);
             let mut decisions = 0;
             while Instant::now() < end {
                 arrivals.next().await;
@@ -77,7 +80,9 @@ async fn calls(share: f64, instances: usize) -> f64 {
     for running in running {
         decisions += running.await.expect("it ends");
     }
-    count(proxy.take_calls().len()) / count(decisions)
+    // Reading plans again is another matter.
+    let calls = proxy.take_counts();
+    count(calls.get("UpdateItem").copied().unwrap_or(0)) / count(decisions)
 }
 
 pub(crate) fn table(cells: &[Cell]) -> String {

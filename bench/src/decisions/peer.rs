@@ -24,12 +24,15 @@ struct Figures {
     p95_us: f64,
     p99_us: f64,
     cpu_us: f64,
+    calls: f64,
 }
 
 /// One round of it.
 pub(crate) struct Peer {
     pub(crate) version: String,
     pub(crate) admitted: Round,
+    /// Calls for each decision.
+    pub(crate) calls: f64,
     /// MB.
     pub(crate) peak_memory: f64,
 }
@@ -59,6 +62,7 @@ pub(crate) async fn round(store: &Store, requests: usize) -> Option<Peer> {
             p99: milliseconds(printed.admitted.p99_us),
             processor: milliseconds(printed.admitted.cpu_us),
         },
+        calls: printed.admitted.calls,
         peak_memory: printed.peak_kib * 1024.0 / 1e6,
     })
 }

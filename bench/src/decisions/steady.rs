@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tollgate_core::calendar::PeriodKind;
+use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{linked, manager, plan};
 
@@ -12,13 +13,19 @@ use crate::subject::{Program, Round, Subject, milliseconds, request};
 use crate::{report, stores};
 
 const ROUNDS: usize = 9;
-const REQUESTS: usize = 600;
+const REQUESTS: usize = 500;
+/// Rounds of the peer, each a process of its own.
+const PEER_ROUNDS: usize = 3;
 const STARTS: usize = 15;
 
 /// A function's figures.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) steady: Round,
+    /// Calls for each decision.
+    calls: f64,
+    /// What a proxy before the store has seen.
+    store: Option<Seen>,
     /// Absent where it is no function of ours to start.
     start: Option<Start>,
     /// MB.
@@ -54,14 +61,19 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
         for (_, subject, rounds) in &mut subjects {
             rounds.push(subject.round(&request, REQUESTS).await);
         }
+    }
+    for _ in 0..PEER_ROUNDS {
         peers.extend(peer::round(&store, REQUESTS).await);
     }
     let mut rows = Vec::new();
     for (program, subject, rounds) in &subjects {
+        let seen = seen(*program, &store, &request).await;
         let binary = std::fs::metadata(program.path()).expect("it is built");
         rows.push(Row {
             name: program.name().to_owned(),
             steady: Round::median(rounds),
+            calls: seen.calls,
+            store: Some(seen),
             start: Some(starts(*program, &store, &request).await),
             peak_memory: subject.peak_memory(),
             binary: Some(count(binary.len().try_into().expect("fits")) / 1e6),
@@ -70,14 +82,39 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
     if let Some(version) = peers.first().map(|peer| peer.version.clone()) {
         let rounds: Vec<_> = peers.iter().map(|peer| peer.admitted).collect();
         rows.push(Row {
-            name: format!("zae-limiter {version}, the library alone"),
+            name: format!("zae-limiter {version}"),
             steady: Round::median(&rounds),
+            calls: median(peers.iter().map(|peer| peer.calls).collect()),
+            store: None,
             start: None,
             peak_memory: median(peers.iter().map(|peer| peer.peak_memory).collect()),
             binary: None,
         });
     }
     rows
+}
+
+/// What a proxy before the store sees of a decision.
+struct Seen {
+    calls: f64,
+    /// Capacity units.
+    units: f64,
+    /// How long the store took, in milliseconds.
+    took: f64,
+}
+
+async fn seen(program: Program, store: &Store, request: &str) -> Seen {
+    let proxy = Proxy::to(&store.endpoint).await;
+    let subject = Subject::start(program, &store.through(&proxy.endpoint)).await;
+    subject.round(request, REQUESTS).await;
+    proxy.take_calls();
+    subject.round(request, REQUESTS).await;
+    let calls = proxy.take_calls();
+    Seen {
+        calls: count(calls.len()) / count(REQUESTS),
+        units: calls.iter().map(|call| call.capacity).sum::<f64>() / count(REQUESTS),
+        took: median(calls.iter().map(|call| milliseconds(call.took)).collect()),
+    }
 }
 
 async fn starts(program: Program, store: &Store, request: &str) -> Start {
@@ -95,55 +132,43 @@ async fn starts(program: Program, store: &Store, request: &str) -> Start {
     }
 }
 
-pub(crate) fn table(kind: Kind, rows: &[Row]) -> String {
-    let header = [
-        &format!("one decision, {}", stores::name(kind)),
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "CPU ms",
-        "init ms",
-        "first ms",
-        "peak MB",
-        "binary MB",
-    ];
-    let figure =
-        |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |it| format!("{it:.2}"));
-    let cells = |row: &Row| {
+/// A figure of a row, where it has it.
+type Figure = fn(&Row) -> Option<f64>;
+
+const COLUMNS: [(&str, Figure); 12] = [
+    ("calls", |row| Some(row.calls)),
+    ("units", |row| row.store.as_ref().map(|seen| seen.units)),
+    ("p50 ms", |row| Some(row.steady.p50)),
+    ("p95 ms", |row| Some(row.steady.p95)),
+    ("p99 ms", |row| Some(row.steady.p99)),
+    ("CPU ms", |row| Some(row.steady.processor)),
+    ("store ms", |row| row.store.as_ref().map(|seen| seen.took)),
+    ("init ms", |row| row.start.as_ref().map(|start| start.init)),
+    ("first ms", |row| {
+        row.start.as_ref().map(|start| start.first)
+    }),
+    ("first / p50", |row| {
         let start = row.start.as_ref();
-        let rest = [
-            figure(start.map(|start| start.init)),
-            figure(start.map(|start| start.first)),
-            format!("{:.1}", row.peak_memory),
-            figure(row.binary),
-        ];
-        [row.name.clone()]
-            .into_iter()
-            .chain(row.steady.cells())
-            .chain(rest)
-            .collect::<Vec<_>>()
+        start.map(|start| start.first / row.steady.p50)
+    }),
+    ("peak MB", |row| Some(row.peak_memory)),
+    ("binary MB", |row| row.binary),
+];
+
+pub(crate) fn table(kind: Kind, rows: &[Row]) -> String {
+    let title = format!("one decision, {}", stores::name(kind));
+    let names = COLUMNS.iter().map(|(name, _)| *name);
+    let header: Vec<_> = [title.as_str()].into_iter().chain(names).collect();
+    let line = |name: String, figure: &dyn Fn(Figure) -> Option<f64>| {
+        let cell = |figure: Option<f64>| figure.map_or("-".to_owned(), |it| format!("{it:.2}"));
+        let cells = COLUMNS.iter().map(|(_, of)| cell(figure(*of)));
+        [name].into_iter().chain(cells).collect::<Vec<_>>()
     };
-    let mut lines: Vec<_> = rows.iter().map(cells).collect();
-    if let [authorizer, bare, ..] = rows {
-        let ratio = |of: &dyn Fn(&Row) -> Option<f64>| {
-            let ratio = of(authorizer).zip(of(bare)).map(|(ours, bare)| ours / bare);
-            figure(ratio)
-        };
-        let start = |of: fn(&Start) -> f64| move |row: &Row| row.start.as_ref().map(of);
-        lines.insert(
-            2,
-            vec![
-                "authorizer / bare".to_owned(),
-                ratio(&|row| Some(row.steady.p50)),
-                ratio(&|row| Some(row.steady.p95)),
-                ratio(&|row| Some(row.steady.p99)),
-                ratio(&|row| Some(row.steady.processor)),
-                ratio(&start(|start| start.init)),
-                ratio(&start(|start| start.first)),
-                ratio(&|row| Some(row.peak_memory)),
-                ratio(&|row| row.binary),
-            ],
-        );
-    }
-    report::table(&header, &lines)
+    let figures = rows.iter().map(|row| line(row.name.clone(), &|of| of(row)));
+    let (ours, others) = rows.split_first().expect("the authorizer");
+    let ratios = others.iter().map(|other| {
+        let name = format!("{} / {}", ours.name, other.name);
+        line(name, &|of| of(ours).zip(of(other)).map(|(a, b)| a / b))
+    });
+    report::table(&header, &figures.chain(ratios).collect::<Vec<_>>())
 }

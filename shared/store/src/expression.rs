@@ -1,6 +1,5 @@
 //! Update expressions: what [`Charge`] and [`Adopt`] mean in DynamoDB's words.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -20,7 +19,7 @@ pub(crate) struct Update {
     removes: Vec<String>,
     conditions: Vec<String>,
     names: Vec<String>,
-    values: HashMap<String, AttributeValue>,
+    values: Vec<AttributeValue>,
 }
 
 impl Update {
@@ -36,9 +35,8 @@ impl Update {
 
     /// The placeholder for a value.
     pub(crate) fn value(&mut self, value: AttributeValue) -> String {
-        let placeholder = format!(":{}", self.values.len());
-        self.values.insert(placeholder.clone(), value);
-        placeholder
+        self.values.push(value);
+        format!(":{}", self.values.len() - 1)
     }
 
     pub(crate) fn number(&mut self, number: impl Display) -> String {
@@ -69,13 +67,16 @@ impl Update {
         let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
         let expression: Vec<_> = clauses.into_iter().flatten().collect();
         let names = self.names.into_iter().enumerate();
+        let values = self.values.into_iter().enumerate();
         request
             .update_expression(expression.join(" "))
             .condition_expression(self.conditions.join(" AND "))
             .set_expression_attribute_names(Some(
                 names.map(|(n, name)| (format!("#{n}"), name)).collect(),
             ))
-            .set_expression_attribute_values(Some(self.values))
+            .set_expression_attribute_values(Some(
+                values.map(|(n, value)| (format!(":{n}"), value)).collect(),
+            ))
     }
 
     /// The meter must not know later revisions; it gets to know these.

@@ -30,11 +30,12 @@ pub fn init() {
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|level| !level.is_empty());
-    tracing_subscriber::fmt()
-        .json()
-        .with_span_list(false)
-        .with_max_level(LevelFilter::TRACE)
-        .finish()
+    tracing_subscriber::registry()
+        .with(
+            tracing_subscriber::fmt::layer()
+                .json()
+                .with_span_list(false),
+        )
         .with(filter(&level.unwrap_or_default()))
         .init();
 }

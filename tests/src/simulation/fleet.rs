@@ -89,6 +89,7 @@ impl Fleet {
         let time = self.time;
         let worst = if random.u8(..4) == 0 { 600_000 } else { 1_900 };
         let skew = SignedDuration::from_millis(random.i64(-worst..=worst));
+        self.ledger.clock_is_off(skew);
         let clock = move || time.now().saturating_add(skew).expect("a span");
         let connection =
             Connection::deciding_on(Ground::other(self.network.client(), clock), &self.sdk);
@@ -320,7 +321,7 @@ impl Caller {
 /// Limits that are met often.
 fn limits(random: &mut Rng) -> Plan {
     let throttle = |random: &mut Rng| {
-        let rate = [0.5, 3.0, 20.0, 200.0][random.usize(..4)];
+        let rate = [1.0, 10.0, 100.0, 1_000.0][random.usize(..4)];
         (rate, random.u32(1..40))
     };
     let kind = [PeriodKind::Day, PeriodKind::Week, PeriodKind::Month];

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use tollgate_core::bucket::Bucket;
 use tollgate_core::plan::{PLAN_BUCKET, Plan};
 use tollgate_core::verdict::{Reason, Verdict};
 
@@ -90,6 +91,18 @@ struct Charge {
     revision: u64,
     period: String,
     buckets: Vec<String>,
+    /// Buckets that were idle by the instance's time, and were cleared away.
+    pruned: Vec<String>,
+}
+
+/// What a bucket holds.
+struct Owed {
+    /// When all of it is paid for, nanoseconds since the epoch.
+    paid: i128,
+    /// The time of the last charge to it.
+    at: i128,
+    revision: u64,
+    bucket: Bucket,
 }
 
 /// Everything that was charged and decided.
@@ -105,6 +118,8 @@ struct Inner {
     /// The limits of a plan by its revision.
     limits: HashMap<(String, u64), Plan>,
     traces: Vec<Arc<Trace>>,
+    /// How far apart clocks are at most, in nanoseconds.
+    apart: i128,
     broken: Vec<String>,
 }
 
@@ -134,6 +149,12 @@ impl Ledger {
         self.inner().standing.insert(key.to_owned(), standing);
     }
 
+    /// There is a clock that is off by this.
+    pub(super) fn clock_is_off(&self, by: SignedDuration) {
+        let mut inner = self.inner();
+        inner.apart = inner.apart.max(by.as_nanos().abs() * 2);
+    }
+
     pub(super) fn limits(&self, plan: &str, revision: u64, limits: &Plan) {
         let key = (plan.to_owned(), revision);
         self.inner().limits.insert(key, limits.clone());
@@ -147,7 +168,7 @@ impl Ledger {
         before: &Value,
         after: &Value,
         now: Timestamp,
-        decision: Option<&Trace>,
+        decision: Option<(&Trace, Timestamp)>,
     ) {
         let same_day = before["day"] == after["day"];
         let counted = number(&after["count"])
@@ -160,7 +181,7 @@ impl Ledger {
             return;
         };
         let mut inner = self.inner();
-        let Some(decision) = decision else {
+        let Some((decision, reading)) = decision else {
             // A move or a link may carry counts over, but then it is no request's.
             return;
         };
@@ -178,10 +199,15 @@ impl Ledger {
             key: key.to_owned(),
             plan: plan.to_owned(),
             cost,
-            reading: decision.reading(),
+            reading,
             revision: number(&after["pr"]).try_into().unwrap_or(0),
             period: after["period"]["S"].as_str().unwrap_or_default().to_owned(),
             buckets: filled.map(|(id, _)| id.clone()).collect(),
+            pruned: was
+                .keys()
+                .filter(|id| !is.contains_key(*id))
+                .cloned()
+                .collect(),
         });
         decision.state().charged.push(cost);
     }
@@ -245,8 +271,7 @@ impl Inner {
     fn over_quota(&self) -> Vec<String> {
         let mut spent: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         for charge in &self.charges {
-            let quota = self.limits_of(charge).and_then(|limits| limits.quota);
-            let Some(quota) = quota else {
+            let Some(quota) = self.limits_of(charge).and_then(|limits| limits.quota) else {
                 continue;
             };
             let meter = (&charge.key, &charge.plan, &charge.period);
@@ -263,54 +288,78 @@ impl Inner {
         .collect()
     }
 
-    /// Buckets that held more than they may. By the instances' own times it has to be exact, whatever their clocks say.
+    /// Buckets that held more than they may. In the order of the store, and by the instances' own times, it has to be exact.
     fn over_rate(&self) -> Vec<String> {
-        let mut buckets: BTreeMap<_, Vec<(Timestamp, u64)>> = BTreeMap::new();
-        for charge in &self.charges {
-            for bucket in &charge.buckets {
-                let of = (&charge.key, &charge.plan, bucket, charge.revision);
-                buckets
-                    .entry(of)
-                    .or_default()
-                    .push((charge.reading, charge.cost));
-            }
-        }
+        let mut levels: HashMap<_, Owed> = HashMap::new();
         let mut broken = Vec::new();
-        for ((key, plan, id, revision), mut charges) in buckets {
-            let Some(limits) = self.limits.get(&(plan.clone(), revision)) else {
-                continue;
-            };
-            // There is one throttled method at most.
-            let of_method = || {
-                limits
-                    .stages
-                    .iter()
-                    .flat_map(|stage| stage.throttle.values())
-                    .next()
-            };
-            let throttle = if id == PLAN_BUCKET {
-                limits.throttle
-            } else {
-                of_method().copied()
-            };
-            let Some(bucket) = throttle.and_then(|throttle| throttle.bucket()) else {
-                continue;
-            };
-            charges.sort_unstable();
-            // The time at which all that was charged would be paid for.
-            let mut paid = i128::MIN;
-            for (at, cost) in charges {
-                let now = at.as_nanosecond();
-                let cost = u32::try_from(cost).unwrap_or(u32::MAX);
-                paid = paid.max(now) + bucket.increment(cost);
+        for charge in &self.charges {
+            let meter = (&charge.key, &charge.plan);
+            for id in &charge.pruned {
+                levels.remove(&(meter, id));
+            }
+            for id in &charge.buckets {
+                let Some(bucket) = self.bucket(&charge.plan, charge.revision, id) else {
+                    broken.push(format!("nothing limits bucket {id} of {meter:?}"));
+                    continue;
+                };
+                let now = charge.reading.as_nanosecond();
+                let before = levels.get(&(meter, id));
+                let paid = before.map_or(now, |owed| self.carried(owed, charge, id, bucket));
+                let cost = u32::try_from(charge.cost).unwrap_or(u32::MAX);
+                let paid = paid.max(now) + bucket.increment(cost);
                 if paid > now + bucket.increment(bucket.burst()) {
                     broken.push(format!(
-                        "{at}: bucket {id} of {key} under {plan} holds more than {bucket:?}"
+                        "{}: bucket {id} of {meter:?} holds more than {bucket:?}",
+                        charge.reading
                     ));
                 }
+                let owed = Owed {
+                    paid,
+                    at: now,
+                    revision: charge.revision,
+                    bucket,
+                };
+                levels.insert((meter, id), owed);
             }
         }
         broken
+    }
+
+    /// When what was owed before a charge is paid for, by the limits that the charge went by.
+    ///
+    /// An edit keeps the requests that are owed. When they were turned to the new pace is not seen: it is taken for as early
+    /// as favours the engine, and by the clock that does.
+    fn carried(&self, owed: &Owed, charge: &Charge, id: &str, bucket: Bucket) -> i128 {
+        if owed.revision == charge.revision {
+            return owed.paid;
+        }
+        let now = charge.reading.as_nanosecond();
+        let revisions = owed.revision..=charge.revision;
+        let between = revisions.map(|revision| self.bucket(&charge.plan, revision, id));
+        let Some(between) = between.collect::<Option<Vec<_>>>() else {
+            // Without a limit for a while nothing was owed.
+            return now;
+        };
+        let fastest = between.iter().map(Bucket::interval).min().unwrap_or(1);
+        let smallest = between.iter().map(Bucket::burst).min().unwrap_or(0);
+        let elapsed = (now - owed.at).max(0) + self.apart;
+        let requests = (owed.paid - owed.at) / owed.bucket.interval() - elapsed / fastest - 1;
+        now + requests.clamp(0, i128::from(smallest)) * bucket.interval()
+    }
+
+    fn bucket(&self, plan: &str, revision: u64, id: &str) -> Option<Bucket> {
+        let limits = self.limits.get(&(plan.to_owned(), revision))?;
+        // There is one throttled method at most.
+        let mut methods = limits
+            .stages
+            .iter()
+            .flat_map(|stage| stage.throttle.values());
+        let throttle = if id == PLAN_BUCKET {
+            limits.throttle
+        } else {
+            methods.next().copied()
+        };
+        throttle?.bucket()
     }
 
     fn limits_of(&self, charge: &Charge) -> Option<&Plan> {

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::body::SdkBody;
 use dynoxide::Database;
 use fastrand::Rng;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::{Item, from_item};
@@ -47,7 +48,7 @@ pub struct Faults {
 impl Faults {
     /// From none to many.
     pub(super) fn draw(random: &mut Rng) -> Self {
-        let worst = [0, 20, 100, 500][random.usize(..4)];
+        let worst = [0, 50, 300, 1_500][random.usize(..4)];
         let mut draw = || random.u32(..=worst);
         Self {
             lost_requests: draw(),
@@ -126,7 +127,12 @@ impl Network {
     }
 
     /// Makes a call, in one moment.
-    fn make(&self, operation: &str, mut body: Value, decision: Option<&Trace>) -> (u16, String) {
+    fn make(
+        &self,
+        operation: &str,
+        mut body: Value,
+        decision: Option<(&Trace, Timestamp)>,
+    ) -> (u16, String) {
         let meter = (operation == "UpdateItem")
             .then(|| Meter::of(&body))
             .flatten();
@@ -231,8 +237,10 @@ impl HttpConnector for Way {
         let body = request.body().bytes().expect("a whole body");
         let body = serde_json::from_slice(body).expect("JSON");
         let decision = DECISION.try_with(Arc::clone).ok();
+        // The instance's time when it sends this.
+        let decision = decision.map(|decision| (decision.reading(), decision));
         let (fate, there, back) = network.draw();
-        if let Some(decision) = &decision {
+        if let Some((_, decision)) = &decision {
             let is_lost = matches!(fate, Fate::LostRequest | Fate::LostAnswer);
             decision.called(is_lost || there + back >= Settings::default().attempt_timeout);
         }
@@ -248,7 +256,8 @@ impl HttpConnector for Way {
                         .to_owned(),
                 ),
                 Fate::Answered | Fate::LostAnswer => {
-                    network.make(&operation, body, decision.as_deref())
+                    let decision = decision.as_ref().map(|(at, decision)| (&**decision, *at));
+                    network.make(&operation, body, decision)
                 }
             };
             sleep(back).await;

@@ -19,9 +19,10 @@ pub(super) struct Instance {
 
 impl Instance {
     pub(super) fn new() -> Self {
+        let random = getrandom::u64().expect("the operating system gives random bytes");
         Self {
             // Six base62 digits: short, and still one in 56 thousand million.
-            id: fastrand::u64(..62u64.pow(6)),
+            id: random % 62u64.pow(6),
             last: AtomicU64::new(0),
             slots: Mutex::default(),
         }
