@@ -53,7 +53,9 @@ impl Zipf {
             })
             .collect();
         let sum = shares.last().copied().unwrap_or(1.0);
-        shares.iter_mut().for_each(|share| *share /= sum);
+        for share in &mut shares {
+            *share /= sum;
+        }
         Self {
             shares,
             random: Rng::with_seed(seed),

@@ -29,7 +29,11 @@ pub(crate) struct Cost {
 /// under 1 KB here.
 pub(crate) fn units<'a>(calls: impl IntoIterator<Item = &'a Call>) -> f64 {
     let of_one = |call: &Call| call.capacity + f64::from(u8::from(call.refused));
-    calls.into_iter().map(of_one).sum()
+    // A sum of nothing would be -0.
+    calls
+        .into_iter()
+        .map(of_one)
+        .fold(0.0, |sum, units| sum + units)
 }
 
 /// Dollars per million admitted requests.

@@ -54,6 +54,7 @@ pub(crate) fn request(key: &str) -> String {
 }
 
 /// One decision.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Decided {
     pub(crate) took: Duration,
     pub(crate) admitted: bool,

@@ -149,7 +149,7 @@ impl Fleet {
                 let unlink = || self.manager.unlink(&key.plan, &key.id);
                 self.revoke(&key.id, async || match unlink().await {
                     // A try before has done it.
-                    Ok(()) | Err(Error::NotLinked { .. }) => Ok(()),
+                    Ok(()) | Err(Error::NotLinked) => Ok(()),
                     Err(error) => Err(error),
                 })
                 .await;
@@ -203,7 +203,7 @@ impl Fleet {
         self.ledger.stands(&key.id, Standing::Unsure);
         insist(async || self.set_enabled(key, true).await).await;
         insist(async || match self.manager.link(&key.plan, &key.id).await {
-            Ok(_) | Err(Error::AlreadyLinked { .. }) => Ok(()),
+            Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
             Err(error) => Err(error),
         })
         .await;
