@@ -29,7 +29,7 @@ pub(crate) fn steady(kind: Kind, rows: &[Row]) {
     };
     draw(file, |area| {
         let figures = |row: &Row| [row.steady.p50, row.steady.p95, row.steady.p99];
-        let most = rows.iter().flat_map(figures).fold(0.0, f64::max) * 1.15;
+        let most = rows.iter().flat_map(figures).fold(0.0, f64::max) * 1.4;
         let title = format!("One steady decision, {}: milliseconds", stores::name(kind));
         let mut chart = ChartBuilder::on(area)
             .caption(title, ("sans-serif", 18))
@@ -57,8 +57,15 @@ pub(crate) fn steady(kind: Kind, rows: &[Row]) {
                     Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled())
                 });
         }
-        for (name, group) in names.into_iter().zip(0u32..) {
-            let at = (f64::from(group) + 0.45, most * 0.97);
+        for (place, name) in names.into_iter().enumerate() {
+            let highest = rows
+                .iter()
+                .map(|row| figures(row)[place])
+                .fold(0.0, f64::max);
+            let at = (
+                f64::from(u32::try_from(place)?) + 0.45,
+                highest + most * 0.06,
+            );
             let text = Text::new(name, at, ("sans-serif", 15));
             chart.draw_series([text])?;
         }
@@ -78,7 +85,12 @@ pub(crate) fn instances(cells: &[Cell]) {
             .x_label_area_size(28)
             .y_label_area_size(40)
             .build_cartesian_2d(1.0..8.0, 0.95..2.0)?;
-        chart.configure_mesh().light_line_style(WHITE).draw()?;
+        chart
+            .configure_mesh()
+            .x_labels(8)
+            .x_label_formatter(&|instances| format!("{instances:.0}"))
+            .light_line_style(WHITE)
+            .draw()?;
         for (cells, color) in cells
             .chunk_by(|a, b| a.share.to_bits() == b.share.to_bits())
             .zip(COLORS)
@@ -91,7 +103,7 @@ pub(crate) fn instances(cells: &[Cell]) {
                 cells.iter().map(point).collect()
             };
             let name = format!(
-                "{:.0}% of its rate (thin: without learning)",
+                "{:.0}% of its rate (thin: the model, without learning)",
                 cells[0].share * 100.0
             );
             chart
