@@ -41,7 +41,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything but the simulated fleet
+    /// All about decisions: what they take, and what leases would save
     All {
         /// Tables of a million keys as well
         #[arg(long)]
@@ -68,7 +68,6 @@ fn main() -> ExitCode {
         Command::All { full } => wait(Box::pin(async move {
             Decisions { full, only: None }.run().await;
             leases::run();
-            Lists { full }.run().await;
         })),
         Command::Leases => wait(Box::pin(async { leases::run() })),
         Command::Lists(lists) => wait(Box::pin(async move { lists.run().await })),
