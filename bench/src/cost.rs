@@ -3,6 +3,7 @@
 use tollgate_tests::proxy::Call;
 
 use crate::report;
+use crate::statistics::count;
 
 /// Prices of `us-east-1` in dollars per million, as AWS's pages have them.
 const WRITE_UNITS: f64 = 0.625;
@@ -19,21 +20,44 @@ const SECONDS: f64 = 0.010;
 /// What a decision consumes under a plan.
 pub(crate) struct Cost {
     pub(crate) shape: String,
+    /// Of each request.
+    pub(crate) consumed: Consumed,
+}
+
+/// What requests consume, each on average.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Consumed {
     pub(crate) calls: f64,
     /// Capacity units.
     pub(crate) written: f64,
     pub(crate) read: f64,
 }
 
-/// Units of these calls. A condition that does not hold costs a unit for each KB, and the answer does not say so; meters are
-/// under 1 KB here.
-pub(crate) fn units<'a>(calls: impl IntoIterator<Item = &'a Call>) -> f64 {
-    let of_one = |call: &Call| call.capacity + f64::from(u8::from(call.refused));
-    // A sum of nothing would be -0.
-    calls
-        .into_iter()
-        .map(of_one)
-        .fold(0.0, |sum, units| sum + units)
+impl Consumed {
+    /// By so many requests, in these calls. A condition that does not hold costs a unit for each KB, and the answer does not
+    /// say so; meters are under 1 KB here.
+    pub(crate) fn of(requests: usize, calls: &[Call]) -> Self {
+        let (mut written, mut read) = (0.0, 0.0);
+        for call in calls {
+            let units = call.capacity + f64::from(u8::from(call.refused));
+            if call.operation == "GetItem" {
+                read += units;
+            } else {
+                written += units;
+            }
+        }
+        let requests = count(requests);
+        Self {
+            calls: count(calls.len()) / requests,
+            written: written / requests,
+            read: read / requests,
+        }
+    }
+
+    /// Calls, write units and read units.
+    pub(crate) fn cells(&self) -> [String; 3] {
+        [self.calls, self.written, self.read].map(|figure| format!("{figure:.3}"))
+    }
 }
 
 /// Dollars per million admitted requests.
@@ -52,12 +76,16 @@ pub(crate) fn table(costs: &[Cost]) -> String {
     let rows: Vec<_> = costs
         .iter()
         .map(|cost| {
-            let store = cost.written * WRITE_UNITS + cost.read * READ_UNITS;
+            let consumed = cost.consumed;
+            let store = consumed.written * WRITE_UNITS + consumed.read * READ_UNITS;
             let authorizer = HTTP_API_REQUESTS + LAMBDA_REQUESTS + duration + store;
-            let units = [cost.calls, cost.written, cost.read].map(|units| format!("{units:.3}"));
             let dollars = [store, authorizer, store, REST_API_REQUESTS];
             let dollars = dollars.map(|dollars| format!("{dollars:.2}"));
-            [vec![cost.shape.clone()], units.to_vec(), dollars.to_vec()].concat()
+            let shape = [cost.shape.clone()].into_iter();
+            shape
+                .chain(consumed.cells())
+                .chain(dollars)
+                .collect::<Vec<_>>()
         })
         .collect();
     report::table(&header, &rows)

@@ -1,15 +1,43 @@
-//! Tables with many keys.
+//! Tables with many keys, and limits that are never met.
 
 use indicatif::ProgressBar;
+use tollgate_core::calendar::PeriodKind;
 use tollgate_core::key::KeyValue;
+use tollgate_core::plan::Plan;
 use tollgate_store::manage::Manager;
 use tollgate_store::manage::imports::ImportKey;
+use tollgate_store::record::PlanRecord;
+use tollgate_tests::world::make_plan;
+
+/// A throttle and a quota that nothing here meets.
+pub(crate) const THROTTLE: Option<(f64, u32)> = Some((5_000.0, 10_000));
+pub(crate) const QUOTA: Option<(u64, PeriodKind)> = Some((1_000_000_000, PeriodKind::Month));
 
 /// Rows of an import.
 const ROWS: usize = 1_000;
 
+/// The sizes of tables that are compared.
+pub(crate) fn sizes(full: bool) -> Vec<usize> {
+    let largest = full.then_some(1_000_000);
+    [1_000, 100_000].into_iter().chain(largest).collect()
+}
+
+/// Fills a table with so many keys in one plan: the plan, and the keys' values.
+pub(crate) async fn table(
+    manager: &Manager,
+    limits: Plan,
+    keys: usize,
+) -> (PlanRecord, Vec<String>) {
+    let plan = make_plan(manager, limits).await;
+    let numbers = 0..keys;
+    let values = numbers.map(|number| format!("value-of-the-key-{number:08}"));
+    let values: Vec<_> = values.collect();
+    import(manager, &plan.id, &values).await;
+    (plan, values)
+}
+
 /// Imports keys with these values into a plan, each named after its place.
-pub(crate) async fn import(manager: &Manager, plan: &str, values: &[String]) {
+async fn import(manager: &Manager, plan: &str, values: &[String]) {
     let bar = ProgressBar::new(values.len().try_into().expect("a size of 64 bits"));
     for (part, values) in values.chunks(ROWS).enumerate() {
         let rows = values.iter().enumerate().map(|(row, value)| ImportKey {
@@ -26,12 +54,4 @@ pub(crate) async fn import(manager: &Manager, plan: &str, values: &[String]) {
         bar.inc(ids.len().try_into().expect("a few"));
     }
     bar.finish_and_clear();
-}
-
-/// So many values for keys.
-pub(crate) fn values(keys: usize) -> Vec<String> {
-    let numbers = 0..keys;
-    numbers
-        .map(|number| format!("value-of-the-key-{number:08}"))
-        .collect()
 }

@@ -6,11 +6,10 @@ use clap::Args;
 use itertools::Itertools;
 use serde_json::{Value, json};
 use tollgate_core::calendar::PeriodKind;
-use tollgate_store::manage::Manager;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{make_plan, manager, plan};
+use tollgate_tests::world::{manager, plan};
 
 use crate::statistics::median;
 use crate::stores::{kinds, name};
@@ -37,10 +36,7 @@ struct Cost {
 
 impl Lists {
     pub(crate) async fn run(&self) {
-        let mut sizes = vec![1_000, 100_000];
-        if self.full {
-            sizes.push(1_000_000);
-        }
+        let sizes = fill::sizes(self.full);
         let mut report = String::new();
         for kind in kinds() {
             let mut columns = Vec::new();
@@ -56,7 +52,9 @@ impl Lists {
 /// Each list with the cost of a page of 25, in a table of `size` keys, all in one plan.
 async fn measure(kind: Kind, size: usize) -> Vec<(&'static str, Cost)> {
     let store = Store::new(kind).await;
-    let plan = fill(&manager(&store).await, size).await;
+    let limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
+    let (plan, _) = fill::table(&manager(&store).await, limits, size).await;
+    let plan = plan.id;
     let api = Api::on(store.clone()).await;
     for number in 0..100 {
         let customer = format!("customer-{}", number % 2);
@@ -108,14 +106,6 @@ fn entries(page: &Value) -> usize {
     let items = page["item"].as_array().map(Vec::len);
     let values = page["values"].as_object().map(serde_json::Map::len);
     items.or(values).unwrap_or(0)
-}
-
-/// Fills a table with keys in one plan; the plan's id.
-async fn fill(manager: &Manager, size: usize) -> String {
-    let limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
-    let plan = make_plan(manager, limits).await;
-    fill::import(manager, &plan.id, &fill::values(size)).await;
-    plan.id
 }
 
 fn table(store: &str, sizes: &[usize], columns: &[Vec<(&'static str, Cost)>]) -> String {

@@ -1,5 +1,5 @@
-//! The benchmark. It prints what it has measured, and writes it into `docs`. `bench/run` builds what it drives and runs all
-//! of it.
+//! The benchmark. It prints what it has measured, and writes it into `docs`. `bench/run` builds what it drives and
+//! measures all about decisions.
 //!
 //! - [`decisions`]: a decision of the real authorizer under many loads, beside a bare function and the closest peer.
 //! - [`leases`]: what leases would save; [`cost`]: what all this costs on AWS.
@@ -9,7 +9,6 @@
 //! - [`subject`]: a function under measurement; [`stores`], [`fill`]: what it is measured on; [`arrivals`]: by what load.
 //! - [`statistics`], [`report`], [`plot`]: what measurements come to, and where they go.
 
-use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -58,20 +57,21 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let wait = |work: Pin<Box<dyn Future<Output = ()>>>| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(work);
-        ExitCode::SUCCESS
-    };
     match Arguments::parse().command {
-        Command::Decisions(decisions) => wait(Box::pin(async move { decisions.run().await })),
-        Command::All { full } => wait(Box::pin(async move {
+        Command::All { full } => wait(async {
             Decisions { full, only: None }.run().await;
             leases::run();
-        })),
-        Command::Leases => wait(Box::pin(async { leases::run() })),
-        Command::Lists(lists) => wait(Box::pin(async move { lists.run().await })),
+        }),
+        Command::Decisions(decisions) => wait(decisions.run()),
+        Command::Leases => wait(async { leases::run() }),
+        Command::Lists(lists) => wait(lists.run()),
         // It has a time of its own.
         Command::Simulate(simulate) => simulate.run(),
     }
+}
+
+fn wait(work: impl Future<Output = ()>) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(work);
+    ExitCode::SUCCESS
 }

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, make_plan, manager, plan};
+use tollgate_tests::world::{linked, manager, plan};
 
 use crate::arrivals::{Arrivals, Zipf};
-use crate::cost::units;
-use crate::statistics::count;
+use crate::cost::Consumed;
 use crate::subject::{Decided, Program, Round, Subject, request};
 use crate::{fill, report, stores};
 
@@ -31,10 +30,7 @@ pub(crate) struct Row {
     load: String,
     decisions: usize,
     admitted: usize,
-    calls: usize,
-    /// Capacity units of writes, and of reads.
-    written: f64,
-    read: f64,
+    consumed: Consumed,
     round: Round,
     peak_memory: f64,
 }
@@ -66,21 +62,27 @@ impl Pair {
 
     /// Runs a load on both.
     async fn run(&self, load: impl Into<String>, run: impl AsyncFn(&Subject) -> Run) -> Row {
+        self.run_each(load, &run, &run).await
+    }
+
+    /// Runs a load by which calls are counted, and one by which the time is taken.
+    async fn run_each(
+        &self,
+        load: impl Into<String>,
+        count: impl AsyncFn(&Subject) -> Run,
+        time: impl AsyncFn(&Subject) -> Run,
+    ) -> Row {
         self.proxy.take_calls();
-        let counted = run(&self.counted).await;
+        let counted = count(&self.counted).await;
         let calls = self.proxy.take_calls();
-        let (read, written): (Vec<_>, Vec<_>) =
-            calls.iter().partition(|call| call.operation == "GetItem");
         let before = self.direct.processor_time();
-        let timed = run(&self.direct).await;
+        let timed = time(&self.direct).await;
         let processor = self.direct.processor_time().saturating_sub(before);
         Row {
             load: load.into(),
             decisions: counted.took.len(),
             admitted: counted.admitted,
-            calls: calls.len(),
-            written: units(written),
-            read: units(read),
+            consumed: Consumed::of(counted.took.len(), &calls),
             round: Round::new(&timed.took, processor),
             peak_memory: self.counted.peak_memory(),
         }
@@ -105,8 +107,8 @@ pub(crate) async fn measure(kind: Kind, full: bool) -> Vec<Row> {
 /// A key at a share of its rate, its requests independent of each other.
 async fn paced(kind: Kind, share: f64) -> Row {
     let store = Store::new(kind).await;
-    let quota = Some((1_000_000_000, PeriodKind::Month));
-    let (_, key) = linked(&manager(&store).await, plan(Some((RATE, BURST)), quota)).await;
+    let limits = plan(Some((RATE, BURST)), fill::QUOTA);
+    let (_, key) = linked(&manager(&store).await, limits).await;
     let request = request(&key.value);
     let pair = Pair::start(&store).await;
     for subject in [&pair.counted, &pair.direct] {
@@ -127,14 +129,8 @@ async fn paced(kind: Kind, share: f64) -> Row {
 /// Many keys, a few of them with most of the requests.
 async fn zipf(kind: Kind) -> Row {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let limits = plan(
-        Some((1_000.0, 1_000)),
-        Some((1_000_000_000, PeriodKind::Month)),
-    );
-    let plan = make_plan(&manager, limits).await;
-    let keys = fill::values(KEYS);
-    fill::import(&manager, &plan.id, &keys).await;
+    let limits = plan(fill::THROTTLE, fill::QUOTA);
+    let (_, keys) = fill::table(&manager(&store).await, limits, KEYS).await;
     let requests: Vec<_> = keys.iter().map(|key| request(key)).collect();
     let pair = Pair::start(&store).await;
     // Cold reads belong to a start, not to the load.
@@ -199,10 +195,9 @@ async fn bad_keys(kind: Kind, asked: usize) -> Row {
     let pair = Pair::start(&store).await;
     let template = request("@");
     let load = format!("{BAD_KEYS} bad keys, one in {asked} well-formed");
-    pair.run(load, async |subject| {
-        let is_counted = std::ptr::eq(subject, &raw const pair.counted);
+    let bad_keys = async |subject: &Subject, keys: usize| {
         let mut run = Run::default();
-        for number in 0..if is_counted { BAD_KEYS } else { BAD_TIMED } {
+        for number in 0..keys {
             let key = if number % asked == 0 {
                 format!("nobody-has-this-one-{number:012}")
             } else {
@@ -212,8 +207,10 @@ async fn bad_keys(kind: Kind, asked: usize) -> Row {
             run.add(subject.decide(&template.replace('@', &key)).await);
         }
         run
-    })
-    .await
+    };
+    let count = async |subject: &Subject| bad_keys(subject, BAD_KEYS).await;
+    let time = async |subject: &Subject| bad_keys(subject, BAD_TIMED).await;
+    pair.run_each(load, count, time).await
 }
 
 /// Decisions until time is up.
@@ -249,17 +246,14 @@ pub(crate) fn table(kind: Kind, rows: &[Row]) -> String {
         "peak MB",
     ];
     let cells = |row: &Row| {
-        let per_decision = |what: f64| format!("{:.3}", what / count(row.decisions));
-        let counted = [
+        let names = [
             row.load.clone(),
             row.decisions.to_string(),
             row.admitted.to_string(),
-            per_decision(count(row.calls)),
-            per_decision(row.written),
-            per_decision(row.read),
         ];
         let memory = [format!("{:.1}", row.peak_memory)];
-        let cells = counted.into_iter().chain(row.round.cells());
+        let cells = names.into_iter().chain(row.consumed.cells());
+        let cells = cells.chain(row.round.cells());
         cells.chain(memory).collect::<Vec<_>>()
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();

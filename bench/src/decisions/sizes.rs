@@ -1,8 +1,7 @@
 //! Decisions in tables of different sizes: they have to be flat.
 
-use tollgate_core::calendar::PeriodKind;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{make_plan, manager, plan};
+use tollgate_tests::world::{manager, plan};
 
 use crate::fill;
 use crate::report;
@@ -20,23 +19,13 @@ pub(crate) struct Row {
 }
 
 pub(crate) async fn measure(full: bool) -> Vec<Row> {
-    let mut sizes = vec![1_000, 100_000];
-    if full {
-        sizes.push(1_000_000);
-    }
     let mut rows = Vec::new();
     for kind in kinds() {
         let mut tables = Vec::new();
-        for &keys in &sizes {
+        for keys in fill::sizes(full) {
             let store = Store::new(kind).await;
-            let manager = manager(&store).await;
-            let limits = plan(
-                Some((5_000.0, 10_000)),
-                Some((1_000_000_000, PeriodKind::Month)),
-            );
-            let plan = make_plan(&manager, limits).await;
-            let values = fill::values(keys);
-            fill::import(&manager, &plan.id, &values).await;
+            let limits = plan(fill::THROTTLE, fill::QUOTA);
+            let (_, values) = fill::table(&manager(&store).await, limits, keys).await;
             let request = request(&values[keys / 2]);
             let subject = Subject::start(Program::Authorizer, &store).await;
             subject.round(&request, REQUESTS).await;

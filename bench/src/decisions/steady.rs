@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tollgate_core::calendar::PeriodKind;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{linked, manager, plan};
 
 use super::peer;
+use crate::cost::Consumed;
 use crate::statistics::{count, median};
 use crate::subject::{Program, Round, Subject, milliseconds, request};
-use crate::{report, stores};
+use crate::{fill, report, stores};
 
 const ROUNDS: usize = 9;
 const REQUESTS: usize = 500;
@@ -43,10 +43,7 @@ struct Start {
 /// The functions in turns, so that what else the machine does meets them alike.
 pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
     let store = Store::new(kind).await;
-    let generous = plan(
-        Some((5_000.0, 10_000)),
-        Some((1_000_000_000, PeriodKind::Month)),
-    );
+    let generous = plan(fill::THROTTLE, fill::QUOTA);
     let (_, key) = linked(&manager(&store).await, generous).await;
     let request = request(&key.value);
     let programs = [Program::Authorizer, Program::Bare];
@@ -72,7 +69,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
         rows.push(Row {
             name: program.name().to_owned(),
             steady: Round::median(rounds),
-            calls: seen.calls,
+            calls: seen.consumed.calls,
             store: Some(seen),
             start: Some(starts(*program, &store, &request).await),
             peak_memory: subject.peak_memory(),
@@ -96,9 +93,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
 
 /// What a proxy before the store sees of a decision.
 struct Seen {
-    calls: f64,
-    /// Capacity units.
-    units: f64,
+    consumed: Consumed,
     /// How long the store took, in milliseconds.
     took: f64,
 }
@@ -111,8 +106,7 @@ async fn seen(program: Program, store: &Store, request: &str) -> Seen {
     subject.round(request, REQUESTS).await;
     let calls = proxy.take_calls();
     Seen {
-        calls: count(calls.len()) / count(REQUESTS),
-        units: calls.iter().map(|call| call.capacity).sum::<f64>() / count(REQUESTS),
+        consumed: Consumed::of(REQUESTS, &calls),
         took: median(calls.iter().map(|call| milliseconds(call.took)).collect()),
     }
 }
@@ -137,7 +131,10 @@ type Figure = fn(&Row) -> Option<f64>;
 
 const COLUMNS: [(&str, Figure); 12] = [
     ("calls", |row| Some(row.calls)),
-    ("units", |row| row.store.as_ref().map(|seen| seen.units)),
+    ("units", |row| {
+        let consumed = row.store.as_ref().map(|seen| seen.consumed);
+        consumed.map(|consumed| consumed.written + consumed.read)
+    }),
     ("p50 ms", |row| Some(row.steady.p50)),
     ("p95 ms", |row| Some(row.steady.p95)),
     ("p99 ms", |row| Some(row.steady.p99)),

@@ -79,20 +79,16 @@ impl Update {
             ))
     }
 
-    /// The meter must not know later revisions; it gets to know these.
-    fn revisions(&mut self, key: u64, plan: u64) {
+    /// The meter must not know later revisions. Where these may be news it gets to know them, otherwise it must know them.
+    fn revisions(&mut self, key: u64, plan: u64, are_news: bool) {
         for (name, revision) in [(KEY_REVISION, key), (PLAN_REVISION, plan)] {
             let (name, revision) = (self.name(name), self.number(revision));
-            self.condition(format!("{name} <= {revision}"));
-            self.set(&name, revision);
-        }
-    }
-
-    /// The meter must know these.
-    fn known_revisions(&mut self, key: u64, plan: u64) {
-        for (name, revision) in [(KEY_REVISION, key), (PLAN_REVISION, plan)] {
-            let (name, revision) = (self.name(name), self.number(revision));
-            self.condition(format!("{name} = {revision}"));
+            if are_news {
+                self.condition(format!("{name} <= {revision}"));
+                self.set(&name, revision);
+            } else {
+                self.condition(format!("{name} = {revision}"));
+            }
         }
     }
 }
@@ -100,11 +96,7 @@ impl Update {
 /// The one write.
 pub(crate) fn charge(charge: &Charge, stamp: Option<&Stamp>) -> Update {
     let mut update = Update::default();
-    if charge.is_news {
-        update.revisions(charge.key_revision, charge.plan_revision);
-    } else {
-        update.known_revisions(charge.key_revision, charge.plan_revision);
-    }
+    update.revisions(charge.key_revision, charge.plan_revision, charge.is_news);
     let cost = update.number(charge.cost);
     count(&mut update, charge, &cost);
     quota(&mut update, charge, &cost);
@@ -269,6 +261,6 @@ fn lane(update: &mut Update, stamp: &Stamp) {
 /// The write that makes newer revisions known.
 pub(crate) fn adopt(adopt: Adopt) -> Update {
     let mut update = Update::default();
-    update.revisions(adopt.key_revision, adopt.plan_revision);
+    update.revisions(adopt.key_revision, adopt.plan_revision, true);
     update
 }
