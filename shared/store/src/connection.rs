@@ -8,7 +8,9 @@ use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
@@ -17,6 +19,7 @@ use aws_sdk_dynamodb::config::{
 };
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_http_client::tls;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
@@ -227,7 +230,7 @@ impl Connection {
     }
 
     /// The clock that this connection's answers correct.
-    pub fn clock(&self) -> &Clock {
+    pub fn clock(&self) -> &Arc<Clock> {
         &self.clock
     }
 }
@@ -245,20 +248,40 @@ fn http_client() -> SharedHttpClient {
 #[derive(Debug)]
 struct DateHeader(Arc<Clock>);
 
+/// When a call was sent, by our own clock.
+#[derive(Debug)]
+struct SentAt(Timestamp);
+
+impl Storable for SentAt {
+    type Storer = StoreReplace<Self>;
+}
+
 impl Intercept for DateHeader {
     fn name(&self) -> &'static str {
         "DateHeader"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        call: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let sent = SentAt(self.0.uncorrected());
+        call.interceptor_state().store_put(sent);
+        Ok(())
     }
 
     fn read_before_deserialization(
         &self,
         context: &BeforeDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        call: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response: &HttpResponse = context.response();
-        if let Some(date) = response.headers().get("date") {
-            self.0.observe(date);
+        let sent = call.load::<SentAt>();
+        if let (Some(date), Some(SentAt(sent))) = (response.headers().get("date"), sent) {
+            self.0.observe(date, *sent);
         }
         Ok(())
     }
