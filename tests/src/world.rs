@@ -1,6 +1,7 @@
 //! Plans, keys and decisions in a few words.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -132,7 +133,7 @@ pub async fn decide_on(
         credential: Some(key),
         target,
         cost: NonZeroU32::new(cost).unwrap(),
-        clock: &move || now,
+        clock: Arc::new(move || now),
         deadline: None,
     };
     engine.decide(&request).await
@@ -140,13 +141,12 @@ pub async fn decide_on(
 
 /// One decision by the engine's own clock, to `/`.
 pub async fn decide(engine: &Engine, key: &str) -> Reason {
-    let clock = engine.table().connection().clock();
     let target = target("/");
     let request = Request {
         credential: Some(key),
         target: &target,
         cost: NonZeroU32::MIN,
-        clock: &|| clock.now(),
+        clock: engine.time(),
         deadline: None,
     };
     engine.decide(&request).await.reason

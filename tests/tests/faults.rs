@@ -220,7 +220,7 @@ async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
         credential: Some(&bench.key.value),
         target: &target,
         cost: std::num::NonZeroU32::MIN,
-        clock: &Timestamp::now,
+        clock: Arc::new(Timestamp::now),
         deadline: Some(tokio::time::Instant::now() + Duration::from_millis(100)),
     };
     let started = Instant::now();

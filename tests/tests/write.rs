@@ -7,7 +7,7 @@
 #[expect(unreachable_pub, reason = "shared with the tests of the core")]
 mod support;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as A;
@@ -192,9 +192,10 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             ..
         } = case;
         let (cost, key_revision, plan_revision, flushed) = case.ask;
-        let busy = BTreeSet::new();
+        let tactics = BTreeMap::new();
         let ask = Ask {
             now: Timestamp::from_nanosecond(now()).unwrap(),
+            ahead: 0,
             cost: cost.try_into().unwrap(),
             key_revision,
             plan_revision,
@@ -206,7 +207,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
                 before: seen.day,
                 admitted: 2,
             }),
-            busy: &busy,
+            tactics: &tactics,
         };
         let key = ItemKey::meter(&number.to_string(), "p");
         let budget = Budget {

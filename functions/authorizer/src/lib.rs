@@ -68,12 +68,11 @@ impl Authorizer {
     }
 
     async fn decide(&self, event: &Event, key: Option<&str>, deadline: Option<Instant>) -> Verdict {
-        let clock = self.engine.table().connection().clock();
         let request = Request {
             credential: key,
             target: event.target(),
             cost: NonZeroU32::MIN,
-            clock: &|| clock.now(),
+            clock: self.engine.time(),
             deadline,
         };
         self.engine.decide(&request).await

@@ -5,7 +5,7 @@
 //! Times are integer nanoseconds since the Unix epoch.
 
 /// The size and pace of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket {
     interval: i128,
     burst: u32,

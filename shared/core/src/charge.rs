@@ -4,7 +4,7 @@
 //! store hands back the meter as it is, and [`charge`](fn@charge) is asked again. What the store confirms is exact; what
 //! was only remembered costs at most another try.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
@@ -15,22 +15,24 @@ use crate::calendar::Period;
 use crate::limit::Quota;
 use crate::meter::{ClosedDay, Meter};
 use crate::plan::{BucketId, Limits};
+use crate::sharing::Tactic;
 
 mod grant;
 mod refusal;
 mod turn;
 
 pub use grant::{Grant, grant};
-pub use refusal::Refusal;
-use refusal::refusal;
+pub use refusal::{Refusal, refusal};
 use turn::Turn;
 pub use turn::{remaining, spent, today};
 
 /// A request, as far as its charge goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// When it came.
+    /// The time by our clock. Days and periods go by it.
     pub now: Timestamp,
+    /// How far the meter's time is ahead of ours, nanoseconds; see [`Meter::latest_time`]. Buckets go by the meter's time.
+    pub ahead: i128,
     /// What it charges to every limit.
     pub cost: NonZeroU32,
     /// The revision of the key's record as we know it.
@@ -45,8 +47,15 @@ pub struct Ask<'a> {
     pub flushed: Option<Date>,
     /// What was admitted in a period before the meter's day, where that was asked for.
     pub history: Option<History>,
-    /// Buckets that others have probably filled since the meter was seen.
-    pub busy: &'a BTreeSet<BucketId>,
+    /// How to fill buckets that others fill too. One that is not named is filled as it was seen.
+    pub tactics: &'a BTreeMap<BucketId, Tactic>,
+}
+
+impl Ask<'_> {
+    /// The time that buckets go by, nanoseconds since the epoch.
+    pub fn time(&self) -> i128 {
+        self.now.as_nanosecond() + self.ahead
+    }
 }
 
 /// What was admitted in a period before the meter's day: the sum of its closed days.
@@ -93,7 +102,7 @@ pub struct Charge {
     pub plan_revision: u64,
     /// Whether the meter may not know these revisions yet. Otherwise they must be the meter's, and there is less to write.
     pub is_news: bool,
-    /// When the request came, nanoseconds since the epoch.
+    /// The time that it goes by, nanoseconds since the epoch.
     pub now: i128,
     /// The day it counts for.
     pub day: Date,
@@ -109,7 +118,7 @@ pub struct Charge {
     pub buckets: Vec<(BucketId, Fill)>,
     /// Idle buckets that it clears away.
     pub prunes: Vec<BucketId>,
-    /// The closed day that is written out and that it drops; it must still be there.
+    /// The closed day that is written out and that it drops; others may have dropped it before.
     pub drops: Option<Date>,
 }
 
@@ -140,15 +149,17 @@ pub enum Base {
 /// How one bucket is filled. DynamoDB has no `max()`, so the branch is chosen here and checked there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
-    /// It is idle (missing, or `tat` not after now): set it.
-    Idle {
+    /// It is idle (missing, or `tat` not after now), or busy for no longer than it is to be held: set it.
+    Open {
         /// The new level.
         to: Level,
+        /// How long it is held, nanoseconds: `tat` may be this far ahead of now, if it came about at the new level's pace.
+        hold: i128,
         /// Whether it was seen; then it must not be missing, and there is less to check.
         is_there: bool,
     },
     /// It is busy at this plan's pace: add to `tat`. Two such fills commute, so a hot key makes no needless failures.
-    Busy {
+    Add {
         /// The pace, nanoseconds per request; the stored one must be the same.
         interval: i128,
         /// The largest `tat` that leaves room, nanoseconds since the epoch.
@@ -182,7 +193,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
     if meter.plan_revision > ask.plan_revision {
         return Step::PlanChanged;
     }
-    let now = ask.now.as_nanosecond();
+    let now = ask.time();
     let converts = conversions(meter, ask.limits, now);
     let is_newer = meter.key_revision < ask.key_revision || meter.plan_revision < ask.plan_revision;
     if is_newer && !converts.is_empty() {
@@ -240,7 +251,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         } else {
             buckets
                 .map(|(id, bucket)| {
-                    let fill = fill(meter.buckets.get(id), bucket, ask, ask.busy.contains(id));
+                    let fill = fill(id, meter.buckets.get(id), bucket, ask);
                     (id.to_owned(), fill)
                 })
                 .collect()
@@ -260,32 +271,36 @@ fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
         .map(|quota| quota.limit())
 }
 
-fn fill(level: Option<&Level>, bucket: Bucket, ask: &Ask, guessed_busy: bool) -> Fill {
-    let (cost, now) = (ask.cost.get(), ask.now.as_nanosecond());
-    let add = bucket.increment(cost);
-    let interval = bucket.interval();
-    let is_busy = |level: &&Level| level.tat > now || guessed_busy && level.interval == interval;
-    match level.filter(is_busy) {
-        None => Fill::Idle {
-            to: Level {
-                tat: now + add,
-                interval,
-            },
-            is_there: level.is_some(),
-        },
-        Some(level) if level.interval == interval => Fill::Busy {
+fn fill(id: &str, level: Option<&Level>, bucket: Bucket, ask: &Ask) -> Fill {
+    let (cost, now) = (ask.cost.get(), ask.time());
+    let tactic = ask.tactics.get(id).copied().unwrap_or_default();
+    let (add, interval) = (bucket.increment(cost), bucket.interval());
+    // The cost fits an empty bucket, or it would have been refused.
+    let tolerance = bucket.tolerance(cost).unwrap_or(0);
+    let open = |hold: i128| Fill::Open {
+        to: Level {
+            tat: now + hold + add,
             interval,
-            // The cost fits an empty bucket, or it would have been refused.
-            bound: now + bucket.tolerance(cost).unwrap_or(0),
-            add,
         },
-        Some(level) => Fill::Convert {
+        hold,
+        is_there: level.is_some(),
+    };
+    match level {
+        Some(level) if level.interval != interval && level.tat > now => Fill::Convert {
             from: *level,
             to: Level {
                 tat: bucket.convert(*level, now).tat + add,
                 interval,
             },
         },
+        // What is left of another pace is over, but only by what was seen.
+        Some(level) if level.interval != interval => open(0),
+        Some(level) if tactic.assume_busy || level.tat - now > tactic.renew_under => Fill::Add {
+            interval,
+            bound: now + tolerance,
+            add,
+        },
+        _ => open(tactic.hold.clamp(0, tolerance)),
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`bucket`]: GCRA, the throttle's whole arithmetic.
 //! - [`meter`]: the live counters of one key under one plan.
 //! - [`charge`](mod@charge): given a meter and a request, the one conditional write that would charge it, or the refusal.
+//! - [`sharing`]: how instances that share a bucket keep out of each other's way.
 //! - [`lane`]: how a lost answer is told from a write that never happened.
 //! - [`verdict`]: what was decided and why, in the words that clients see; [`standing`]: what is left of each limit.
 //! - [`context`]: a verdict as an authorizer hands it on; [`answer`]: what a client is told of it.
@@ -25,6 +26,7 @@ pub mod lane;
 pub mod limit;
 pub mod meter;
 pub mod plan;
+pub mod sharing;
 pub mod standing;
 pub mod template;
 pub mod terms;

@@ -121,7 +121,7 @@ fn whole(value: f64) -> u32 {
 }
 
 /// A number of requests per calendar period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", try_from = "RawQuota")]
 pub struct Quota {
     limit: u64,

@@ -8,6 +8,7 @@ use crate::bucket::Level;
 use crate::calendar::Period;
 use crate::limit::Quota;
 use crate::plan::BucketId;
+use crate::plan::Limits;
 
 /// What a meter's item says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,21 @@ pub struct ClosedDay {
 }
 
 impl Meter {
+    /// The latest time that is known to have been some instance's: nanoseconds since the epoch.
+    ///
+    /// An instance whose clock is behind would take buckets that others fill for fuller than they are, and refuse requests
+    /// that have room. The meter tells it: a lane's last number is the time of an instance that charged; and since no bucket
+    /// is ever filled beyond its burst, whoever filled one was at `tat - burst * interval` or later.
+    pub fn latest_time(&self, limits: &Limits) -> i128 {
+        let lanes = self.lanes.values().map(|last| i128::from(*last) * 1_000);
+        let buckets = limits.buckets().filter_map(|(id, bucket)| {
+            let level = self.buckets.get(id)?;
+            let is_same_pace = level.interval == bucket.interval();
+            is_same_pace.then(|| level.tat - bucket.increment(bucket.burst()))
+        });
+        lanes.chain(buckets).max().unwrap_or(i128::MIN)
+    }
+
     /// A meter that has counted nothing yet.
     pub fn new(key_revision: u64, plan_revision: u64, day: Date, quota: Option<&Quota>) -> Self {
         Self {

@@ -61,7 +61,7 @@ pub type BucketId = String;
 pub const PLAN_BUCKET: &str = "*";
 
 /// The limits that one request has to meet, all of them.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Limits {
     /// The plan's throttle.
     pub rate: Option<Bucket>,

@@ -52,11 +52,16 @@ pub struct QuotaStanding {
 }
 
 impl Standing {
-    /// What `meter` says is left of `limits` at `now`.
-    /// `history` as for [`charge::spent`].
-    pub fn of(meter: &Meter, limits: &Limits, history: Option<History>, now: Timestamp) -> Self {
+    /// What `meter` says is left of `limits` at `now`. `ahead` as in [`Ask`](charge::Ask), `history` as for [`charge::spent`].
+    pub fn of(
+        meter: &Meter,
+        limits: &Limits,
+        history: Option<History>,
+        now: Timestamp,
+        ahead: i128,
+    ) -> Self {
         let bucket = |id: &str, bucket: Bucket| {
-            let nanoseconds = now.as_nanosecond();
+            let nanoseconds = now.as_nanosecond() + ahead;
             let level = meter
                 .buckets
                 .get(id)
@@ -188,7 +193,7 @@ mod tests {
                 interval: 500_000_000,
             },
         );
-        let standing = Standing::of(&meter, &limits, None, now);
+        let standing = Standing::of(&meter, &limits, None, now, 0);
         assert_eq!(
             standing.policy_field(),
             r#""rate";q=5;w=3, "method";q=1;w=1, "quota";q=100;w=86400"#
@@ -214,7 +219,7 @@ mod tests {
             meter
                 .buckets
                 .insert(PLAN_BUCKET.into(), Level { tat, interval });
-            Standing::of(&meter, &limits(bucket), None, now).field_value()
+            Standing::of(&meter, &limits(bucket), None, now, 0).field_value()
         };
         let bucket = Bucket::new(second, 5);
         assert_eq!(field(bucket, 5 * second), r#""rate";r=0;t=1"#);
@@ -227,6 +232,7 @@ mod tests {
             &limits(Bucket::closed()),
             None,
             now,
+            0,
         );
         assert_eq!(closed.field_value(), r#""rate";r=0"#);
         assert_eq!(closed.policy_field(), r#""rate";q=0"#);

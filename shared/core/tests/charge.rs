@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use tollgate_core::charge::{Adopt, Ask, Base, Charge, Fill, History, Refusal, St
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::plan::{BucketId, Limits, PLAN_BUCKET};
+use tollgate_core::sharing::Tactic;
 use tollgate_core::standing::Standing;
 use tollgate_core::verdict::Reason;
 
@@ -40,6 +41,7 @@ fn meter(limits: &Limits) -> Meter {
 fn ask(limits: &Limits) -> Ask<'_> {
     Ask {
         now: now(),
+        ahead: 0,
         cost: NonZeroU32::new(2).unwrap(),
         key_revision: 3,
         plan_revision: 3,
@@ -47,11 +49,11 @@ fn ask(limits: &Limits) -> Ask<'_> {
         quota_before: limits.quota,
         flushed: None,
         history: None,
-        busy: &NO_GUESS,
+        tactics: &ALONE,
     }
 }
 
-static NO_GUESS: BTreeSet<BucketId> = BTreeSet::new();
+static ALONE: BTreeMap<BucketId, Tactic> = BTreeMap::new();
 
 fn charged(step: Step) -> Charge {
     match step {
@@ -106,8 +108,9 @@ fn the_branch_follows_the_level() {
             .extend(level.map(|level| (PLAN_BUCKET.to_owned(), level)));
         charged(charge(&meter, &ask(&limits))).buckets[0].1
     };
-    let idle = |is_there| Fill::Idle {
+    let idle = |is_there| Fill::Open {
         to: level(20, 10),
+        hold: 0,
         is_there,
     };
     assert_eq!(fill(None), idle(false));
@@ -115,7 +118,7 @@ fn the_branch_follows_the_level() {
     assert_eq!(fill(Some(level(-5, 10))), idle);
     assert_eq!(fill(Some(level(0, 10))), idle);
     assert_eq!(fill(Some(level(0, 99))), idle);
-    let busy = Fill::Busy {
+    let busy = Fill::Add {
         interval: 10,
         bound: ns() + 30,
         add: 20,
@@ -270,7 +273,7 @@ fn a_quota_counts_from_what_its_period_has_seen() {
         charged(base(&meter, Some(history))).quota.unwrap().base,
         Base::CountAnd(5)
     );
-    let standing = Standing::of(&meter, &limits, Some(history), now());
+    let standing = Standing::of(&meter, &limits, Some(history), now(), 0);
     assert_eq!(standing.quota.unwrap().remaining, 11);
     let of_another_day = History {
         before: date(2026, 12, 1),
@@ -298,7 +301,7 @@ fn what_is_left_of_a_bucket_that_is_neither_full_nor_empty() {
     let limits = limits(None);
     let mut meter = meter(&limits);
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(15, 10));
-    let rate = Standing::of(&meter, &limits, None, now()).rate.unwrap();
+    let rate = Standing::of(&meter, &limits, None, now(), 0).rate.unwrap();
     assert_eq!(
         (rate.burst, rate.window, rate.remaining, rate.full_in),
         (5, 50, 3, 15)

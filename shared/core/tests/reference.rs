@@ -6,7 +6,7 @@
 #[expect(unreachable_pub, reason = "shared with the tests of the store")]
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use jiff::civil::{Date, Weekday};
@@ -18,11 +18,12 @@ use tollgate_core::charge::{Ask, History, Refusal, Step, charge};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{BucketId, Limits, PLAN_BUCKET};
+use tollgate_core::sharing::Tactic;
 use tollgate_core::verdict::Reason;
 
 const SECOND: i128 = 1_000_000_000;
 const DAY: i128 = 86_400 * SECOND;
-static NO_GUESS: BTreeSet<BucketId> = BTreeSet::new();
+static ALONE: BTreeMap<BucketId, Tactic> = BTreeMap::new();
 
 /// Limits as the model sees them: nothing but numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -258,12 +259,17 @@ impl World {
         now: i128,
     ) -> Option<Result<(), Refusal>> {
         // The guesses of several may be as wrong as they like.
-        let guess = BTreeSet::from([PLAN_BUCKET.to_owned()]);
+        let guess = Tactic {
+            assume_busy: true,
+            ..Tactic::default()
+        };
+        let guess = BTreeMap::from([(PLAN_BUCKET.to_owned(), guess)]);
         for turn in 0..8 {
             let (meter, flushed, history) = self.seen[who].clone();
             let limits = agreed.on(date(now).max(meter.day)).limits(method);
             let ask = Ask {
                 now: Timestamp::from_nanosecond(now).unwrap(),
+                ahead: 0,
                 cost: NonZeroU32::new(cost).unwrap(),
                 key_revision: 1,
                 plan_revision: revision,
@@ -271,10 +277,10 @@ impl World {
                 quota_before: agreed.on(meter.day).limits(method).quota,
                 flushed,
                 history,
-                busy: if turn == 0 && who > 0 && now % 3 == 0 {
+                tactics: if turn == 0 && who > 0 && now % 3 == 0 {
                     &guess
                 } else {
-                    &NO_GUESS
+                    &ALONE
                 },
             };
             let written = match charge(&meter, &ask) {

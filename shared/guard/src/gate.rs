@@ -92,7 +92,6 @@ impl Gate {
     /// Decides a request.
     pub(crate) async fn decide(&self, parts: &Parts) -> Context {
         let carried = Carried::by(parts);
-        let clock = self.engine.table().connection().clock();
         let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
         let target = Target {
             api_id: self.api_id.clone(),
@@ -105,7 +104,7 @@ impl Gate {
             credential: credential::find(&carried, &self.config.key_sources),
             target: &target,
             cost: NonZeroU32::MIN,
-            clock: &|| clock.now(),
+            clock: self.engine.time(),
             deadline: None,
         };
         Context::of(&self.engine.decide(&request).await)

@@ -21,9 +21,19 @@ impl<T> Dated<T> {
         Self { value, read_at }
     }
 
+    /// When it was read.
+    pub(crate) fn read_at(&self) -> Timestamp {
+        self.read_at
+    }
+
+    /// How long ago it was read.
+    pub(crate) fn age(&self, now: Timestamp) -> SignedDuration {
+        now.duration_since(self.read_at)
+    }
+
     /// Whether it was read at most `age` ago. A reading from the future is as old as can be: the clock was set back.
     pub(crate) fn is_within(&self, age: SignedDuration, now: Timestamp) -> bool {
-        let elapsed = now.duration_since(self.read_at);
+        let elapsed = self.age(now);
         !elapsed.is_negative() && elapsed <= age
     }
 }

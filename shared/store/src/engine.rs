@@ -1,52 +1,54 @@
-//! One request decided: what is cached, the one write, its further tries.
+//! One request decided: whose key it carries, which plan it is charged under, and the write that charges it.
+//!
+//! - `memory`: what is remembered of keys and plans, and how it comes to be known.
+//! - `combine`: requests that are charged together; `charging`: the write, and its further tries.
+//! - `instance`: lanes and sequence numbers; `policy`: what is answered if the store gives no answer.
+//! - [`inspect`]: what a key has left.
 //!
 //! Everything remembered here only says which write to try, or for how long a refusal may be repeated without asking;
 //! whether a request is admitted is always for the store to confirm.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-use tollgate_core::charge::{self, Ask, Refusal, Step};
+use tollgate_core::charge;
 use tollgate_core::key::{KeyHash, KeyValue};
-use tollgate_core::lane::Stamp;
-use tollgate_core::limit::Quota;
-use tollgate_core::meter::Meter;
-use tollgate_core::plan::{Limits, Target};
-use tollgate_core::standing::Standing;
+use tollgate_core::plan::Target;
 use tollgate_core::verdict::{Reason, Verdict};
 
 use crate::cache::{Cache, Dated};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::record::{ItemKey, KeyRecord, PlanRecord};
-use crate::table::{Budget, Table, Written};
+use crate::record::{KeyRecord, PlanRecord};
+use crate::table::{Budget, Table};
 
-mod guesses;
+mod charging;
+mod combine;
 pub mod inspect;
 mod instance;
 mod memory;
 mod policy;
 
-use instance::{Instance, Slot};
-use memory::{Known, Seen};
+use charging::Charging;
+use combine::{Combiner, Outcome};
+use instance::Instance;
+use memory::Known;
 
 /// A plan this old is read again beside the write; one [`PLAN_HARD_AGE`] old before it.
 const PLAN_SOFT_AGE: SignedDuration = SignedDuration::from_secs(5);
-/// The longest that an edit of a plan stays unknown here, and so the longest that a refusal may be repeated unasked.
+/// The longest that an edit of a plan stays unknown here, and so the longest that a refusal is repeated without asking.
 const PLAN_HARD_AGE: SignedDuration = SignedDuration::from_secs(10);
-/// The longest that a spent quota or an unknown key is taken for so without asking.
+/// The longest that a spent quota, a limit that admits nothing or an unknown key is taken for so without asking.
 const NEGATIVE_AGE: SignedDuration = SignedDuration::from_secs(1);
 /// Under [`OnStoreFailure::Allow`], how long ago a key must have been good.
 const ALLOW_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// Tries of the write.
 const MAX_TRIES: u32 = 4;
-/// Turns of the loop in all: re-reading a key or a plan takes one, but is no try of the write.
+/// Turns of a loop in all: re-reading a key or a plan takes one, but is no try of the write.
 const MAX_TURNS: u32 = 10;
 /// Keys, and unknown values, that an instance keeps in mind.
 const CACHED_KEYS: usize = 10_000;
@@ -84,8 +86,11 @@ impl Default for Settings {
     }
 }
 
+/// Tells the time.
+pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// A request to be decided.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Request<'a> {
     /// What it carries as its key.
     pub credential: Option<&'a str>,
@@ -95,57 +100,78 @@ pub struct Request<'a> {
     pub cost: NonZeroU32,
     /// Tells the time. It is asked again for each try: a try that goes by the time of the first would find buckets that
     /// others have filled since fuller than they are.
-    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    pub clock: TimeSource,
     /// When an answer would come too late.
     pub deadline: Option<Instant>,
 }
 
-/// Decides requests against one table.
+/// Decides requests against one table. Clones are the same engine.
+#[derive(Clone)]
 pub struct Engine {
+    decider: Arc<Decider>,
+}
+
+/// What decides, and what it remembers.
+struct Decider {
     table: Table,
     settings: Settings,
-    instance: Instance,
-    keys: Cache<KeyHash, Known>,
+    instance: Arc<Instance>,
+    keys: Cache<KeyHash, Arc<Known>>,
     unknown: Cache<KeyHash, Dated<()>>,
     plans: Cache<String, Dated<Option<Arc<PlanRecord>>>>,
+    combiner: Combiner,
+}
+
+/// Whose key is looked at, when, and for how long.
+#[derive(Debug, Clone, Copy)]
+struct Scope {
+    hash: KeyHash,
+    now: Timestamp,
+    budget: Budget,
 }
 
 /// Where a decision stands.
 struct Attempt<'a> {
     request: &'a Request<'a>,
-    hash: KeyHash,
-    now: Timestamp,
-    budget: Budget,
-    slot: Slot<'a>,
-    sequence: u64,
-    /// An answer was lost: the write it belonged to, to the meter under this plan, may still be made.
-    lost: Option<String>,
-    tries: u32,
+    scope: Scope,
     /// The key's record was read in this decision.
     fresh: bool,
+    about: About,
 }
 
-/// The plan that a request is charged under.
-struct Charged {
-    plan: Arc<PlanRecord>,
-    /// On the day that it is charged to.
-    limits: Limits,
-    /// The quota on the meter's day.
-    quota_before: Option<Quota>,
-    seen: Seen,
+/// Whom a verdict is about, as far as is known.
+#[derive(Debug, Clone, Default)]
+struct About {
+    key: Option<Arc<KeyRecord>>,
+    plan: Option<Arc<PlanRecord>>,
+}
+
+impl About {
+    fn tell(&self, verdict: Verdict) -> Verdict {
+        Verdict {
+            key_id: self.key.as_ref().map(|key| key.id.clone()),
+            customer_id: self.key.as_ref().and_then(|key| key.customer_id.clone()),
+            plan_id: self.plan.as_ref().map(|plan| plan.id.clone()),
+            ..verdict
+        }
+    }
 }
 
 impl Engine {
     /// An engine on `table`.
     pub fn new(table: Table, settings: Settings) -> Self {
         let capacity = |entries| NonZeroUsize::new(entries).unwrap_or(NonZeroUsize::MIN);
-        Self {
+        let decider = Decider {
             table,
             settings,
-            instance: Instance::new(),
+            instance: Arc::new(Instance::new()),
             keys: Cache::new(capacity(CACHED_KEYS)),
             unknown: Cache::new(capacity(CACHED_KEYS)),
             plans: Cache::new(capacity(CACHED_PLANS)),
+            combiner: Combiner::default(),
+        };
+        Self {
+            decider: Arc::new(decider),
         }
     }
 
@@ -157,7 +183,13 @@ impl Engine {
 
     /// The table it decides against.
     pub fn table(&self) -> &Table {
-        &self.table
+        &self.decider.table
+    }
+
+    /// The clock of its connection to the store.
+    pub fn time(&self) -> TimeSource {
+        let clock = Arc::clone(self.table().connection().clock());
+        Arc::new(move || clock.now())
     }
 
     /// Decides a request. Never takes longer than the time limit of a decision, and never fails: trouble is a refusal.
@@ -168,43 +200,48 @@ impl Engine {
         let Ok(value) = KeyValue::parse(credential) else {
             return Verdict::because(Reason::MalformedKey);
         };
-        let mut attempt = self.attempt(request, value.hash());
-        let verdict = match self.run(&mut attempt).await {
+        let mut attempt = self.decider.attempt(request, value.hash());
+        let verdict = match self.decider.run(&mut attempt).await {
             Ok(verdict) => verdict,
-            Err(failure) => self.on_failure(&attempt, &failure),
+            Err(failure) => self.decider.on_failure(&attempt, &failure),
         };
+        let verdict = attempt.about.tell(verdict);
         if let reason @ (Reason::Contended | Reason::Uncertain) = verdict.reason {
-            tracing::warn!(%reason, key_id = verdict.key_id, "a request was refused");
+            let (key_id, plan_id) = (&verdict.key_id, &verdict.plan_id);
+            tracing::warn!(%reason, key_id, plan_id, "a request was refused");
         }
         verdict
     }
+}
 
-    fn attempt<'a>(&'a self, request: &'a Request<'a>, hash: KeyHash) -> Attempt<'a> {
+impl Decider {
+    fn attempt<'a>(&self, request: &'a Request<'a>, hash: KeyHash) -> Attempt<'a> {
         let end = Instant::now() + self.settings.total_timeout;
-        let now = (request.clock)();
+        let budget = Budget {
+            attempt: self.settings.attempt_timeout,
+            end: request.deadline.map_or(end, |deadline| deadline.min(end)),
+        };
         Attempt {
             request,
-            hash,
-            now,
-            budget: Budget {
-                attempt: self.settings.attempt_timeout,
-                end: request.deadline.map_or(end, |deadline| deadline.min(end)),
+            scope: Scope {
+                hash,
+                now: (request.clock)(),
+                budget,
             },
-            slot: self.instance.slot(),
-            sequence: self.instance.sequence(now),
-            lost: None,
-            tries: 0,
             fresh: false,
+            about: About::default(),
         }
     }
 
-    async fn run(&self, attempt: &mut Attempt<'_>) -> Result<Verdict, Failure> {
+    async fn run(self: &Arc<Self>, attempt: &mut Attempt<'_>) -> Result<Verdict, Failure> {
         for _ in 0..MAX_TURNS {
+            attempt.about = About::default();
             let Some(known) = self.known(attempt).await? else {
                 return Ok(Verdict::because(Reason::UnknownKey));
             };
-            let charged = match self.charged(attempt, &known).await? {
-                Ok(charged) => charged,
+            attempt.about.key = Some(Arc::clone(&known.record.value));
+            let charging = match self.charging(attempt, &known).await? {
+                Ok(charging) => charging,
                 Err(Reason::NotInPlan) if attempt.fresh && known.record.value.moving.is_some() => {
                     if !self.await_move(attempt, &known).await? {
                         break;
@@ -212,12 +249,10 @@ impl Engine {
                     continue;
                 }
                 // What a call of management could end at any moment is not repeated from memory.
-                Err(reason) if attempt.fresh => {
-                    return Ok(about(Verdict::because(reason), &known.record.value));
-                }
+                Err(reason) if attempt.fresh => return Ok(Verdict::because(reason)),
                 Err(Reason::Expired) => {
                     // The value may be another key's by now: the next turn starts from it.
-                    self.keys.remove(&attempt.hash);
+                    self.keys.remove(&attempt.scope.hash);
                     continue;
                 }
                 Err(reason) => {
@@ -227,260 +262,61 @@ impl Engine {
                             self.plans.remove(plan);
                         }
                     }
-                    self.reread(attempt, &known).await?;
+                    attempt.fresh = true;
+                    self.reread(attempt.scope, &known.record.value).await?;
                     continue;
                 }
             };
-            if let Some(verdict) = self.turn(attempt, &known, &charged).await? {
-                return Ok(about(verdict, &known.record.value));
-            }
-            if attempt.tries >= MAX_TRIES {
-                break;
+            drop(known);
+            let (cost, end) = (attempt.request.cost, attempt.scope.budget.end);
+            let group = charging.group();
+            let charge = |members| charging.run(members);
+            match self.combiner.join(group, cost, end, charge).outcome().await {
+                Outcome::Decided(verdict) => return Ok(*verdict),
+                Outcome::Again { reread } => attempt.fresh |= reread,
+                Outcome::Failed(failure) => return Err(failure),
             }
         }
         Ok(Verdict::because(Reason::Contended))
     }
 
-    /// One turn on a known key and plan: a step and its outcome. `None` asks for another turn.
-    async fn turn(
-        &self,
+    /// The charge of a request, under the plan it is charged under: of the key's plans that open its stage, the one linked
+    /// first. Otherwise why there is none. From here on it is the time that it is then.
+    async fn charging(
+        self: &Arc<Self>,
         attempt: &mut Attempt<'_>,
         known: &Known,
-        charged: &Charged,
-    ) -> Result<Option<Verdict>, Failure> {
-        let plan = charged.plan.id.as_str();
-        let under = |verdict: Verdict| {
-            Some(Verdict {
-                plan_id: Some(plan.to_owned()),
-                ..verdict
-            })
-        };
-        if attempt.is_made(plan, &charged.seen.meter.value) {
-            // Another request of this process has seen that an earlier try of this decision was made.
-            let meter = Meter::clone(&charged.seen.meter.value);
-            return Ok(under(self.admitted(attempt, charged, meter)));
+    ) -> Result<Result<Charging, Reason>, Failure> {
+        let record = &known.record.value;
+        attempt.scope.now = (attempt.request.clock)();
+        if !record.enabled {
+            return Ok(Err(Reason::Disabled));
         }
-        let ask = Ask {
-            now: attempt.now,
-            cost: attempt.request.cost,
-            key_revision: known.record.value.revision,
-            plan_revision: charged.plan.revision,
-            limits: &charged.limits,
-            quota_before: charged.quota_before,
-            flushed: charged.seen.flushed,
-            history: charged.seen.history,
-            // What was just read needs no guess.
-            busy: &if attempt.is_first_try() {
-                charged.seen.guesses.busy()
-            } else {
-                BTreeSet::new()
-            },
-        };
-        let step = charge::charge(&charged.seen.meter.value, &ask);
-        let step = match step {
-            Step::Refuse(refusal) if !attempt.may_refuse(&charged.seen, &refusal) => {
-                charge::charge(&doubted(&charged.seen.meter.value), &ask)
-            }
-            step => step,
-        };
-        match step {
-            Step::Refuse(refusal) => {
-                self.refresh_plan(attempt, charged).await;
-                Ok(under(refused(attempt, charged, &refusal)))
-            }
-            Step::KeyChanged => self.reread(attempt, known).await.map(|()| None),
-            Step::PlanChanged => self.read_plan(attempt, plan).await.map(|_| None),
-            Step::Flush(closed) => {
-                let key = known.record.value.id.as_str();
-                self.read(|| self.table.flush(key, plan, &closed, &attempt.budget))
-                    .await?;
-                self.note_flushed(attempt, plan, closed.day);
-                Ok(None)
-            }
-            Step::Recount(period, before) => {
-                self.recount(attempt, known, charged, period, before)
-                    .await?;
-                Ok(None)
-            }
-            Step::Adopt(adopt) => {
-                let key = ItemKey::meter(&known.record.value.id, plan);
-                attempt.tries += 1;
-                let written = self.table.adopt(&key, adopt, &attempt.budget).await;
-                self.settled(attempt, known, plan, written).await
-            }
-            Step::Settle(charge) => {
-                let key = ItemKey::meter(&known.record.value.id, plan);
-                attempt.tries += 1;
-                let written = self.table.charge(&key, &charge, None, &attempt.budget);
-                self.settled(attempt, known, plan, written.await).await
-            }
-            Step::Charge(charge) => {
-                let outcome = self.charge(attempt, known, charged, &charge).await?;
-                Ok(outcome.and_then(under))
-            }
+        if record.is_expired(&attempt.scope.hash, attempt.scope.now) {
+            return Ok(Err(Reason::Expired));
         }
-    }
-
-    /// Tries the one write. Beside it, whatever else is due: an ageing plan is read, a closed day is written out.
-    async fn charge(
-        &self,
-        attempt: &mut Attempt<'_>,
-        known: &Known,
-        charged: &Charged,
-        charge: &charge::Charge,
-    ) -> Result<Option<Verdict>, Failure> {
-        let (key_id, plan) = (known.record.value.id.as_str(), charged.plan.id.as_str());
-        let lanes = &charged.seen.meter.value.lanes;
-        let stamp = Stamp::claim(lanes, attempt.slot.lane(), attempt.sequence);
-        if attempt
-            .lost
-            .as_deref()
-            .is_some_and(|lost| lost != plan || stamp.is_none())
-        {
-            // The lost write may still be made, and nothing would keep this one from being made as well.
-            return Ok(Some(Verdict::because(Reason::Uncertain)));
-        }
-        let is_guess = attempt.is_first_try();
-        attempt.tries += 1;
-        let key = ItemKey::meter(key_id, plan);
-        let (written, (), ()) = future::join3(
-            self.table
-                .charge(&key, charge, stamp.as_ref(), &attempt.budget),
-            self.refresh_plan(attempt, charged),
-            self.flush_beside(attempt, key_id, charged),
-        )
-        .await;
-        if let (true, Ok(written)) = (is_guess, &written) {
-            let seen = &charged.seen.meter.value;
-            self.change_seen(attempt, plan, |known| {
-                known.guesses.learn(seen, charge, written);
-            });
-        }
-        match written {
-            Err(Failure::Lost(what)) => {
-                tracing::warn!(key_id, plan, what, "the answer to a charge was lost");
-                attempt.lost = Some(plan.to_owned());
-                match stamp {
-                    None => Ok(Some(Verdict::because(Reason::Uncertain))),
-                    Some(_) if attempt.tries < MAX_TRIES => Ok(None),
-                    Some(_) => Err(Failure::Lost(what)),
+        let plans = self.plans_of(attempt.scope, record).await?;
+        // Reading may have taken a while.
+        attempt.scope.now = (attempt.request.clock)();
+        let target = attempt.request.target;
+        for plan in plans {
+            let Some(seen) = known.meters.get(&plan.id) else {
+                continue;
+            };
+            let terms = record.terms(&plan);
+            let stage = match terms.opens(target) {
+                Ok(stage) => stage,
+                Err(Reason::NotInPlan) => continue,
+                Err(reason) => {
+                    attempt.about.plan = Some(plan);
+                    return Ok(Err(reason));
                 }
-            }
-            Ok(Written::Done(meter)) => Ok(Some(self.admitted(attempt, charged, meter))),
-            // An earlier try of this very decision was made after all.
-            Ok(Written::Refused(Some(meter))) if attempt.is_made(plan, &meter) => {
-                Ok(Some(self.admitted(attempt, charged, meter)))
-            }
-            written => self.settled(attempt, known, plan, written).await,
+            };
+            let day = charge::today(&seen.meter.value, attempt.scope.now);
+            let limits = terms.limits(stage, target, day);
+            attempt.about.plan = Some(Arc::clone(&plan));
+            return Ok(Ok(Charging::new(self, attempt, record, plan, limits, day)));
         }
-    }
-
-    /// Takes note of what a write that did not admit has shown.
-    async fn settled(
-        &self,
-        attempt: &mut Attempt<'_>,
-        known: &Known,
-        plan: &str,
-        written: Result<Written, Failure>,
-    ) -> Result<Option<Verdict>, Failure> {
-        match written {
-            Ok(Written::Done(meter) | Written::Refused(Some(meter))) => {
-                self.note(attempt, plan, meter);
-            }
-            // The meter is gone, and so is the link.
-            Ok(Written::Refused(None)) => self.reread(attempt, known).await?,
-            Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if attempt.tries < MAX_TRIES => {
-                tracing::warn!(%failure, "trying again");
-                tokio::time::sleep(Instance::back_off(attempt.tries)).await;
-            }
-            Err(failure) => return Err(failure),
-        }
-        Ok(None)
-    }
-
-    fn admitted(&self, attempt: &Attempt<'_>, charged: &Charged, meter: Meter) -> Verdict {
-        let now = attempt.now;
-        let standing = Standing::of(&meter, &charged.limits, None, now);
-        self.note(attempt, &charged.plan.id, meter);
-        self.keys
-            .update(&attempt.hash, |known| known.good_at = Some(now));
-        Verdict {
-            standing,
-            ..Verdict::because(Reason::Ok)
-        }
-    }
-
-    /// Writes out a closed day that waits. That it failed costs nothing: it goes on waiting.
-    async fn flush_beside(&self, attempt: &Attempt<'_>, key_id: &str, charged: &Charged) {
-        let Some(closed) = charged.seen.meter.value.closed else {
-            return;
-        };
-        let plan = charged.plan.id.as_str();
-        if charged.seen.flushed == Some(closed.day) {
-            return;
-        }
-        match self
-            .table
-            .flush(key_id, plan, &closed, &attempt.budget)
-            .await
-        {
-            Ok(()) => self.note_flushed(attempt, plan, closed.day),
-            Err(failure) => {
-                tracing::warn!(%failure, key_id, plan, "could not write out a closed day");
-            }
-        }
-    }
-}
-
-impl Attempt<'_> {
-    /// Whether all that is known was known before this decision.
-    fn is_first_try(&self) -> bool {
-        self.tries == 0 && !self.fresh
-    }
-
-    /// Whether a meter under `plan` has taken a write of this decision whose answer was lost.
-    fn is_made(&self, plan: &str, meter: &Meter) -> bool {
-        self.lost.as_deref() == Some(plan)
-            && meter.lanes.get(self.slot.lane()) == Some(&self.sequence)
-    }
-
-    /// Whether a meter as it was seen is good enough to refuse by. A bucket stays full until its time, a quota can be
-    /// raised at any moment; and neither outlives what else may have changed.
-    fn may_refuse(&self, seen: &Seen, refusal: &Refusal) -> bool {
-        let age = if refusal.reason == Reason::Quota {
-            NEGATIVE_AGE
-        } else {
-            PLAN_HARD_AGE
-        };
-        seen.meter.is_within(age, self.now)
-    }
-}
-
-/// The meter without what would refuse: the write that follows from it asks the store.
-fn doubted(meter: &Meter) -> Meter {
-    Meter {
-        buckets: BTreeMap::new(),
-        count: 0,
-        spent: 0,
-        ..meter.clone()
-    }
-}
-
-fn refused(attempt: &Attempt<'_>, charged: &Charged, refusal: &Refusal) -> Verdict {
-    let now = attempt.now;
-    let wait = refusal.until.map(|until| until.duration_since(now));
-    let seen = &charged.seen;
-    Verdict {
-        standing: Standing::of(&seen.meter.value, &charged.limits, seen.history, now),
-        retry_after: wait.and_then(|wait| Duration::try_from(wait).ok()),
-        ..Verdict::because(refusal.reason)
-    }
-}
-
-fn about(verdict: Verdict, record: &KeyRecord) -> Verdict {
-    Verdict {
-        key_id: Some(record.id.clone()),
-        customer_id: record.customer_id.clone(),
-        ..verdict
+        Ok(Err(Reason::NotInPlan))
     }
 }

@@ -170,7 +170,10 @@ fn closed_day(update: &mut Update, charge: &Charge) {
     if let Some(dropped) = charge.drops {
         let closed_day = update.name(CLOSED_DAY);
         let dropped = update.text(dropped);
-        update.condition(format!("{closed_day} = {dropped}"));
+        // Others may have dropped it meanwhile.
+        update.condition(format!(
+            "(attribute_not_exists({closed_day}) OR {closed_day} = {dropped})"
+        ));
         if charge.closes.is_none() {
             for name in [CLOSED_COUNT, CLOSED_LEFT] {
                 let name = update.name(name);
@@ -188,16 +191,22 @@ fn buckets(update: &mut Update, charge: &Charge) {
     for (id, fill) in &charge.buckets {
         let bucket = entry(update, BUCKETS, id);
         match *fill {
-            Fill::Idle { to, is_there } => {
-                let (now, to) = (update.number(charge.now), update.value(level_value(to)));
+            Fill::Open { to, hold, is_there } => {
+                let most = update.number(charge.now + hold);
+                let mut condition = format!("{bucket}[0] <= {most}");
+                if hold > 0 {
+                    let interval = update.number(to.interval);
+                    condition = format!("{condition} AND {bucket}[1] = {interval}");
+                }
                 update.condition(if is_there {
-                    format!("{bucket}[0] <= {now}")
+                    condition
                 } else {
-                    format!("(attribute_not_exists({bucket}) OR {bucket}[0] <= {now})")
+                    format!("(attribute_not_exists({bucket}) OR ({condition}))")
                 });
+                let to = update.value(level_value(to));
                 update.set(&bucket, to);
             }
-            Fill::Busy {
+            Fill::Add {
                 interval,
                 bound,
                 add,

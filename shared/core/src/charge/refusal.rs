@@ -20,8 +20,8 @@ pub struct Refusal {
     pub until: Option<Timestamp>,
 }
 
-/// Why `ask` cannot pass on `meter`: the limit that holds longest.
-pub(super) fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
+/// Why `ask` cannot pass on `meter`: the limit that holds longest. `None` if every limit has room.
+pub fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
     let buckets = ask
         .limits
         .buckets()
@@ -36,7 +36,7 @@ pub(super) fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
 }
 
 fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) -> Option<Refusal> {
-    let now = ask.now.as_nanosecond();
+    let now = ask.time();
     let reason = if id == PLAN_BUCKET {
         Reason::Rate
     } else {
@@ -55,7 +55,7 @@ fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) ->
     let passes_at = bucket.convert(*level?, now).tat - tolerance;
     (passes_at > now).then(|| Refusal {
         reason,
-        until: Some(Timestamp::from_nanosecond(passes_at).unwrap_or(Timestamp::MAX)),
+        until: Some(Timestamp::from_nanosecond(passes_at - ask.ahead).unwrap_or(Timestamp::MAX)),
     })
 }
 

@@ -32,7 +32,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     }
 
     if let Some(dropped) = charge.drops {
-        holds(before.closed?.day == dropped)?;
+        holds(before.closed.is_none_or(|closed| closed.day == dropped))?;
         after.closed = None;
     } else if charge.closes.is_some() {
         holds(before.closed.is_none())?;
@@ -56,12 +56,15 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     for (id, fill) in &charge.buckets {
         let level = before.buckets.get(id).copied();
         let to = match *fill {
-            Fill::Idle { to, is_there } => {
+            Fill::Open { to, hold, is_there } => {
                 holds(!is_there || level.is_some())?;
-                holds(level.is_none_or(|level| level.tat <= charge.now))?;
+                holds(level.is_none_or(|level| {
+                    let is_same_pace = hold == 0 || level.interval == to.interval;
+                    level.tat <= charge.now + hold && is_same_pace
+                }))?;
                 to
             }
-            Fill::Busy {
+            Fill::Add {
                 interval,
                 bound,
                 add,

@@ -11,7 +11,7 @@ use tollgate_core::template::MethodTemplate;
 use tollgate_core::verdict::{Reason, Verdict};
 
 use super::memory::Known;
-use super::{Attempt, Engine, about};
+use super::{About, Attempt, Decider, Engine};
 use crate::failure::Failure;
 use crate::record::{KeyRecord, PlanRecord};
 
@@ -45,49 +45,54 @@ impl Engine {
         let credential = credential.ok_or_else(|| because(Reason::MissingKey))?;
         let value = KeyValue::parse(credential).map_err(|_| because(Reason::MalformedKey))?;
         let target = Target::default();
-        let clock = || self.table.connection().clock().now();
         let request = super::Request {
             credential: Some(credential),
             target: &target,
             cost: std::num::NonZeroU32::MIN,
-            clock: &clock,
+            clock: self.time(),
             deadline: None,
         };
-        let mut attempt = self.attempt(&request, value.hash());
-        let known = self.inspected(&mut attempt).await;
+        let mut attempt = self.decider.attempt(&request, value.hash());
+        let known = self.decider.inspected(&mut attempt).await;
         let known = known.map_err(|failure| {
             tracing::error!(%failure, "cannot look at a key");
             because(Reason::StoreUnavailable)
         })?;
         let known = known.ok_or_else(|| because(Reason::UnknownKey))?;
         let key = &known.record.value;
-        let refused = |reason| Box::new(about(Verdict::because(reason), key));
+        let about = About {
+            key: Some(Arc::clone(key)),
+            plan: None,
+        };
+        let refused = |reason| Box::new(about.tell(Verdict::because(reason)));
         if !key.enabled {
             return Err(refused(Reason::Disabled));
         }
-        if key.is_expired(&attempt.hash, attempt.now) {
+        if key.is_expired(&attempt.scope.hash, attempt.scope.now) {
             return Err(refused(Reason::Expired));
         }
         let plans = key.plans.iter().filter_map(|id| {
-            let plan = self.plans.get(id)?.value?;
-            Some(standing(&known, plan, attempt.now))
+            let plan = self.decider.plans.get(id)?.value?;
+            Some(standing(&known, plan, attempt.scope.now))
         });
         Ok(Inspection {
             key: Arc::clone(key),
             plans: plans.collect(),
         })
     }
+}
 
+impl Decider {
     /// The key as it is now, with its meters; its plans are in the cache.
-    async fn inspected(&self, attempt: &mut Attempt<'_>) -> Result<Option<Known>, Failure> {
+    async fn inspected(&self, attempt: &mut Attempt<'_>) -> Result<Option<Arc<Known>>, Failure> {
         let Some(known) = self.known(attempt).await? else {
             return Ok(None);
         };
         if attempt.fresh {
             return Ok(Some(known));
         }
-        self.reread(attempt, &known).await?;
-        Ok(self.keys.get(&attempt.hash))
+        self.reread(attempt.scope, &known.record.value).await?;
+        Ok(self.keys.get(&attempt.scope.hash))
     }
 }
 
@@ -104,10 +109,13 @@ fn standing(known: &Known, plan: Arc<PlanRecord>, now: Timestamp) -> PlanStandin
     let day = charge::today(meter, now);
     let mut methods = Vec::new();
     for (stage, template, limits) in terms.methods(day) {
-        let of = Standing::of(meter, &limits, seen.history, now);
+        let ahead = seen.ahead(&limits, now);
+        let of = Standing::of(meter, &limits, seen.history, now, ahead);
         methods.extend(of.method.map(|standing| (stage, template, standing)));
     }
-    let standing = Standing::of(meter, &terms.whole(day), seen.history, now);
+    let whole = terms.whole(day);
+    let ahead = seen.ahead(&whole, now);
+    let standing = Standing::of(meter, &whole, seen.history, now, ahead);
     PlanStanding {
         plan,
         standing,

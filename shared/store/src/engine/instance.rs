@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,8 +12,8 @@ pub(super) struct Instance {
     /// Random, so that no two instances share a lane.
     id: u64,
     last: AtomicU64,
-    /// Slots in use. A Lambda instance decides one request at a time and uses one; a gateway uses one per request
-    /// under way, because two writes of one lane would shut each other out.
+    /// Slots in use. A Lambda instance decides one request at a time and uses one; a server uses one per batch under way,
+    /// because two writes of one lane would shut each other out.
     slots: Mutex<BTreeSet<usize>>,
 }
 
@@ -37,8 +37,8 @@ impl Instance {
             .map_or(now, |last| now.max(last + 1))
     }
 
-    /// A lane for one request.
-    pub(super) fn slot(&self) -> Slot<'_> {
+    /// A lane for one batch.
+    pub(super) fn slot(self: &Arc<Self>) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut numbers = 0..=slots.len();
         let number = numbers.find(|number| !slots.contains(number)).unwrap_or(0);
@@ -46,7 +46,7 @@ impl Instance {
         Slot {
             lane: format!("{}{number}", base62(self.id)),
             number,
-            instance: self,
+            instance: Arc::clone(self),
         }
     }
 
@@ -57,20 +57,20 @@ impl Instance {
     }
 }
 
-/// A lane in use by one request.
-pub(super) struct Slot<'a> {
+/// A lane in use by one batch.
+pub(super) struct Slot {
     lane: String,
     number: usize,
-    instance: &'a Instance,
+    instance: Arc<Instance>,
 }
 
-impl Slot<'_> {
+impl Slot {
     pub(super) fn lane(&self) -> &str {
         &self.lane
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.instance
             .slots

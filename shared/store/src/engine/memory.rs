@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use futures_util::future;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::time::Instant;
 use tollgate_core::calendar::Period;
-use tollgate_core::charge::{self, History};
+use tollgate_core::charge::History;
 use tollgate_core::meter::{ClosedDay, Meter};
-use tollgate_core::verdict::Reason;
+use tollgate_core::plan::Limits;
+use tollgate_core::sharing::Sharing;
 
-use super::guesses::Guesses;
 use super::instance::Instance;
-use super::{Attempt, Charged, Engine, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE};
+use super::{Attempt, Decider, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE, Scope};
 use crate::cache::Dated;
 use crate::failure::Failure;
 use crate::manage::usage::UsageRecord;
@@ -41,71 +42,118 @@ pub(super) struct Seen {
     pub(super) flushed: Option<Date>,
     /// What was admitted before the meter's day in a period that the quota was changed to.
     pub(super) history: Option<History>,
-    pub(super) guesses: Guesses,
+    /// What others do at this meter.
+    pub(super) sharing: Sharing,
+    /// When it was seen; and what the meter's time was then, if it was ahead of ours.
+    sighted: Instant,
+    time: Option<i128>,
 }
 
+/// How far a meter's time must be ahead of ours to be followed. Sequence numbers run ahead of an instance's clock by a
+/// microsecond for each decision in the same one.
+const NEGLIGIBLE: i128 = 25_000_000;
+/// A time that was once ahead of all clocks, because one was wrong, runs slower than they do by this part of itself.
+const SLOWER_BY: i128 = 16;
+
 impl Seen {
-    pub(super) fn new(meter: Meter, read_at: Timestamp) -> Self {
+    fn new(meter: Meter, read_at: Timestamp) -> Self {
         Self {
             meter: Dated::new(Arc::new(meter), read_at),
             flushed: None,
             history: None,
-            guesses: Guesses::default(),
+            sharing: Sharing::default(),
+            sighted: Instant::now(),
+            time: None,
         }
+    }
+
+    /// Keeps what was learned before the meter was read again.
+    fn carry(&mut self, before: &Self) {
+        self.sharing = before.sharing.clone();
+        self.time = before.time.map(|time| time + before.elapsed());
+    }
+
+    /// How far the meter's time has gone on since it was seen, nanoseconds.
+    fn elapsed(&self) -> i128 {
+        let elapsed = i128::try_from(self.sighted.elapsed().as_nanos()).unwrap_or(i128::MAX);
+        elapsed - elapsed / SLOWER_BY
+    }
+
+    /// How far the meter's time is ahead of `now`, nanoseconds.
+    ///
+    /// An instance whose clock is behind learns the time from the meter, and goes on by how much time has passed since. A time
+    /// once reached is not left again, or requests would be refused until the clocks are there.
+    pub(super) fn ahead(&self, limits: &Limits, now: Timestamp) -> i128 {
+        let witnessed = self.meter.value.latest_time(limits);
+        let is_ahead = witnessed > self.meter.read_at().as_nanosecond() + NEGLIGIBLE;
+        let latest = self.time.max(is_ahead.then_some(witnessed));
+        let latest = latest.map(|latest| latest + self.elapsed());
+        latest.map_or(0, |latest| (latest - now.as_nanosecond()).max(0))
+    }
+
+    /// Takes note of the meter as it is now, after a decision under `limits`.
+    pub(super) fn see(&mut self, meter: Arc<Meter>, limits: &Limits, now: Timestamp) {
+        let ahead = self.ahead(limits, now);
+        self.time = (ahead > NEGLIGIBLE).then(|| now.as_nanosecond() + ahead);
+        self.sighted = Instant::now();
+        self.meter = Dated::new(meter, now);
+    }
+
+    /// How long ago it was seen, nanoseconds.
+    pub(super) fn seen_ago(&self, now: Timestamp) -> i128 {
+        self.meter.age(now).max(SignedDuration::ZERO).as_nanos()
     }
 }
 
-impl Engine {
+impl Decider {
     /// What is known of the key, read where it is not; `None` where there is no such key.
-    pub(super) async fn known(&self, attempt: &mut Attempt<'_>) -> Result<Option<Known>, Failure> {
-        if let Some(known) = self.keys.get(&attempt.hash) {
+    pub(super) async fn known(
+        &self,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<Arc<Known>>, Failure> {
+        let Scope { hash, now, .. } = attempt.scope;
+        if let Some(known) = self.keys.get(&hash) {
             return Ok(Some(known));
         }
-        let now = attempt.now;
-        if self
-            .unknown
-            .get(&attempt.hash)
-            .is_some_and(|unknown| unknown.is_within(NEGATIVE_AGE, now))
-        {
+        let unknown = self.unknown.get(&hash);
+        if unknown.is_some_and(|unknown| unknown.is_within(NEGATIVE_AGE, now)) {
             return Ok(None);
         }
-        let known = self.read_key(attempt).await?;
+        let known = self.read_key(attempt).await?.map(Arc::new);
         match &known {
-            Some(known) => self.keys.put(attempt.hash, known.clone()),
-            None => self.unknown.put(attempt.hash, Dated::new((), now)),
+            Some(known) => self.keys.put(hash, Arc::clone(known)),
+            None => self.unknown.put(hash, Dated::new((), now)),
         }
         Ok(known)
     }
 
     /// The cold path: the value's item, then key, plans and meters at once.
-    pub(super) async fn read_key(
-        &self,
-        attempt: &mut Attempt<'_>,
-    ) -> Result<Option<Known>, Failure> {
-        let item = HashRecord::item_key(&attempt.hash);
-        let hash: Option<HashRecord> = self.read(|| self.table.get(&item, &attempt.budget)).await?;
+    async fn read_key(&self, attempt: &mut Attempt<'_>) -> Result<Option<Known>, Failure> {
+        let scope = attempt.scope;
+        let item = HashRecord::item_key(&scope.hash);
+        let hash: Option<HashRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
         let Some(hash) = hash else {
             return Ok(None);
         };
         attempt.fresh = true;
-        self.read_record(attempt, &hash.key_id, &hash.plans).await
+        self.read_record(scope, &hash.key_id, &hash.plans).await
     }
 
     /// Reads a key with its meters, and those of its plans that are not known. `hint` names the plans it probably has.
     pub(super) async fn read_record(
         &self,
-        attempt: &Attempt<'_>,
+        scope: Scope,
         id: &str,
         hint: &[String],
     ) -> Result<Option<Known>, Failure> {
         let item = ItemKey::key(id);
-        let record = self.read(|| self.table.get::<KeyRecord>(&item, &attempt.budget));
-        let (record, meters) = future::join(record, self.read_meters(attempt, id, hint)).await;
+        let record = self.read(|| self.table.get::<KeyRecord>(&item, &scope.budget));
+        let (record, meters) = future::join(record, self.read_meters(scope, id, hint)).await;
         let (Some(mut record), mut meters) = (record?, meters?) else {
             return Ok(None);
         };
         // A value that was replaced is no longer this key's.
-        if record.deleted || !record.has_value(&attempt.hash.to_string()) {
+        if record.deleted || !record.has_value(&scope.hash.to_string()) {
             return Ok(None);
         }
         // Nothing here can open it.
@@ -116,9 +164,9 @@ impl Engine {
             .filter(|plan| !hint.contains(plan))
             .cloned()
             .collect();
-        meters.extend(self.read_meters(attempt, id, &missed).await?);
+        meters.extend(self.read_meters(scope, id, &missed).await?);
         meters.retain(|plan, _| record.plans.contains(plan));
-        let read_at = attempt.now;
+        let read_at = scope.now;
         Ok(Some(Known {
             record: Dated::new(Arc::new(record), read_at),
             meters,
@@ -129,43 +177,46 @@ impl Engine {
     /// Reads a key's meters under these plans, and the plans themselves where they are not known.
     pub(super) async fn read_meters(
         &self,
-        attempt: &Attempt<'_>,
+        scope: Scope,
         id: &str,
         plans: &[String],
     ) -> Result<HashMap<String, Seen>, Failure> {
-        let reads = plans.iter().map(|plan| self.read_meter(attempt, id, plan));
+        let reads = plans.iter().map(|plan| self.read_meter(scope, id, plan));
         let seen = future::try_join_all(reads).await?;
         Ok(seen.into_iter().flatten().collect())
     }
 
     async fn read_meter(
         &self,
-        attempt: &Attempt<'_>,
+        scope: Scope,
         id: &str,
         plan: &str,
     ) -> Result<Option<(String, Seen)>, Failure> {
-        let meter = self.read(|| self.table.meter(id, plan, &attempt.budget));
-        let (meter, known) = future::join(meter, self.plan(attempt, plan)).await;
+        let meter = self.read(|| self.table.meter(id, plan, &scope.budget));
+        let (meter, known) = future::join(meter, self.plan(scope, plan)).await;
         known?;
-        let seen = |meter| (plan.to_owned(), Seen::new(meter, attempt.now));
+        let seen = |meter| (plan.to_owned(), Seen::new(meter, scope.now));
         Ok(meter?.map(seen))
     }
 
-    /// Reads the key again, because something shows that it changed.
-    pub(super) async fn reread(
-        &self,
-        attempt: &mut Attempt<'_>,
-        known: &Known,
-    ) -> Result<(), Failure> {
-        attempt.fresh = true;
+    /// Reads the key again, because something shows that it changed, or because too much time has passed.
+    pub(super) async fn reread(&self, scope: Scope, record: &KeyRecord) -> Result<(), Failure> {
+        let before = self.keys.get(&scope.hash);
         // Until it is read, nothing says that the key is still good.
-        self.keys
-            .update(&attempt.hash, |known| known.good_at = None);
-        let record = &known.record.value;
-        match self.read_record(attempt, &record.id, &record.plans).await? {
-            Some(known) => self.keys.put(attempt.hash, known),
+        self.keys.update(&scope.hash, |known| {
+            Arc::make_mut(known).good_at = None;
+        });
+        match self.read_record(scope, &record.id, &record.plans).await? {
+            Some(mut known) => {
+                for (plan, seen) in &mut known.meters {
+                    if let Some(before) = before.as_ref().and_then(|known| known.meters.get(plan)) {
+                        seen.carry(before);
+                    }
+                }
+                self.keys.put(scope.hash, Arc::new(known));
+            }
             // The value may belong to another key by now, so the next turn starts from the value.
-            None => self.keys.remove(&attempt.hash),
+            None => self.keys.remove(&scope.hash),
         }
         Ok(())
     }
@@ -174,15 +225,15 @@ impl Engine {
     /// arrived.
     pub(super) async fn await_move(
         &self,
-        attempt: &mut Attempt<'_>,
+        attempt: &Attempt<'_>,
         known: &Known,
     ) -> Result<bool, Failure> {
         for _ in 0..MOVE_LOOKS {
             tokio::time::sleep(MOVE_PAUSE).await;
-            self.reread(attempt, known).await?;
+            self.reread(attempt.scope, &known.record.value).await?;
             let arrived = self
                 .keys
-                .get(&attempt.hash)
+                .get(&attempt.scope.hash)
                 .is_none_or(|known| known.record.value.moving.is_none());
             if arrived {
                 return Ok(true);
@@ -191,81 +242,49 @@ impl Engine {
         Ok(false)
     }
 
-    /// The plan that the request is charged under: of the key's plans that open its stage, the one linked first.
-    /// Otherwise why there is none. From here on it is the time that it is then.
-    pub(super) async fn charged(
+    /// A key's plans, in the order in which it was linked to them.
+    pub(super) async fn plans_of(
         &self,
-        attempt: &mut Attempt<'_>,
-        known: &Known,
-    ) -> Result<Result<Charged, Reason>, Failure> {
-        let record = &known.record.value;
-        attempt.now = (attempt.request.clock)();
-        if !record.enabled {
-            return Ok(Err(Reason::Disabled));
-        }
-        if record.is_expired(&attempt.hash, attempt.now) {
-            return Ok(Err(Reason::Expired));
-        }
-        let plans = record.plans.iter().map(|id| self.plan(attempt, id));
-        let plans = future::try_join_all(plans).await?;
-        // Reading may have taken a while.
-        attempt.now = (attempt.request.clock)();
-        let target = attempt.request.target;
-        for plan in plans.into_iter().flatten() {
-            let Some(seen) = known.meters.get(&plan.id) else {
-                continue;
-            };
-            let terms = record.terms(&plan);
-            let stage = match terms.opens(target) {
-                Ok(stage) => stage,
-                Err(Reason::NotInPlan) => continue,
-                Err(reason) => return Ok(Err(reason)),
-            };
-            let meter = &seen.meter.value;
-            return Ok(Ok(Charged {
-                limits: terms.limits(stage, target, charge::today(meter, attempt.now)),
-                quota_before: terms.quota(meter.day),
-                seen: seen.clone(),
-                plan,
-            }));
-        }
-        Ok(Err(Reason::NotInPlan))
+        scope: Scope,
+        record: &KeyRecord,
+    ) -> Result<impl Iterator<Item = Arc<PlanRecord>>, Failure> {
+        let plans = record.plans.iter().map(|id| self.plan(scope, id));
+        Ok(future::try_join_all(plans).await?.into_iter().flatten())
     }
 
     /// A plan as it is known, read where that is too long ago.
     pub(super) async fn plan(
         &self,
-        attempt: &Attempt<'_>,
+        scope: Scope,
         id: &str,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
         match self.plans.get(id) {
-            Some(plan) if plan.is_within(PLAN_HARD_AGE, attempt.now) => Ok(plan.value),
-            _ => self.read_plan(attempt, id).await,
+            Some(plan) if plan.is_within(PLAN_HARD_AGE, scope.now) => Ok(plan.value),
+            _ => self.read_plan(scope, id).await,
         }
     }
 
     pub(super) async fn read_plan(
         &self,
-        attempt: &Attempt<'_>,
+        scope: Scope,
         id: &str,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
         let item = ItemKey::plan(id);
-        let record: Option<PlanRecord> =
-            self.read(|| self.table.get(&item, &attempt.budget)).await?;
+        let record: Option<PlanRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
         let plan = record.filter(|record| !record.deleted).map(Arc::new);
         self.plans
-            .put(id.to_owned(), Dated::new(plan.clone(), attempt.now));
+            .put(id.to_owned(), Dated::new(plan.clone(), scope.now));
         Ok(plan)
     }
 
     /// Reads an ageing plan again, for the next request. That it failed shows at the hard age, if it still does.
-    pub(super) async fn refresh_plan(&self, attempt: &Attempt<'_>, charged: &Charged) {
-        let known = self.plans.get(&charged.plan.id);
-        if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, attempt.now)) {
+    pub(super) async fn refresh_plan(&self, scope: Scope, plan: &str) {
+        let known = self.plans.get(plan);
+        if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, scope.now)) {
             return;
         }
-        if let Err(failure) = self.read_plan(attempt, &charged.plan.id).await {
-            tracing::warn!(%failure, plan = charged.plan.id, "could not refresh a plan");
+        if let Err(failure) = self.read_plan(scope, plan).await {
+            tracing::warn!(%failure, plan, "could not refresh a plan");
         }
     }
 
@@ -286,24 +305,10 @@ impl Engine {
         unreachable!("the last try is returned")
     }
 
-    pub(super) fn note(&self, attempt: &Attempt<'_>, plan: &str, meter: Meter) {
-        let meter = Dated::new(Arc::new(meter), attempt.now);
-        self.change_seen(attempt, plan, |seen| seen.meter = meter);
-    }
-
-    pub(super) fn note_flushed(&self, attempt: &Attempt<'_>, plan: &str, day: Date) {
-        self.change_seen(attempt, plan, |seen| seen.flushed = Some(day));
-    }
-
     /// Changes what was seen of a meter, if it is still kept in mind.
-    pub(super) fn change_seen(
-        &self,
-        attempt: &Attempt<'_>,
-        plan: &str,
-        change: impl FnOnce(&mut Seen),
-    ) {
-        self.keys.update(&attempt.hash, |known| {
-            if let Some(seen) = known.meters.get_mut(plan) {
+    pub(super) fn change_seen(&self, scope: Scope, plan: &str, change: impl FnOnce(&mut Seen)) {
+        self.keys.update(&scope.hash, |known| {
+            if let Some(seen) = Arc::make_mut(known).meters.get_mut(plan) {
                 change(seen);
             }
         });
@@ -311,31 +316,27 @@ impl Engine {
 
     /// Sums up what was admitted in `period` before the meter's day. Only needed once after a quota was changed to one
     /// that had begun before: at most a month of days, all read at once.
-    pub(super) async fn recount(
+    pub(super) async fn history(
         &self,
-        attempt: &Attempt<'_>,
-        known: &Known,
-        charged: &Charged,
+        scope: Scope,
+        (key, plan): (&str, &str),
+        waiting: Option<ClosedDay>,
         period: Period,
         before: Date,
-    ) -> Result<(), Failure> {
-        let (key, plan) = (known.record.value.id.as_str(), charged.plan.id.as_str());
-        let waiting = charged.seen.meter.value.closed;
+    ) -> Result<History, Failure> {
         let days = period.start.series(1.day()).take_while(|day| *day < before);
-        let counts = days.map(|day| self.admitted_on(attempt, key, plan, day, waiting));
+        let counts = days.map(|day| self.admitted_on(scope, key, plan, day, waiting));
         let counts = future::try_join_all(counts).await?;
-        let history = History {
+        Ok(History {
             period,
             before,
             admitted: counts.iter().sum(),
-        };
-        self.change_seen(attempt, plan, |seen| seen.history = Some(history));
-        Ok(())
+        })
     }
 
     async fn admitted_on(
         &self,
-        attempt: &Attempt<'_>,
+        scope: Scope,
         key: &str,
         plan: &str,
         day: Date,
@@ -345,8 +346,7 @@ impl Engine {
             return Ok(closed.count);
         }
         let item = ItemKey::usage(key, plan, day);
-        let usage: Option<UsageRecord> =
-            self.read(|| self.table.get(&item, &attempt.budget)).await?;
+        let usage: Option<UsageRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
         Ok(usage.map_or(0, |usage| usage.count))
     }
 }

@@ -3,16 +3,16 @@
 use tollgate_core::verdict::{Decision, Reason, Verdict};
 
 use super::memory::Known;
-use super::{ALLOW_AGE, Attempt, Engine, OnStoreFailure, about};
+use super::{ALLOW_AGE, Attempt, Decider, OnStoreFailure};
 use crate::cache::Dated;
 use crate::failure::Failure;
 
-impl Engine {
+impl Decider {
     /// The verdict where the store gave none.
     pub(super) fn on_failure(&self, attempt: &Attempt<'_>, failure: &Failure) -> Verdict {
         tracing::error!(%failure, policy = ?self.settings.on_store_failure, "no decision by the store");
         let mut verdict = Verdict::because(Reason::StoreUnavailable);
-        let Some(known) = self.keys.get(&attempt.hash) else {
+        let Some(known) = self.keys.get(&attempt.scope.hash) else {
             return verdict;
         };
         let damaged = matches!(failure, Failure::Damaged(_));
@@ -22,20 +22,20 @@ impl Engine {
         {
             verdict.decision = Decision::Allow;
         }
-        about(verdict, &known.record.value)
+        verdict
     }
 
     /// Whether the key was charged from here a short while ago and, as far as is known, may go where this request goes.
     fn was_good(&self, attempt: &Attempt<'_>, known: &Known) -> bool {
         let recently = known
             .good_at
-            .is_some_and(|read_at| Dated::new((), read_at).is_within(ALLOW_AGE, attempt.now));
+            .is_some_and(|read_at| Dated::new((), read_at).is_within(ALLOW_AGE, attempt.scope.now));
         let record = &known.record.value;
         let opens = |id: &String| {
             let plan = self.plans.get(id).and_then(|plan| plan.value);
             plan.is_some_and(|plan| record.terms(&plan).opens(attempt.request.target).is_ok())
         };
-        let is_expired = record.is_expired(&attempt.hash, attempt.now);
+        let is_expired = record.is_expired(&attempt.scope.hash, attempt.scope.now);
         recently && record.enabled && !is_expired && record.plans.iter().any(opens)
     }
 }
