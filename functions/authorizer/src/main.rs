@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, spawn_graceful_shutdown_handler};
+use lambda_runtime::{
+    Error, LambdaEvent, run_concurrent, service_fn, spawn_graceful_shutdown_handler,
+};
 use serde_json::value::RawValue;
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::Config;
@@ -16,27 +19,39 @@ const MARGIN: Duration = Duration::from_millis(50);
 /// TLS can take most of a second on the smallest functions; init has the time.
 const WARM_LIMIT: Duration = Duration::from_secs(3);
 
-// One event at a time: a second thread would only cost memory and start-up.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+/// How many events Lambda sends an environment at once, where that is more than one (Lambda Managed Instances).
+const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
+
+fn main() -> Result<(), Error> {
+    // One event at a time needs one thread: a second would only cost memory and start-up.
+    let mut runtime = match std::env::var(CONCURRENCY).as_deref() {
+        Err(_) | Ok("0" | "1") => Builder::new_current_thread(),
+        Ok(_) => Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(serve())
+}
+
+async fn serve() -> Result<(), Error> {
     tollgate_telemetry::init();
     let metrics = Arc::new(Metrics::install()?);
 
     let config = Config::from_env()?;
     let connection = Connection::deciding(&sdk_config_of_function());
-    let authorizer = Authorizer::new(config, connection);
+    let authorizer = Arc::new(Authorizer::new(config, connection));
     if let Err(failure) = authorizer.engine().table().warm(WARM_LIMIT).await {
         tracing::error!(%failure, "the store could not be reached during init");
     }
     let at_shutdown = Arc::clone(&metrics);
     spawn_graceful_shutdown_handler(async move || at_shutdown.flush()).await;
 
-    let (authorizer, metrics) = (&authorizer, &metrics);
-    run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
-        let deadline = deadline(event.context.deadline);
-        let answer = authorizer.handle(event.payload.get(), Some(deadline)).await;
-        metrics.flush_if_due();
-        answer.map_err(Error::from)
+    run_concurrent(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let (authorizer, metrics) = (Arc::clone(&authorizer), Arc::clone(&metrics));
+        async move {
+            let deadline = deadline(event.context.deadline);
+            let answer = authorizer.handle(event.payload.get(), Some(deadline)).await;
+            metrics.flush_if_due();
+            answer.map_err(Error::from)
+        }
     }))
     .await
 }
