@@ -19,6 +19,7 @@ use lists::Lists;
 mod arrivals;
 mod cost;
 mod decisions;
+mod fairness;
 mod fill;
 mod leases;
 mod lists;
@@ -48,6 +49,8 @@ enum Command {
     },
     /// Decisions of the authorizer: calls, capacity units, times, memory
     Decisions(Decisions),
+    /// Whether requests that have room are admitted when several instances share a key, in simulated time
+    Fairness(fairness::Fairness),
     /// What leases would save, by the model of several instances
     Leases,
     /// Pages of the management API's lists, in tables of 1,000 and 100,000 keys
@@ -65,7 +68,11 @@ fn main() -> ExitCode {
         Command::Decisions(decisions) => wait(decisions.run()),
         Command::Leases => wait(async { leases::run() }),
         Command::Lists(lists) => wait(lists.run()),
-        // It has a time of its own.
+        // These have a time of their own.
+        Command::Fairness(fairness) => {
+            fairness.run();
+            ExitCode::SUCCESS
+        }
         Command::Simulate(simulate) => simulate.run(),
     }
 }

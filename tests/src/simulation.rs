@@ -11,10 +11,12 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use tokio::time::{Instant, sleep, timeout};
 
+mod crowd;
 mod fleet;
 mod ledger;
 mod network;
 
+pub use crowd::{Crowd, Met};
 pub use ledger::Summary;
 pub use network::Faults;
 
@@ -29,6 +31,8 @@ pub struct Scenario {
     pub decisions: usize,
     /// What the network does; by the seed where nothing is said.
     pub faults: Option<Faults>,
+    /// All clocks are right and nothing is frozen. If nothing goes wrong on the way either, whatever has room is admitted.
+    pub is_calm: bool,
 }
 
 impl Scenario {
@@ -38,6 +42,16 @@ impl Scenario {
             seed,
             decisions,
             faults: None,
+            is_calm: false,
+        }
+    }
+
+    /// By this seed, with nothing that goes wrong.
+    pub fn calm(seed: u64, decisions: usize) -> Self {
+        Self {
+            faults: Some(Faults::default()),
+            is_calm: true,
+            ..Self::new(seed, decisions)
         }
     }
 
@@ -48,29 +62,32 @@ impl Scenario {
     pub fn run(self) -> Result<Summary, String> {
         // Back-off is drawn from this thread's generator. Ids and lanes are not; they are names, and nothing goes by them.
         fastrand::seed(self.seed);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
         let broken = |broken: Vec<String>| format!("{self:?}\n{}", broken.join("\n"));
-        runtime.block_on(self.play()).map_err(broken)
+        runtime().block_on(self.play()).map_err(broken)
     }
 
     async fn play(self) -> Result<Summary, Vec<String>> {
         let mut random = Rng::with_seed(self.seed);
         let faults = self.faults.unwrap_or_else(|| Faults::draw(&mut random));
-        let time = Time::new();
-        let fleet = Fleet::new(time, faults, &mut random).await;
+        let fleet = Fleet::new(faults, self.is_calm, &mut random).await;
         let mut left = self.decisions;
         while left > 0 {
             let share = random.usize(50..400).min(left);
             fleet.episode(share, &mut random).await;
             left -= share;
-            sleep(time.pause(&mut random)).await;
+            sleep(fleet.time().pause(&mut random)).await;
         }
         fleet.end().await
     }
+}
+
+/// A runtime whose time goes on only when there is nothing to do.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
 }
 
 /// The true time.

@@ -37,3 +37,13 @@ fn a_store_that_forgets_conditions_is_found_out() {
     let broken = scenario.run().expect_err("promises are broken");
     assert!(broken.contains("holds more than"), "{broken}");
 }
+
+#[test]
+fn where_nothing_goes_wrong_nothing_is_refused_that_has_room() {
+    for seed in 100..108 {
+        let summary = Scenario::calm(seed, DECISIONS).run();
+        let summary = summary.unwrap_or_else(|broken| panic!("{broken}"));
+        let contended = summary.reasons.get("contended");
+        assert_eq!(contended, None, "seed {seed}");
+    }
+}

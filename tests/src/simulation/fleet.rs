@@ -21,7 +21,7 @@ use tollgate_store::record::{KeyRecord, PlanRecord};
 use tollgate_store::schema;
 use tollgate_store::table::Table;
 
-use super::ledger::{Ledger, Standing, Summary, Trace};
+use super::ledger::{Instance, Ledger, Standing, Summary, Trace};
 use super::network::{DECISION, Faults, Network};
 use super::{Time, frozen};
 use crate::world::{linked, plan, target};
@@ -29,15 +29,55 @@ use crate::world::{linked, plan, target};
 const TABLE: &str = "simulated";
 const KEYS: usize = 3;
 
+/// A simulated store and management of it.
+pub(super) struct World {
+    pub(super) time: Time,
+    pub(super) network: Arc<Network>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) manager: Manager,
+    sdk: aws_config::SdkConfig,
+}
+
+impl World {
+    pub(super) async fn new(random: &mut Rng) -> Self {
+        let time = Time::new();
+        let ledger = Arc::<Ledger>::default();
+        let network = Network::new(time, random.u64(..), Arc::clone(&ledger));
+        let sdk = sdk_config_at("http://127.0.0.1:1").await;
+        let ground = Ground::other(network.client(), move || time.now());
+        let client = aws_sdk_dynamodb::config::Builder::from(&sdk).http_client(network.client());
+        let created = schema::create(&Client::from_conf(client.build()), TABLE).await;
+        assert!(created.expect("a table"));
+        let manager = Manager::new(Connection::managing_on(ground, &sdk), TABLE.to_owned());
+        Self {
+            time,
+            network,
+            ledger,
+            manager,
+            sdk,
+        }
+    }
+
+    /// An engine with a clock of its own.
+    pub(super) async fn engine(
+        &self,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Engine {
+        let ground = Ground::other(self.network.client(), clock);
+        let table = Table::new(Connection::deciding_on(ground, &self.sdk), TABLE.to_owned());
+        let engine = Engine::new(table, Settings::default());
+        // As during init: a clock that is far off learns of it.
+        drop(engine.table().warm(Duration::from_secs(3)).await);
+        engine
+    }
+}
+
 /// Everyone.
 pub(super) struct Fleet {
-    time: Time,
-    network: Arc<Network>,
-    ledger: Arc<Ledger>,
-    sdk: aws_config::SdkConfig,
-    instances: Mutex<Vec<Arc<Engine>>>,
-    manager: Manager,
+    world: World,
+    instances: Mutex<Vec<Engine>>,
     keys: Vec<Arc<Key>>,
+    is_calm: bool,
 }
 
 /// A key under test, and the values it has had.
@@ -48,19 +88,12 @@ struct Key {
 }
 
 impl Fleet {
-    pub(super) async fn new(time: Time, faults: Faults, random: &mut Rng) -> Self {
-        let ledger = Arc::<Ledger>::default();
-        let network = Network::new(time, random.u64(..), Arc::clone(&ledger));
-        let sdk = sdk_config_at("http://127.0.0.1:1").await;
-        let ground = Ground::other(network.client(), move || time.now());
-        let client = aws_sdk_dynamodb::config::Builder::from(&sdk).http_client(network.client());
-        let created = schema::create(&Client::from_conf(client.build()), TABLE).await;
-        assert!(created.expect("a table"));
-        let manager = Manager::new(Connection::managing_on(ground, &sdk), TABLE.to_owned());
+    pub(super) async fn new(faults: Faults, is_calm: bool, random: &mut Rng) -> Self {
+        let world = World::new(random).await;
         let mut keys = Vec::new();
         for _ in 0..KEYS {
-            let (plan, key) = linked(&manager, limits(random)).await;
-            ledger.limits(&plan.id, plan.revision, &plan.limits);
+            let (plan, key) = linked(&world.manager, limits(random)).await;
+            world.ledger.limits(&plan.id, plan.revision, &plan.limits);
             keys.push(Arc::new(Key {
                 id: key.record.id,
                 plan: plan.id,
@@ -68,38 +101,35 @@ impl Fleet {
             }));
         }
         let fleet = Self {
-            time,
-            network,
-            ledger,
-            sdk,
+            world,
             instances: Mutex::default(),
-            manager,
             keys,
+            is_calm,
         };
         for _ in 0..random.usize(1..=6) {
             let instance = fleet.instance(random).await;
             fleet.instances.lock().expect("not poisoned").push(instance);
         }
-        fleet.network.set_faults(faults);
+        fleet.world.network.set_faults(faults);
         fleet
     }
 
+    /// The true time.
+    pub(super) fn time(&self) -> Time {
+        self.world.time
+    }
+
     /// An instance with a clock of its own.
-    async fn instance(&self, random: &mut Rng) -> Arc<Engine> {
-        let time = self.time;
-        let worst = if random.u8(..4) == 0 { 600_000 } else { 1_900 };
+    async fn instance(&self, random: &mut Rng) -> Engine {
+        let time = self.time();
+        let worst = match random.u8(..4) {
+            _ if self.is_calm => 0,
+            0 => 600_000,
+            _ => 1_900,
+        };
         let skew = SignedDuration::from_millis(random.i64(-worst..=worst));
-        self.ledger.clock_is_off(skew);
         let clock = move || time.now().saturating_add(skew).expect("a span");
-        let connection =
-            Connection::deciding_on(Ground::other(self.network.client(), clock), &self.sdk);
-        let engine = Engine::new(
-            Table::new(connection, TABLE.to_owned()),
-            Settings::default(),
-        );
-        // As during init: a clock that is far off learns of it.
-        drop(engine.table().warm(Duration::from_secs(3)).await);
-        Arc::new(engine)
+        self.world.engine(clock).await
     }
 
     /// So many decisions, and what management does meanwhile.
@@ -113,15 +143,22 @@ impl Fleet {
         let mut tasks = JoinSet::new();
         let instances = self.instances.lock().expect("not poisoned").clone();
         // Beside functions, which decide one request at a time, a server that decides several.
-        let callers = instances.iter().chain([&instances[0]; 2]);
-        let callers: Vec<_> = callers.cloned().collect();
+        let callers = instances.iter().enumerate().chain([(0, &instances[0]); 2]);
+        let callers: Vec<_> = callers.collect();
         let share = decisions.div_ceil(callers.len());
         let pace = random.u64(1..100);
-        for engine in callers {
+        for (number, engine) in callers {
             let caller = Caller {
-                engine,
+                engine: engine.clone(),
+                instance: Instance {
+                    number,
+                    clock: engine.time(),
+                    is_alone: number > 0,
+                },
+                time: self.time(),
+                is_calm: self.is_calm,
                 keys: self.keys.clone(),
-                ledger: Arc::clone(&self.ledger),
+                ledger: Arc::clone(&self.world.ledger),
                 random: Rng::with_seed(random.u64(..)),
             };
             tasks.spawn(caller.run(share, pace));
@@ -138,6 +175,12 @@ impl Fleet {
     }
 
     async fn interfere(&self, key: &Key, random: &mut Rng) {
+        self.interfere_somehow(key, random).await;
+        self.world.ledger.disturbed(&key.id, self.world.time.now());
+    }
+
+    async fn interfere_somehow(&self, key: &Key, random: &mut Rng) {
+        self.world.ledger.disturbed(&key.id, self.world.time.now());
         let pause = Duration::from_millis(random.u64(..5_000));
         match random.u8(..4) {
             0 => {
@@ -146,7 +189,7 @@ impl Fleet {
                 self.restore(key).await;
             }
             1 => {
-                let unlink = || self.manager.unlink(&key.plan, &key.id);
+                let unlink = || self.world.manager.unlink(&key.plan, &key.id);
                 self.revoke(&key.id, async || match unlink().await {
                     // A try before has done it.
                     Ok(()) | Err(Error::NotLinked) => Ok(()),
@@ -169,7 +212,7 @@ impl Fleet {
                         record.limits = limits.clone();
                         Ok::<_, Error>(())
                     };
-                    self.manager.update_plan(&key.plan, edit).await
+                    self.world.manager.update_plan(&key.plan, edit).await
                 })
                 .await;
             }
@@ -178,16 +221,18 @@ impl Fleet {
 
     /// From the call's answer on, nothing may be charged to what it revokes.
     async fn revoke<T>(&self, what: &str, call: impl AsyncFn() -> Result<T, Error>) {
-        self.ledger.stands(what, Standing::Unsure);
+        self.world.ledger.stands(what, Standing::Unsure);
         insist(call).await;
-        self.ledger.stands(what, Standing::Revoked);
+        self.world.ledger.stands(what, Standing::Revoked);
     }
 
     async fn rotate(&self, key: &Key, new: &KeyValue, old: &str) {
         let values = || key.values.lock().expect("not poisoned");
         values().push(new.expose().to_owned());
-        self.revoke(old, || self.manager.rotate_key(&key.id, new, None, None))
-            .await;
+        self.revoke(old, || {
+            self.world.manager.rotate_key(&key.id, new, None, None)
+        })
+        .await;
     }
 
     async fn set_enabled(&self, key: &Key, enabled: bool) -> Result<KeyRecord, Error> {
@@ -195,46 +240,49 @@ impl Fleet {
             record.enabled = enabled;
             Ok::<_, Error>(())
         };
-        self.manager.update_key(&key.id, set).await
+        self.world.manager.update_key(&key.id, set).await
     }
 
     /// Whatever was done to it, the key is good again.
     async fn restore(&self, key: &Key) {
-        self.ledger.stands(&key.id, Standing::Unsure);
+        self.world.ledger.stands(&key.id, Standing::Unsure);
         insist(async || self.set_enabled(key, true).await).await;
-        insist(async || match self.manager.link(&key.plan, &key.id).await {
-            Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
-            Err(error) => Err(error),
-        })
+        insist(
+            async || match self.world.manager.link(&key.plan, &key.id).await {
+                Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
+                Err(error) => Err(error),
+            },
+        )
         .await;
-        self.ledger.stands(&key.id, Standing::Good);
+        self.world.ledger.stands(&key.id, Standing::Good);
     }
 
     /// When nothing is under way any more: what was charged, beside what usage says.
     pub(super) async fn end(&self) -> Result<Summary, Vec<String>> {
-        self.network.set_faults(Faults::default());
+        self.world.network.set_faults(Faults::default());
         sleep(Duration::from_secs(30)).await;
-        let last = self.time.now().to_zoned(TimeZone::UTC).date();
+        let last = self.world.time.now().to_zoned(TimeZone::UTC).date();
         let days = (last.saturating_sub(89.days()), last.saturating_add(1.day()));
         for key in &self.keys {
             self.restore(key).await;
-            let plan = self.manager.plan(&key.plan).await.expect("a plan");
-            let record = self.manager.key(&key.id).await.expect("a key");
+            let plan = self.world.manager.plan(&key.plan).await.expect("a plan");
+            let record = self.world.manager.key(&key.id).await.expect("a key");
             let usage = self
+                .world
                 .manager
                 .usage(&plan, &record, days)
                 .await
                 .expect("usage");
             let used: u64 = usage.iter().map(|day| day.used).sum();
-            let charged = self.ledger.charged(&key.id, &key.plan);
+            let charged = self.world.ledger.charged(&key.id, &key.plan);
             if used != charged {
-                self.ledger.breaks(format!(
+                self.world.ledger.breaks(format!(
                     "key {}: {charged} charged, {used} in its usage",
                     key.id
                 ));
             }
         }
-        self.ledger.close()
+        self.world.ledger.close(self.is_calm)
     }
 }
 
@@ -252,7 +300,10 @@ async fn insist<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
 
 /// Someone with several keys, by way of one instance.
 struct Caller {
-    engine: Arc<Engine>,
+    engine: Engine,
+    instance: Instance,
+    time: Time,
+    is_calm: bool,
     keys: Vec<Arc<Key>>,
     ledger: Arc<Ledger>,
     random: Rng,
@@ -285,27 +336,22 @@ impl Caller {
         } else {
             1
         };
-        let is_frozen = random.u16(..500) == 0;
+        let is_frozen = !self.is_calm && random.u16(..500) == 0;
         let (after, length) = if is_frozen {
             (random.u64(..8), random.u64(100..120_000))
         } else {
             (60_000, 0)
         };
-        let clock = self.engine.table().connection().clock();
-        let trace = Arc::new(Trace::new(cost, value.clone(), clock.now()));
+        let came = self.time.now();
+        let trace = Arc::new(Trace::new(&key.id, cost, &value, &self.instance, came));
         if is_frozen {
             trace.froze();
         }
-        let read = || -> Timestamp {
-            let now = clock.now();
-            trace.read(now);
-            now
-        };
         let request = Request {
             credential: Some(&value),
             target: &target,
             cost: NonZeroU32::new(cost).expect("not 0"),
-            clock: &read,
+            clock: Arc::clone(&self.instance.clock),
             deadline: None,
         };
         let deciding = frozen(
@@ -314,7 +360,7 @@ impl Caller {
             Duration::from_millis(length),
         );
         let verdict = DECISION.scope(Arc::clone(&trace), deciding).await;
-        self.ledger.decided(trace, verdict);
+        self.ledger.decided(trace, verdict, self.time.now());
     }
 }
 

@@ -7,42 +7,64 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tollgate_core::bucket::Bucket;
+use tollgate_core::calendar::day_of;
+use tollgate_core::limit::Throttle;
 use tollgate_core::plan::{PLAN_BUCKET, Plan};
+use tollgate_core::sharing::hold_of;
 use tollgate_core::verdict::{Reason, Verdict};
+use tollgate_store::engine::TimeSource;
 
 /// A decision, as far as the network sees it.
 pub(super) struct Trace {
-    cost: u32,
+    pub(super) key: String,
+    pub(super) cost: u32,
     /// The key's value that it came with.
     value: String,
+    /// Its instance, and whether that decides one request at a time.
+    pub(super) instance: Instance,
+    /// When it came, by the true time.
+    pub(super) came: Timestamp,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Clone)]
+/// Who decides.
+#[derive(Clone)]
+pub(super) struct Instance {
+    pub(super) number: usize,
+    /// The clock that it goes by.
+    pub(super) clock: TimeSource,
+    /// Whether it decides one request at a time. Otherwise several may be charged by one write, which is then one of them's.
+    pub(super) is_alone: bool,
+}
+
+#[derive(Debug, Clone, Default)]
 struct State {
-    /// The last time that was asked of the instance's clock: the time that the next call goes by.
-    reading: Timestamp,
     calls: usize,
+    /// Of these, tries to charge.
+    charges: usize,
     /// Whether an answer to a call of it will not come, or not in time.
     lost: bool,
     /// What it was charged, and how often.
     charged: Vec<u64>,
-    verdict: Option<Verdict>,
+    /// What became of it, and when that was by its instance's clock and by the true time.
+    verdict: Option<(Verdict, Timestamp, Timestamp)>,
 }
 
 impl Trace {
-    pub(super) fn new(cost: u32, value: String, now: Timestamp) -> Self {
-        let state = State {
-            reading: now,
-            calls: 0,
-            lost: false,
-            charged: Vec::new(),
-            verdict: None,
-        };
+    pub(super) fn new(
+        key: &str,
+        cost: u32,
+        value: &str,
+        instance: &Instance,
+        came: Timestamp,
+    ) -> Self {
         Self {
+            key: key.to_owned(),
             cost,
-            value,
-            state: Mutex::new(state),
+            value: value.to_owned(),
+            instance: instance.clone(),
+            came,
+            state: Mutex::default(),
         }
     }
 
@@ -50,13 +72,14 @@ impl Trace {
         self.state.lock().expect("not poisoned")
     }
 
-    /// The instance's clock was asked.
-    pub(super) fn read(&self, now: Timestamp) {
-        self.state().reading = now;
+    /// The time by its instance's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.instance.clock)()
     }
 
-    pub(super) fn reading(&self) -> Timestamp {
-        self.state().reading
+    /// How often it was tried to charge it.
+    pub(super) fn tries(&self) -> usize {
+        self.state().charges
     }
 
     /// It was frozen, and may have missed an answer.
@@ -64,11 +87,19 @@ impl Trace {
         self.state().lost = true;
     }
 
-    pub(super) fn called(&self, lost: bool) {
+    pub(super) fn called(&self, operation: &str, lost: bool) {
         let mut state = self.state();
         state.calls += 1;
+        state.charges += usize::from(operation == "UpdateItem");
         state.lost |= lost;
     }
+}
+
+/// When a call was sent: by its instance's clock, and by the true time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) reading: Timestamp,
+    pub(super) sent: Timestamp,
 }
 
 /// What management has said of a key, or of a value.
@@ -86,8 +117,9 @@ struct Charge {
     key: String,
     plan: String,
     cost: u64,
-    /// The instance's time when it sent it.
+    /// The instance's time when it sent it, and the true time.
     reading: Timestamp,
+    sent: Timestamp,
     revision: u64,
     period: String,
     buckets: Vec<String>,
@@ -118,8 +150,10 @@ struct Inner {
     /// The limits of a plan by its revision.
     limits: HashMap<(String, u64), Plan>,
     traces: Vec<Arc<Trace>>,
-    /// How far apart clocks are at most, in nanoseconds.
-    apart: i128,
+    /// How far clocks were ahead of the true time at least and at most when they mattered, in nanoseconds.
+    ahead: Option<(i128, i128)>,
+    /// When management last did something about a key or a plan.
+    disturbed: HashMap<String, Timestamp>,
     broken: Vec<String>,
 }
 
@@ -149,10 +183,16 @@ impl Ledger {
         self.inner().standing.insert(key.to_owned(), standing);
     }
 
-    /// There is a clock that is off by this.
-    pub(super) fn clock_is_off(&self, by: SignedDuration) {
+    /// A call was sent by a clock that is ahead of the true time by this, nanoseconds.
+    pub(super) fn sent(&self, ahead: i128) {
         let mut inner = self.inner();
-        inner.apart = inner.apart.max(by.as_nanos().abs() * 2);
+        let (least, most) = inner.ahead.unwrap_or((ahead, ahead));
+        inner.ahead = Some((least.min(ahead), most.max(ahead)));
+    }
+
+    /// Management does something about a key or a plan.
+    pub(super) fn disturbed(&self, what: &str, now: Timestamp) {
+        self.inner().disturbed.insert(what.to_owned(), now);
     }
 
     pub(super) fn limits(&self, plan: &str, revision: u64, limits: &Plan) {
@@ -168,7 +208,7 @@ impl Ledger {
         before: &Value,
         after: &Value,
         now: Timestamp,
-        decision: Option<(&Trace, Timestamp)>,
+        decision: Option<(&Trace, Sent)>,
     ) {
         let same_day = before["day"] == after["day"];
         let counted = number(&after["count"])
@@ -181,7 +221,7 @@ impl Ledger {
             return;
         };
         let mut inner = self.inner();
-        let Some((decision, reading)) = decision else {
+        let Some((decision, Sent { reading, sent })) = decision else {
             // A move or a link may carry counts over, but then it is no request's.
             return;
         };
@@ -200,6 +240,7 @@ impl Ledger {
             plan: plan.to_owned(),
             cost,
             reading,
+            sent,
             revision: number(&after["pr"]).try_into().unwrap_or(0),
             period: after["period"]["S"].as_str().unwrap_or_default().to_owned(),
             buckets: filled.map(|(id, _)| id.clone()).collect(),
@@ -212,8 +253,8 @@ impl Ledger {
         decision.state().charged.push(cost);
     }
 
-    pub(super) fn decided(&self, trace: Arc<Trace>, verdict: Verdict) {
-        trace.state().verdict = Some(verdict);
+    pub(super) fn decided(&self, trace: Arc<Trace>, verdict: Verdict, now: Timestamp) {
+        trace.state().verdict = Some((verdict, trace.now(), now));
         self.inner().traces.push(trace);
     }
 
@@ -225,39 +266,34 @@ impl Ledger {
         of_meter.map(|charge| charge.cost).sum()
     }
 
+    /// When charges were sent, nanoseconds since the epoch, in order.
+    pub(super) fn sent_charges(&self) -> Vec<i128> {
+        let inner = self.inner();
+        let mut sent: Vec<_> = inner
+            .charges
+            .iter()
+            .map(|charge| charge.sent.as_nanosecond())
+            .collect();
+        sent.sort_unstable();
+        sent
+    }
+
     pub(super) fn breaks(&self, what: String) {
         self.inner().broken.push(what);
     }
 
-    /// Checks what can be checked when nothing is under way any more.
-    pub(super) fn close(&self) -> Result<Summary, Vec<String>> {
+    /// Checks what can be checked when nothing is under way any more. `is_calm` tells that nothing went wrong on the way to the
+    /// store, and that all clocks were right: then everything that has room must have been admitted.
+    pub(super) fn close(&self, is_calm: bool) -> Result<Summary, Vec<String>> {
         let mut inner = self.inner();
         let mut broken = std::mem::take(&mut inner.broken);
-        let mut summary = Summary::default();
-        let mut digest = DefaultHasher::new();
-        for trace in &inner.traces {
-            let state = trace.state();
-            let verdict = state.verdict.as_ref().expect("it is decided");
-            summary.decisions += 1;
-            summary.calls += state.calls;
-            *summary.reasons.entry(verdict.reason.as_str()).or_default() += 1;
-            (verdict.reason.as_str(), state.reading, state.calls).hash(&mut digest);
-            let is_right = if verdict.is_allowed() {
-                summary.admitted += 1;
-                state.charged == [u64::from(trace.cost)]
-            } else {
-                summary.charged_in_vain += state.charged.len();
-                // Only a request with no answer may have been charged and refused, and once.
-                let in_vain = state.lost || verdict.reason == Reason::StoreUnavailable;
-                state.charged.is_empty() || in_vain && state.charged == [u64::from(trace.cost)]
-            };
-            if !is_right {
-                broken.push(format!("a request of cost {}: {state:?}", trace.cost));
-            }
-        }
-        summary.digest = digest.finish();
+        let (summary, charges) = inner.sum_up();
+        broken.extend(charges);
         broken.extend(inner.over_quota());
         broken.extend(inner.over_rate());
+        if is_calm {
+            broken.extend(inner.refused_without_cause());
+        }
         if broken.is_empty() {
             Ok(summary)
         } else {
@@ -266,7 +302,66 @@ impl Ledger {
     }
 }
 
+/// What the requests with one key came to on an instance that decides several at once.
+#[derive(Debug, Default)]
+struct Together {
+    admitted: u64,
+    refused: u64,
+    charged: u64,
+    lost: bool,
+}
+
 impl Inner {
+    /// What was decided, and charges that are not those of what was admitted.
+    fn sum_up(&self) -> (Summary, Vec<String>) {
+        let mut summary = Summary::default();
+        let mut broken = Vec::new();
+        let mut digest = DefaultHasher::new();
+        let mut together: BTreeMap<_, Together> = BTreeMap::new();
+        for trace in &self.traces {
+            let state = trace.state();
+            let (verdict, reading, _) = state.verdict.as_ref().expect("it is decided");
+            let reason = verdict.reason;
+            summary.decisions += 1;
+            summary.admitted += usize::from(verdict.is_allowed());
+            summary.calls += state.calls;
+            *summary.reasons.entry(reason.as_str()).or_default() += 1;
+            (reason.as_str(), reading, state.calls).hash(&mut digest);
+            // Only a request with no answer may have been charged and refused, and once.
+            let may_be_lost = state.lost || reason == Reason::StoreUnavailable;
+            let cost = u64::from(trace.cost);
+            if !trace.instance.is_alone {
+                let of_key = (trace.instance.number, &trace.key);
+                let sum = together.entry(of_key).or_default();
+                sum.charged += state.charged.iter().sum::<u64>();
+                sum.lost |= may_be_lost;
+                if verdict.is_allowed() {
+                    sum.admitted += cost;
+                } else {
+                    sum.refused += cost;
+                }
+                continue;
+            }
+            let is_right = if verdict.is_allowed() {
+                state.charged == [cost]
+            } else {
+                summary.charged_in_vain += state.charged.len();
+                state.charged.is_empty() || may_be_lost && state.charged == [cost]
+            };
+            if !is_right {
+                broken.push(format!("a request of cost {cost}: {state:?}"));
+            }
+        }
+        for ((instance, key), sum) in together {
+            let in_vain = if sum.lost { sum.refused } else { 0 };
+            if !(sum.admitted..=sum.admitted + in_vain).contains(&sum.charged) {
+                broken.push(format!("key {key} on instance {instance}: {sum:?}"));
+            }
+        }
+        summary.digest = digest.finish();
+        (summary, broken)
+    }
+
     /// Periods in which more was charged than the largest quota that was in force.
     fn over_quota(&self) -> Vec<String> {
         let mut spent: BTreeMap<_, (u64, u64)> = BTreeMap::new();
@@ -288,8 +383,10 @@ impl Inner {
         .collect()
     }
 
-    /// Buckets that held more than they may. In the order of the store, and by the instances' own times, it has to be exact.
+    /// Buckets that held more than they may. In the order of the store, and by the instances' own times, it has to be exact,
+    /// but for how far their clocks were apart.
     fn over_rate(&self) -> Vec<String> {
+        let apart = self.apart();
         let mut levels: HashMap<_, Owed> = HashMap::new();
         let mut broken = Vec::new();
         for charge in &self.charges {
@@ -307,7 +404,7 @@ impl Inner {
                 let paid = before.map_or(now, |owed| self.carried(owed, charge, id, bucket));
                 let cost = u32::try_from(charge.cost).unwrap_or(u32::MAX);
                 let paid = paid.max(now) + bucket.increment(cost);
-                if paid > now + bucket.increment(bucket.burst()) {
+                if paid > now + bucket.increment(bucket.burst()) + apart {
                     broken.push(format!(
                         "{}: bucket {id} of {meter:?} holds more than {bucket:?}",
                         charge.reading
@@ -323,6 +420,37 @@ impl Inner {
             }
         }
         broken
+    }
+
+    /// Requests that were refused although every limit had room.
+    fn refused_without_cause(&self) -> Vec<String> {
+        let timelines = Timelines::of(self);
+        let refused = self.traces.iter().filter_map(|trace| {
+            let (verdict, _, at) = trace.state().verdict.clone()?;
+            let plan = verdict.plan_id.clone()?;
+            (!verdict.is_allowed()).then_some((trace, verdict, at, plan))
+        });
+        refused
+            .filter(|(trace, verdict, at, plan)| {
+                let is_quiet =
+                    self.is_quiet(&trace.key, trace.came) && self.is_quiet(plan, trace.came);
+                is_quiet && !timelines.explain(self, trace, verdict, *at)
+            })
+            .map(|(trace, verdict, at, _)| {
+                format!(
+                    "{at}: refused without cause: {} of cost {}: {verdict:?}",
+                    trace.key, trace.cost
+                )
+            })
+            .collect()
+    }
+
+    /// Whether management has left a key or a plan alone for so long that everybody knows what it did, and all is paid for that
+    /// was owed by other limits.
+    fn is_quiet(&self, what: &str, now: Timestamp) -> bool {
+        const LONGEST_DEBT: SignedDuration = SignedDuration::from_secs(60);
+        let last = self.disturbed.get(what);
+        last.is_none_or(|last| now.duration_since(*last) > LONGEST_DEBT)
     }
 
     /// When what was owed before a charge is paid for, by the limits that the charge went by.
@@ -342,7 +470,7 @@ impl Inner {
         };
         let fastest = between.iter().map(Bucket::interval).min().unwrap_or(1);
         let smallest = between.iter().map(Bucket::burst).min().unwrap_or(0);
-        let elapsed = (now - owed.at).max(0) + self.apart;
+        let elapsed = (now - owed.at).max(0) + self.apart();
         let requests = (owed.paid - owed.at) / owed.bucket.interval() - elapsed / fastest - 1;
         now + requests.clamp(0, i128::from(smallest)) * bucket.interval()
     }
@@ -362,6 +490,11 @@ impl Inner {
         throttle?.bucket()
     }
 
+    /// How far apart clocks were, nanoseconds.
+    fn apart(&self) -> i128 {
+        self.ahead.map_or(0, |(least, most)| most - least)
+    }
+
     fn limits_of(&self, charge: &Charge) -> Option<&Plan> {
         self.limits.get(&(charge.plan.clone(), charge.revision))
     }
@@ -372,4 +505,97 @@ fn number(value: &Value) -> i128 {
         .as_str()
         .and_then(|number| number.parse().ok())
         .unwrap_or(0)
+}
+
+/// A charge as a limit sees it: when it was sent, and how much it was.
+type Timeline = Vec<(i128, u32)>;
+
+/// The charges of each bucket, in the order in which they were sent.
+struct Timelines<'a> {
+    buckets: HashMap<(&'a str, &'a str, &'a str), Timeline>,
+}
+
+impl<'a> Timelines<'a> {
+    fn of(inner: &'a Inner) -> Self {
+        let mut buckets: HashMap<_, Timeline> = HashMap::new();
+        for charge in &inner.charges {
+            for id in &charge.buckets {
+                let bucket = (charge.key.as_str(), charge.plan.as_str(), id.as_str());
+                let cost = u32::try_from(charge.cost).unwrap_or(u32::MAX);
+                let timeline = buckets.entry(bucket).or_default();
+                timeline.push((charge.reading.as_nanosecond(), cost));
+            }
+        }
+        for timeline in buckets.values_mut() {
+            timeline.sort_unstable();
+        }
+        Self { buckets }
+    }
+
+    /// Whether a refusal had a cause that is seen in what was charged.
+    fn explain(&self, inner: &Inner, trace: &Trace, verdict: &Verdict, at: Timestamp) -> bool {
+        let plan = verdict.plan_id.as_deref().unwrap_or_default();
+        let revisions = inner.limits.iter().filter(|((id, _), _)| id == plan);
+        let Some((_, limits)) = revisions.max_by_key(|((_, revision), _)| *revision) else {
+            return false;
+        };
+        match verdict.reason {
+            Reason::Rate | Reason::MethodRate | Reason::CostExceedsBurst => {
+                let is_full = |(id, throttle): (&str, &Throttle)| {
+                    let bucket = throttle.bucket();
+                    let known = (trace.key.as_str(), plan, id);
+                    let timeline = self.buckets.get(&known).map(Vec::as_slice);
+                    bucket.is_some_and(|bucket| {
+                        is_full(
+                            timeline.unwrap_or_default().iter().copied(),
+                            &bucket,
+                            trace.cost,
+                            at,
+                        )
+                    })
+                };
+                let of_plan = limits
+                    .throttle
+                    .iter()
+                    .map(|throttle| (PLAN_BUCKET, throttle));
+                let stages = limits.stages.iter().flat_map(|stage| &stage.throttle);
+                let ids = self.buckets.keys().map(|(_, _, id)| *id);
+                let methods: Vec<_> = ids.filter(|id| *id != PLAN_BUCKET).collect();
+                let of_methods =
+                    stages.flat_map(|(_, throttle)| methods.iter().map(move |id| (*id, throttle)));
+                of_plan.chain(of_methods).any(is_full)
+            }
+            Reason::Quota => limits.quota.is_some_and(|quota| {
+                let period = quota.period_of(day_of(at)).to_string();
+                let charges = inner.charges.iter().filter(|charge| {
+                    charge.key == trace.key && charge.plan == plan && charge.period == period
+                });
+                let spent: u64 = charges.map(|charge| charge.cost).sum();
+                spent + u64::from(trace.cost) > quota.limit()
+            }),
+            // What happens to keys and plans is another check's.
+            Reason::Disabled | Reason::NotInPlan | Reason::UnknownKey | Reason::Expired => true,
+            _ => false,
+        }
+    }
+}
+
+/// The longest hold of a write that had to be tried again, nanoseconds: twice what the tries before took, over this network.
+const LONGEST_RETRIED_HOLD: i128 = 40_000_000;
+
+/// Whether a bucket has no room for a request, other than what holds may take of the burst.
+pub(super) fn is_full(
+    timeline: impl IntoIterator<Item = (i128, u32)>,
+    bucket: &Bucket,
+    cost: u32,
+    at: Timestamp,
+) -> bool {
+    let at = at.as_nanosecond();
+    let before = timeline.into_iter().take_while(|(sent, _)| *sent <= at);
+    let paid = before.fold(i128::MIN, |paid, (sent, cost)| {
+        paid.max(sent) + bucket.increment(cost)
+    });
+    let whole = bucket.increment(bucket.burst());
+    let hold = hold_of(bucket).max(LONGEST_RETRIED_HOLD.min(whole / 2));
+    paid.max(at) + bucket.increment(cost) > at + whole - hold - bucket.interval()
 }

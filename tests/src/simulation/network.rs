@@ -12,7 +12,6 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::body::SdkBody;
 use dynoxide::Database;
 use fastrand::Rng;
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::{Item, from_item};
@@ -23,7 +22,7 @@ use tollgate_store::engine::Settings;
 use tollgate_store::record::PlanRecord;
 
 use super::Time;
-use super::ledger::{Ledger, Trace};
+use super::ledger::{Ledger, Sent, Trace};
 
 tokio::task_local! {
     /// The decision that calls are made for.
@@ -72,6 +71,8 @@ enum Fate {
 pub(super) struct Network {
     database: Database,
     faults: Mutex<Faults>,
+    /// How long a call takes there and back; drawn where nothing is said.
+    round_trip: Mutex<Option<Duration>>,
     random: Mutex<Rng>,
     time: Time,
     ledger: Arc<Ledger>,
@@ -82,6 +83,7 @@ impl Network {
         Arc::new(Self {
             database: Database::memory().expect("an empty store"),
             faults: Mutex::default(),
+            round_trip: Mutex::default(),
             random: Mutex::new(Rng::with_seed(seed)),
             time,
             ledger,
@@ -91,6 +93,11 @@ impl Network {
     /// From now on this goes wrong.
     pub(super) fn set_faults(&self, faults: Faults) {
         *self.faults.lock().expect("not poisoned") = faults;
+    }
+
+    /// From now on calls take about this long there and back.
+    pub(super) fn set_round_trip(&self, round_trip: Duration) {
+        *self.round_trip.lock().expect("not poisoned") = Some(round_trip);
     }
 
     /// A client by way of it.
@@ -113,17 +120,23 @@ impl Network {
         } else {
             Fate::Answered
         };
-        let there = if happens(faults.late) {
-            random.u64(100_000..3_000_000)
-        } else {
-            random.u64(200..3_000)
+        let is_late = happens(faults.late);
+        let round_trip = *self.round_trip.lock().expect("not poisoned");
+        let mut one_way = || match round_trip {
+            // Now and then one takes three times as long.
+            Some(round_trip) if random.u8(..100) == 0 => round_trip * 3 / 2,
+            Some(round_trip) => (round_trip / 2).mul_f64(0.6 + 0.8 * random.f64()),
+            None => Duration::from_micros(random.u64(200..3_000)),
         };
-        let back = random.u64(200..3_000);
-        (
-            fate,
-            Duration::from_micros(there),
-            Duration::from_micros(back),
-        )
+        let (there, back) = (one_way(), one_way());
+        if is_late {
+            return (
+                fate,
+                Duration::from_micros(random.u64(100_000..3_000_000)),
+                back,
+            );
+        }
+        (fate, there, back)
     }
 
     /// Makes a call, in one moment.
@@ -131,7 +144,7 @@ impl Network {
         &self,
         operation: &str,
         mut body: Value,
-        decision: Option<(&Trace, Timestamp)>,
+        decision: Option<(&Trace, Sent)>,
     ) -> (u16, String) {
         let meter = (operation == "UpdateItem")
             .then(|| Meter::of(&body))
@@ -145,6 +158,7 @@ impl Network {
         let plan = Self::plan(operation, &body);
         let outcome = self.dispatch(operation, body);
         if let (Some(plan), Ok(_)) = (plan, &outcome) {
+            self.ledger.disturbed(&plan.id, self.time.now());
             self.ledger.limits(&plan.id, plan.revision, &plan.limits);
         }
         if let (Some(meter), Some(before), Ok(_)) = (&meter, before, &outcome) {
@@ -238,11 +252,17 @@ impl HttpConnector for Way {
         let body = serde_json::from_slice(body).expect("JSON");
         let decision = DECISION.try_with(Arc::clone).ok();
         // The instance's time when it sends this.
-        let decision = decision.map(|decision| (decision.reading(), decision));
+        let sent = network.time.now();
+        let decision = decision.map(|decision| {
+            let reading = decision.now();
+            network.ledger.sent(reading.duration_since(sent).as_nanos());
+            (Sent { reading, sent }, decision)
+        });
         let (fate, there, back) = network.draw();
         if let Some((_, decision)) = &decision {
             let is_lost = matches!(fate, Fate::LostRequest | Fate::LostAnswer);
-            decision.called(is_lost || there + back >= Settings::default().attempt_timeout);
+            let is_lost = is_lost || there + back >= Settings::default().attempt_timeout;
+            decision.called(&operation, is_lost);
         }
         let (sender, answer) = oneshot::channel();
         // On its way, whatever becomes of the caller.
