@@ -1,6 +1,6 @@
 # The authorizer of the release before this one, which shares a table with this one's in the tests of upgrades.
 
-previous_commit=ed91e609b893d9d01ad838c4dcd35c4dbd8956dc
+previous_commit=bb541068aa6603fcb4c63e8a10a2198d0b53e61e
 
 build_previous() {
   export TOLLGATE_TEST_PREVIOUS_AUTHORIZER=$tools/authorizer-$previous_commit

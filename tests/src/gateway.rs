@@ -100,6 +100,17 @@ impl Dev {
         )
     }
 
+    /// Calls the gateway with a key, whatever it answers as: the status.
+    pub async fn status(&self, path: &str, key: &str) -> StatusCode {
+        let request = Request::get(format!("{}{path}", self.gateway)).header("x-api-key", key);
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.client.request(request).await.unwrap();
+        let status = response.status();
+        // To its end, so that the connection can be used again.
+        response.into_body().collect().await.unwrap();
+        status
+    }
+
     /// Calls the management API: the status and the body.
     pub async fn manage(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
         let body = if body.is_null() {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
@@ -22,6 +23,7 @@ on_both_stores!(
     a_clock_that_is_an_hour_off_follows_the_stores,
     a_store_that_is_not_there_is_a_denial_in_time,
     an_endpoint_variable_that_is_empty_is_as_good_as_absent,
+    a_function_that_is_sent_several_events_at_once_charges_them_together,
     the_keys_function_serves_the_management_api,
 );
 
@@ -302,6 +304,36 @@ async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
         .invoke(event("http-api-v2", Some(&key.value)))
         .await;
     assert_eq!(reason(&answer), "ok");
+}
+
+/// As on Lambda Managed Instances.
+async fn a_function_that_is_sent_several_events_at_once_charges_them_together(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let manager = manager(&store).await;
+    let limits = plan(Some((1e6, 100_000)), Some((1_000_000, PeriodKind::Month)));
+    let (plan, key) = linked(&manager, limits).await;
+    // The machine may be slow, and a time-out is another test's matter.
+    let start = Start::with(&[
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "32"),
+        ("TOLLGATE_ATTEMPT_TIMEOUT_MS", "10000"),
+        ("TOLLGATE_TOTAL_TIMEOUT_MS", "30000"),
+    ]);
+    let function = Function::start("authorizer", &store.through(&proxy.endpoint), start).await;
+    let request = event("http-api-v2", Some(&key.value));
+    assert_eq!(reason(&function.invoke(request.clone()).await), "ok");
+    proxy.rule(|_, _| Fault::Delay(Duration::from_millis(100)));
+    proxy.take_calls();
+    let caller = async || {
+        for _ in 0..4 {
+            assert_eq!(reason(&function.invoke(request.clone()).await), "ok");
+        }
+    };
+    join_all((0..32).map(|_| caller())).await;
+    let writes = proxy.take_counts()["UpdateItem"];
+    assert!(writes <= 32, "{writes} writes for 128 requests");
+    let today = day_of(jiff::Timestamp::now()).yesterday().unwrap();
+    assert_eq!(used(&manager, &plan.id, &key.record.id, today).await, 129);
 }
 
 async fn the_keys_function_serves_the_management_api(kind: Kind) {

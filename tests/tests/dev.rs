@@ -3,12 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tollgate_core::calendar::day_of;
 use tollgate_tests::gateway::Dev;
 use tollgate_tests::lambda::binary;
 use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 
 on_both_stores!(
@@ -239,10 +243,71 @@ async fn the_gateway_honours_a_new_key_at_once_and_another_process_counts_on(kin
         one.manage(Method::PATCH, &path, disable).await.0,
         StatusCode::OK
     );
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(two.get("/", Some(value)).await.2, "disabled");
     assert_eq!(
         one.manage(Method::GET, &path, Value::Null).await.1["enabled"],
         json!(false)
     );
+}
+
+/// 64 connections, as many requests at once, a store of 3 ms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_decides_itself_admits_what_the_plan_allows_however_many_ask_at_once() {
+    let store = Store::new(Kind::Embedded).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let through = store.through(&proxy.endpoint);
+    let table = [
+        "--api",
+        "in-process",
+        "--dynamodb-endpoint",
+        &through.endpoint,
+        "--table",
+        &through.table,
+    ];
+    // The machine may be slow, and a time-out is another test's matter.
+    let patient = [
+        ("TOLLGATE_ATTEMPT_TIMEOUT_MS", "10000"),
+        ("TOLLGATE_TOTAL_TIMEOUT_MS", "30000"),
+    ];
+    let dev = Dev::start(&table, &patient).await;
+    let stage = json!({ "apiId": "local", "stage": "$default" });
+    let plan = json!({
+        "name": "p", "apiStages": [stage],
+        "throttle": { "rateLimit": 100_000, "burstLimit": 100_000 },
+        "quota": { "limit": 10_000_000, "period": "MONTH" },
+    });
+    let (_, plan) = dev.manage(Method::POST, "/usageplans", plan).await;
+    let new = json!({ "enabled": true });
+    let (_, key) = dev.manage(Method::POST, "/apikeys", new).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (plan, id, value) = (text(&plan["id"]), text(&key["id"]), text(&key["value"]));
+    let link = json!({ "keyId": id, "keyType": "API_KEY" });
+    let keys = format!("/usageplans/{plan}/keys");
+    let (status, _) = dev.manage(Method::POST, &keys, link).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(dev.status("/", &value).await, StatusCode::OK);
+
+    proxy.rule(|_, _| Fault::Delay(Duration::from_millis(3)));
+    proxy.take_calls();
+    let caller = async || {
+        for _ in 0..20 {
+            assert_eq!(dev.status("/", &value).await, StatusCode::OK);
+        }
+    };
+    join_all((0..64).map(|_| caller())).await;
+    let writes = proxy.take_counts()["UpdateItem"];
+    assert!(writes <= 640, "{writes} writes for 1,280 requests");
+    let usage = format!("/usageplans/{plan}/usage?{}", around_today());
+    let (_, usage) = dev.manage(Method::GET, &usage, Value::Null).await;
+    let days = usage["values"][&id].as_array().unwrap();
+    let counted: u64 = days.iter().map(|day| day[0].as_u64().unwrap()).sum();
+    assert_eq!(counted, 1_281);
+}
+
+/// Yesterday to tomorrow, as a query: midnight may pass.
+fn around_today() -> String {
+    let today = day_of(jiff::Timestamp::now());
+    let (yesterday, tomorrow) = (today.yesterday().unwrap(), today.tomorrow().unwrap());
+    format!("startDate={yesterday}&endDate={tomorrow}")
 }

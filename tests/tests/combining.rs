@@ -1,0 +1,323 @@
+//! Requests of one process on one key that meet a write under way are charged together by the next.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::{Timestamp, ToSpan};
+use tokio::time::{Instant, sleep, timeout};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
+use tollgate_core::plan::Plan;
+use tollgate_core::verdict::{Reason, Verdict};
+use tollgate_store::engine::{Engine, Request, Settings};
+use tollgate_store::manage::{Error, Manager};
+use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    Key, PATIENT, at, decide, decide_at, decide_on, engine, linked, manager, plan, target, used,
+};
+
+on_both_stores!(
+    many_requests_at_once_are_charged_by_few_writes_and_none_is_refused,
+    as_many_pass_as_there_is_room_for_in_the_order_in_which_they_came,
+    a_request_that_costs_too_much_does_not_hold_up_those_behind_it,
+    requests_under_different_limits_are_charged_apart,
+    those_who_wait_go_on_when_the_one_who_began_gives_up,
+    who_has_given_up_is_not_charged,
+    a_request_waits_no_longer_than_it_can,
+    a_lost_answer_is_found_out_for_all_of_a_batch,
+    a_revocation_ends_batches_under_way,
+);
+
+struct Bench {
+    proxy: Proxy,
+    manager: Manager,
+    plan: PlanRecord,
+    key: Key,
+    engine: Engine,
+}
+
+impl Bench {
+    async fn new(kind: Kind, limits: Plan) -> Self {
+        Self::with(kind, limits, PATIENT).await
+    }
+
+    async fn with(kind: Kind, limits: Plan, settings: Settings) -> Self {
+        let store = Store::new(kind).await;
+        let proxy = Proxy::to(&store.endpoint).await;
+        let manager = manager(&store).await;
+        let (plan, key) = linked(&manager, limits).await;
+        let engine = engine(&store.through(&proxy.endpoint), settings).await;
+        Self {
+            proxy,
+            manager,
+            plan,
+            key,
+            engine,
+        }
+    }
+
+    /// The key, its meter and its plan are known, and calls take a while from now on.
+    async fn warm(&self, cost: u32, call: Duration) {
+        let first = self.decide(cost).await;
+        assert_eq!(first.reason, Reason::Ok);
+        self.proxy.rule(move |_, _| Fault::Delay(call));
+        self.proxy.take_calls();
+    }
+
+    async fn decide(&self, cost: u32) -> Verdict {
+        decide_on(
+            &self.engine,
+            &self.key.value,
+            &target("/"),
+            cost,
+            Timestamp::now(),
+        )
+        .await
+    }
+
+    fn writes(&self) -> usize {
+        self.proxy
+            .take_counts()
+            .get("UpdateItem")
+            .copied()
+            .unwrap_or(0)
+    }
+
+    async fn used(&self) -> u64 {
+        let yesterday = day_of(Timestamp::now()) - 1.day();
+        used(&self.manager, &self.plan.id, &self.key.record.id, yesterday).await
+    }
+}
+
+fn generous() -> Plan {
+    plan(
+        Some((100_000.0, 100_000)),
+        Some((10_000_000, PeriodKind::Month)),
+    )
+}
+
+async fn many_requests_at_once_are_charged_by_few_writes_and_none_is_refused(kind: Kind) {
+    for at_once in [64, 512] {
+        let bench = Bench::new(kind, generous()).await;
+        bench.warm(1, Duration::from_millis(30)).await;
+        let rounds = 4;
+        let caller = async || {
+            for _ in 0..rounds {
+                assert_eq!(decide(&bench.engine, &bench.key.value).await, Reason::Ok);
+            }
+        };
+        join_all((0..at_once).map(|_| caller())).await;
+        // Each round is one write or two.
+        let writes = bench.writes();
+        assert!(
+            20 * writes <= at_once * rounds,
+            "{writes} writes for {rounds} rounds of {at_once}"
+        );
+        let decided = u64::try_from(at_once * rounds + 1).unwrap();
+        assert_eq!(bench.used().await, decided);
+    }
+}
+
+async fn as_many_pass_as_there_is_room_for_in_the_order_in_which_they_came(kind: Kind) {
+    // A token in a thousand seconds: only the burst counts.
+    for limits in [
+        plan(Some((0.001, 31)), None),
+        plan(None, Some((31, PeriodKind::Month))),
+    ] {
+        let bench = Bench::new(kind, limits).await;
+        bench.warm(1, Duration::from_millis(20)).await;
+        let now = Timestamp::now();
+        let caller = |_| decide_at(&bench.engine, &bench.key.value, now);
+        let verdicts = join_all((0..50).map(caller)).await;
+        let passed: Vec<_> = verdicts.iter().map(Verdict::is_allowed).collect();
+        let expected: Vec<_> = (0..50).map(|number| number < 30).collect();
+        assert_eq!(passed, expected);
+        assert_eq!(bench.used().await, 31);
+        for refused in &verdicts[30..] {
+            assert!(
+                matches!(refused.reason, Reason::Rate | Reason::Quota),
+                "{refused:?}"
+            );
+            assert!(refused.retry_after.is_some(), "{refused:?}");
+            assert_eq!(refused.plan_id.as_ref(), Some(&bench.plan.id));
+        }
+    }
+}
+
+async fn a_request_that_costs_too_much_does_not_hold_up_those_behind_it(kind: Kind) {
+    let bench = Bench::new(kind, plan(Some((0.001, 10)), None)).await;
+    bench.warm(1, Duration::from_millis(20)).await;
+    let verdicts = join_all([1, 4, 7, 3, 2].map(|cost| bench.decide(cost))).await;
+    let reasons: Vec<_> = verdicts.iter().map(|verdict| verdict.reason).collect();
+    // 9 are left: 1 leaves alone, 4 and 3 pass with it, 7 does not fit, nor do 2 then.
+    let expected = [
+        Reason::Ok,
+        Reason::Ok,
+        Reason::Rate,
+        Reason::Ok,
+        Reason::Rate,
+    ];
+    assert_eq!(reasons, expected);
+    assert_eq!(bench.used().await, 9);
+}
+
+async fn requests_under_different_limits_are_charged_apart(kind: Kind) {
+    let mut limits = generous();
+    for (path, burst) in [("/a/GET", 5), ("/b/GET", 7)] {
+        let throttle = Throttle::new(Some(0.001), Some(burst)).unwrap();
+        limits.stages[0]
+            .throttle
+            .insert(path.parse().unwrap(), throttle);
+    }
+    let bench = Bench::new(kind, limits).await;
+    bench.warm(1, Duration::from_millis(5)).await;
+    let now = Timestamp::now();
+    let decide = async |path: &str| {
+        let target = target(path);
+        let caller = |_| decide_on(&bench.engine, &bench.key.value, &target, 1, now);
+        let verdicts = join_all((0..20).map(caller)).await;
+        verdicts
+            .iter()
+            .filter(|verdict| verdict.is_allowed())
+            .count()
+    };
+    let passed = tokio::join!(decide("/a"), decide("/b"), decide("/c"));
+    assert_eq!(passed, (5, 7, 20));
+    assert_eq!(bench.used().await, 33);
+}
+
+async fn those_who_wait_go_on_when_the_one_who_began_gives_up(kind: Kind) {
+    let bench = Bench::new(kind, generous()).await;
+    bench.warm(1, Duration::from_secs(1)).await;
+    // The first one's client hangs up while its write is under way; so does the first of those who wait for it.
+    let gives_up = async |after| {
+        let decision = decide(&bench.engine, &bench.key.value);
+        timeout(Duration::from_millis(after), decision)
+            .await
+            .is_err()
+    };
+    let stays = async || {
+        sleep(Duration::from_millis(10)).await;
+        decide(&bench.engine, &bench.key.value).await
+    };
+    let (first, second, others) = tokio::join!(
+        gives_up(50),
+        async {
+            sleep(Duration::from_millis(5)).await;
+            gives_up(60).await
+        },
+        join_all((0..20).map(|_| stays())),
+    );
+    assert!(first && second, "they have given up");
+    assert_eq!(others, vec![Reason::Ok; 20]);
+}
+
+async fn who_has_given_up_is_not_charged(kind: Kind) {
+    let bench = Bench::new(kind, generous()).await;
+    bench.warm(1, Duration::from_secs(2)).await;
+    let (first, gone) = tokio::join!(decide(&bench.engine, &bench.key.value), async {
+        // They wait for the first one's write, and are gone when it is answered.
+        sleep(Duration::from_millis(20)).await;
+        let decide = || decide(&bench.engine, &bench.key.value);
+        let leaving = (0..10).map(|_| timeout(Duration::from_millis(50), decide()));
+        join_all(leaving)
+            .await
+            .iter()
+            .filter(|outcome| outcome.is_err())
+            .count()
+    });
+    assert_eq!((first, gone), (Reason::Ok, 10));
+    assert_eq!(decide(&bench.engine, &bench.key.value).await, Reason::Ok);
+    assert_eq!(bench.used().await, 3);
+}
+
+async fn a_request_waits_no_longer_than_it_can(kind: Kind) {
+    let bench = Bench::new(kind, generous()).await;
+    bench.warm(1, Duration::from_secs(6)).await;
+    let target = target("/");
+    let request = |deadline| Request {
+        credential: Some(&bench.key.value),
+        target: &target,
+        cost: NonZeroU32::MIN,
+        clock: bench.engine.time(),
+        deadline,
+    };
+    let hurried = async {
+        sleep(Duration::from_millis(50)).await;
+        let started = Instant::now();
+        let deadline = started + Duration::from_millis(200);
+        let verdict = bench.engine.decide(&request(Some(deadline))).await;
+        (verdict.reason, started.elapsed())
+    };
+    let patient = request(None);
+    let (first, (reason, waited)) = tokio::join!(bench.engine.decide(&patient), hurried);
+    assert_eq!(first.reason, Reason::Ok);
+    assert_eq!(reason, Reason::StoreUnavailable);
+    // It did not wait for the answer that took six seconds.
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+}
+
+async fn a_lost_answer_is_found_out_for_all_of_a_batch(kind: Kind) {
+    let impatient = Settings {
+        attempt_timeout: Duration::from_secs(4),
+        ..PATIENT
+    };
+    let bench = Bench::with(kind, plan(Some((1e6, 1_000)), None), impatient).await;
+    bench.warm(1, Duration::from_millis(50)).await;
+    // The write after the first is made, and its answer never comes.
+    bench.proxy.rule(|number, _| match number {
+        1 => Fault::CutAnswer,
+        _ => Fault::Delay(Duration::from_millis(50)),
+    });
+    let caller = |_| decide(&bench.engine, &bench.key.value);
+    let reasons = join_all((0..30).map(caller)).await;
+    assert_eq!(reasons, vec![Reason::Ok; 30]);
+    assert_eq!(bench.used().await, 31);
+    let counts = bench.proxy.take_counts();
+    // Warming up is not counted: one alone, the lost one of the others, and the try that finds it made.
+    assert_eq!(counts, BTreeMap::from([("UpdateItem".to_owned(), 3)]));
+}
+
+async fn a_revocation_ends_batches_under_way(kind: Kind) {
+    let bench = Bench::new(kind, generous()).await;
+    bench.warm(1, Duration::from_millis(30)).await;
+    let callers = async {
+        let caller = async |_| {
+            let mut after = 0;
+            for _ in 0..40 {
+                let came = Instant::now();
+                if decide(&bench.engine, &bench.key.value).await == Reason::Ok {
+                    after = after.max(came.elapsed().as_millis());
+                }
+            }
+            after
+        };
+        join_all((0..16).map(caller)).await
+    };
+    let revoked = async {
+        sleep(Duration::from_millis(100)).await;
+        let disable = |record: &mut KeyRecord| {
+            record.enabled = false;
+            Ok::<_, Error>(())
+        };
+        bench
+            .manager
+            .update_key(&bench.key.record.id, disable)
+            .await
+            .unwrap();
+        bench.used().await
+    };
+    let (_, by_then) = tokio::join!(callers, revoked);
+    // From the call's answer on nothing is charged, whatever was waiting.
+    assert_eq!(bench.used().await, by_then);
+    let later = at("2054-11-22T12:00:00Z");
+    let verdict = decide_at(&bench.engine, &bench.key.value, later).await;
+    assert_eq!(verdict.reason, Reason::Disabled);
+}
