@@ -30,6 +30,7 @@ mod simulate;
 mod statistics;
 mod stores;
 mod subject;
+mod together;
 
 /// What things cost, in calls, capacity and time.
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ enum Command {
     Leases,
     /// Pages of the management API's lists, in tables of 1,000 and 100,000 keys
     Lists(Lists),
+    /// Many requests at once on one key, in one process
+    Together(together::Together),
     /// A fleet of instances in simulated time, whose network fails by a seed
     Simulate(simulate::Simulate),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Decisions(decisions) => wait(decisions.run()),
         Command::Leases => wait(async { leases::run() }),
         Command::Lists(lists) => wait(lists.run()),
+        Command::Together(together) => wait(async move { together.run().await }),
         // These have a time of their own.
         Command::Fairness(fairness) => {
             fairness.run();

@@ -22,9 +22,11 @@ use crate::plan::BucketId;
 const LONGEST_HOLD: i128 = 100_000_000;
 /// A hold takes at most this part of the burst: a twentieth.
 const HOLD_SHARE: i128 = 20;
-/// One in this many requests renews a hold of which less than half is left. If all did, all but one of those under way
-/// together would fail.
-pub const RENEWERS: u8 = 8;
+/// At least this part of the requests that see less than half of a hold left renew it. If all did, all but one of those under
+/// way together would fail.
+const RENEWERS: f64 = 1.0 / 8.0;
+/// How many of the requests that do not know whether a bucket is busy may open it, rather than add to it.
+const OPENERS: [f64; 7] = [0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0];
 /// Writes in a row that show nobody else before a bucket counts as our own again.
 const FORGOTTEN_AFTER: u8 = 3;
 /// How much the latest charge counts in the part of a meter's charges that fill a bucket.
@@ -42,14 +44,14 @@ pub struct Tactic {
 }
 
 /// The circumstances of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Circumstances {
     /// How long ago the meter was seen, nanoseconds.
     pub seen_ago: i128,
     /// How long ago the first try of the same charge was sent, nanoseconds; `None` if this is the first.
     pub retrying_for: Option<i128>,
-    /// A random number below [`RENEWERS`].
-    pub draw: u8,
+    /// A random number from 0 to 1.
+    pub draw: f64,
 }
 
 /// How long an open holds a bucket that is shared, nanoseconds: 100 ms or a twentieth of the burst, whichever is less. A hold
@@ -100,28 +102,21 @@ impl Sharing {
                 ..Tactic::default()
             };
         }
-        if !self.keeps_busy(neighbours, bucket, hold) {
-            return Tactic {
-                hold,
-                ..Tactic::default()
+        let rate = self.rate.per_second * neighbours.part;
+        let openers = openers(rate, bucket, hold);
+        let is_stale = circumstances.seen_ago > hold / 2;
+        let opens = circumstances.draw
+            < if is_stale {
+                openers
+            } else {
+                openers.max(RENEWERS)
             };
-        }
+        let all_open = openers >= 1.0 || hold == 0;
         Tactic {
             hold,
-            renew_under: if circumstances.draw == 0 { hold / 2 } else { 0 },
-            assume_busy: circumstances.seen_ago > hold / 2,
+            renew_under: if opens && !all_open { hold / 2 } else { 0 },
+            assume_busy: is_stale && !opens,
         }
-    }
-
-    /// Whether enough requests come to keep a bucket busy, so that one which looks idle has probably been opened by others.
-    ///
-    /// Of requests that add without knowing, one fails each time the bucket runs out: after `hold / (1 - load)`, where the load
-    /// is `rate * interval`. Of requests that open without knowing, those fail that come within an interval of another: a
-    /// part of `load`. The former are fewer if `load * (rate * hold + 1) > 1`.
-    fn keeps_busy(&self, neighbours: &Neighbours, bucket: &Bucket, hold: i128) -> bool {
-        let rate = self.rate.per_second * neighbours.part;
-        let load = rate * seconds(bucket.interval());
-        hold > 0 && load * (rate * seconds(hold) + 1.0) > 1.0
     }
 
     /// Learns from the answer to a write: the meter as it was seen `before` it, and as it is `after`, at `now` in nanoseconds.
@@ -160,6 +155,31 @@ impl Sharing {
             };
         }
     }
+}
+
+/// How many of the requests that do not know whether a bucket is busy should open it: as many as make the fewest fail, at
+/// this rate of requests by everybody.
+///
+/// An open keeps the bucket busy for `hold / (1 - load)` on average, if the others add, where the load is `rate * interval`:
+/// for `kept` requests. Adds fail when nobody opens it for so long; with a part `p` of openers, that is one request in
+/// `(exp(p * kept) - 1) / p`. An open fails if another has come within the time in which `tat` gets back to the hold: with
+/// probability `p * load / (1 - load)`; and if all open, with probability `load`.
+fn openers(rate: f64, bucket: &Bucket, hold: i128) -> f64 {
+    let load = (rate * seconds(bucket.interval())).min(0.98);
+    let kept = rate * seconds(hold) / (1.0 - load);
+    let failing = |p: f64| {
+        if p >= 1.0 {
+            return load;
+        }
+        let adds = if p * kept > 0.0 {
+            (1.0 - p) * p / ((p * kept).exp() - 1.0)
+        } else {
+            1.0 / (1.0 + kept)
+        };
+        adds + p * p * load / (1.0 - load)
+    };
+    let fewest = |a: &f64, b: &f64| failing(*a).total_cmp(&failing(*b));
+    OPENERS.into_iter().min_by(fewest).unwrap_or(1.0)
 }
 
 /// Whether a bucket is not as we left it; `None` if the answer does not tell, because an open hides what was there.

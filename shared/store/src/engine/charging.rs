@@ -13,7 +13,7 @@ use tollgate_core::charge::{self, Ask, Charge, Refusal, Step};
 use tollgate_core::lane::{Place, Stamp};
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{BucketId, Limits};
-use tollgate_core::sharing::{Circumstances, RENEWERS, Tactic};
+use tollgate_core::sharing::{Circumstances, Tactic};
 use tollgate_core::standing::Standing;
 use tollgate_core::verdict::{Reason, Verdict};
 
@@ -234,7 +234,7 @@ impl Batch {
         let circumstances = Circumstances {
             seen_ago: seen.seen_ago(now),
             retrying_for,
-            draw: fastrand::u8(..RENEWERS),
+            draw: fastrand::f64(),
         };
         let tactic = |(id, bucket): (&str, _)| {
             let tactic = seen.sharing.tactic(id, &bucket, circumstances);

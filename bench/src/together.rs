@@ -1,0 +1,164 @@
+//! One process, many requests at once on one key: a server that decides itself, beside the same server without a limit.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use clap::Args;
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use jiff::ToSpan;
+use tokio::net::{TcpListener, TcpStream};
+use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::credential::KeySource;
+use tollgate_guard::{Gate, Guard};
+use tollgate_store::config::Config;
+use tollgate_store::connection::Connection;
+use tollgate_store::engine::Settings;
+use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{linked, manager, plan, used};
+
+use crate::report;
+use crate::statistics::{count, median, percentile};
+use crate::subject::milliseconds;
+
+/// Requests at once.
+const AT_ONCE: [usize; 2] = [64, 512];
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(2);
+/// What a call to the store takes longer.
+const CALL: Duration = Duration::from_millis(3);
+
+/// `tollgate-bench together`.
+#[derive(Debug, Args)]
+pub(crate) struct Together {}
+
+/// What a server was seen to do.
+#[derive(Default)]
+struct Seen {
+    per_second: Vec<f64>,
+    took: Vec<f64>,
+    refused: usize,
+    answered: usize,
+}
+
+impl Together {
+    pub(crate) async fn run(&self) {
+        let mut rows = Vec::new();
+        for at_once in AT_ONCE {
+            rows.push(measure(at_once).await);
+        }
+        let header = [
+            "requests at once",
+            "requests/s",
+            "without a limit",
+            "ratio",
+            "p50 ms",
+            "p99 ms",
+            "refused",
+            "writes / request",
+            "counted but not answered",
+        ];
+        report::write("fairness.md", "together", &report::table(&header, &rows));
+    }
+}
+
+async fn measure(at_once: usize) -> Vec<String> {
+    let store = Store::new(Kind::Embedded).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let manager = manager(&store).await;
+    let limits = plan(
+        Some((100_000.0, 100_000)),
+        Some((1_000_000_000, PeriodKind::Month)),
+    );
+    let (plan, key) = linked(&manager, limits).await;
+    let through = store.through(&proxy.endpoint);
+    let connection = Connection::deciding(&through.sdk_config().await);
+    let config = Config {
+        table: through.table.clone(),
+        key_sources: vec![KeySource::Header("x-api-key".to_owned())],
+        engine: Settings::default(),
+    };
+    let gate = Gate::new(config, connection, "api".to_owned(), "prod".to_owned());
+    let app = || Router::new().route("/", get(async || "hello"));
+    let limited = serve(app().layer(Guard::in_process(gate))).await;
+    let free = serve(app()).await;
+    // Known by then, and warm.
+    let mut warm = Seen::default();
+    round(limited, &key.value, 1, &mut warm).await;
+    round(free, &key.value, 1, &mut Seen::default()).await;
+    proxy.rule(|_, _| Fault::Delay(CALL));
+    proxy.take_calls();
+    let (mut with, mut without) = (Seen::default(), Seen::default());
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        round(limited, &key.value, at_once, &mut with).await;
+        round(free, &key.value, at_once, &mut without).await;
+        let latest = |seen: &Seen| seen.per_second.last().copied().unwrap_or(f64::NAN);
+        ratios.push(latest(&with) / latest(&without));
+    }
+    let writes = proxy.take_counts();
+    let writes = count(writes.get("UpdateItem").copied().unwrap_or(0));
+    let yesterday = day_of(jiff::Timestamp::now()) - 1.day();
+    let counted = used(&manager, &plan.id, &key.record.id, yesterday).await;
+    let admitted = warm.answered + with.answered - with.refused;
+    vec![
+        at_once.to_string(),
+        format!("{:.0}", median(with.per_second)),
+        format!("{:.0}", median(without.per_second)),
+        format!("{:.2}", median(ratios)),
+        format!("{:.1}", percentile(&mut with.took, 0.5)),
+        format!("{:.1}", percentile(&mut with.took, 0.99)),
+        with.refused.to_string(),
+        format!("{:.4}", writes / count(with.answered)),
+        (i128::from(counted) - i128::try_from(admitted).expect("a count")).to_string(),
+    ]
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// A round of so many connections, each of which asks again as soon as it is answered.
+async fn round(server: SocketAddr, key: &str, connections: usize, seen: &mut Seen) {
+    let end = Instant::now() + ROUND;
+    let started = Instant::now();
+    let connection = |key: String| async move {
+        let stream = TcpStream::connect(server).await.expect("a connection");
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await.expect("HTTP");
+        tokio::spawn(connection);
+        let (mut took, mut refused) = (Vec::new(), 0);
+        while Instant::now() < end {
+            let request = Request::get("/").header("host", "localhost");
+            let request = request.header("x-api-key", &key).body(Body::empty());
+            let sent = Instant::now();
+            let response = sender.send_request(request.expect("a request")).await;
+            let response = response.expect("an answer");
+            refused += usize::from(response.status() != StatusCode::OK);
+            response.into_body().collect().await.expect("a body");
+            took.push(milliseconds(sent.elapsed()));
+        }
+        (took, refused)
+    };
+    let running: Vec<_> = (0..connections)
+        .map(|_| tokio::spawn(connection(key.to_owned())))
+        .collect();
+    let mut answered = 0;
+    for running in running {
+        let (took, refused) = running.await.expect("it ends");
+        answered += took.len();
+        seen.took.extend(took);
+        seen.refused += refused;
+    }
+    seen.answered += answered;
+    seen.per_second
+        .push(count(answered) / started.elapsed().as_secs_f64());
+}
