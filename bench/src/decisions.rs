@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use crate::stores::kinds;
 use crate::{cost, plot, report};
 
-pub(crate) mod instances;
 mod loads;
 mod peer;
 mod shapes;
@@ -37,8 +36,6 @@ pub(crate) enum Part {
     Loads,
     /// Plans of different shapes, and what they cost on AWS
     Cost,
-    /// Several instances on one key
-    Instances,
     /// Tables of different sizes
     Sizes,
 }
@@ -66,11 +63,6 @@ impl Decisions {
         if is_asked(Part::Cost) {
             let costs = shapes::measure().await;
             report::write("cost.md", "cost", &cost::table(&costs));
-        }
-        if is_asked(Part::Instances) {
-            let cells = instances::measure().await;
-            plot::instances(&cells);
-            report::write(PAGE, "instances", &instances::table(&cells));
         }
         if is_asked(Part::Sizes) {
             let rows = sizes::measure(self.full).await;

@@ -1,101 +1,57 @@
-//! Whether requests that have room are admitted, and with how many calls: several instances share a key, under loads and on
-//! stores of many kinds. In simulated time, with the real engine: the figures do not depend on this machine.
+//! Whether requests that have room are admitted, with how many calls, and how soon, when many come at once on one key.
+//!
+//! - [`crowds`]: instances in simulated time, over all that matters: how many, load, plan, store.
+//! - [`processes`]: real functions, as a check of that.
+//! - [`together`]: one process that decides many requests at once.
 
-use clap::Args;
-use indicatif::ProgressBar;
-use itertools::iproduct;
-use tollgate_tests::simulation::{Crowd, Met};
+use std::path::PathBuf;
 
-use crate::report;
-use crate::statistics::count;
+use clap::{Args, ValueEnum};
 
-/// Rate and burst of the plans.
-const PLANS: [(f64, u32); 5] = [
-    (50.0, 50),
-    (100.0, 200),
-    (300.0, 600),
-    (1_000.0, 1_000),
-    (1_000.0, 2_000),
-];
-const INSTANCES: [usize; 4] = [4, 8, 12, 32];
-/// Parts of the rate that are used.
-const LOADS: [f64; 5] = [0.05, 0.2, 0.5, 0.67, 0.95];
-/// The most requests per second on one key.
-const MOST: f64 = 600.0;
-/// Milliseconds that a call takes.
-const ROUND_TRIPS: [u32; 4] = [1, 4, 10, 20];
+mod crowds;
+mod processes;
+mod together;
+
+const PAGE: &str = "fairness.md";
 
 /// `tollgate-bench fairness`.
 #[derive(Debug, Args)]
 pub(crate) struct Fairness {
-    /// Requests for each combination
+    /// Only this part
+    #[arg(long)]
+    only: Option<Part>,
+    /// Requests for each combination of the crowds
     #[arg(long, default_value_t = 2_000)]
     requests: usize,
+    /// Another authorizer to start as processes, such as the release before's; the page is left as it is then
+    #[arg(long, value_name = "PATH")]
+    authorizer: Option<PathBuf>,
+}
+
+/// What is measured, each part by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Several instances, in simulated time
+    Crowds,
+    /// Several real functions
+    Processes,
+    /// One process, many requests at once
+    Together,
 }
 
 impl Fairness {
     pub(crate) fn run(&self) {
-        let plans = iproduct!(PLANS, LOADS).filter(|((rate, _), load)| rate * load <= MOST);
-        let plans: Vec<_> = plans.collect();
-        let cells = plans.len() * ROUND_TRIPS.len() * INSTANCES.len();
-        let bar = ProgressBar::new(cells.try_into().expect("a few"));
-        let mut rows = Vec::new();
-        for (throttle, load) in plans {
-            for round_trip in ROUND_TRIPS {
-                let met = INSTANCES.map(|instances| {
-                    let crowd = Crowd {
-                        instances,
-                        load: throttle.0 * load,
-                        throttle,
-                        round_trip: std::time::Duration::from_millis(round_trip.into()),
-                        requests: self.requests,
-                        ..Crowd::default()
-                    };
-                    let met = crowd.meet();
-                    bar.inc(1);
-                    met
-                });
-                rows.push(row(throttle, load, round_trip, &met));
-            }
+        let is_asked = |part| self.only.is_none_or(|only| only == part);
+        if is_asked(Part::Crowds) {
+            // They have a time of their own.
+            crowds::run(self.requests);
         }
-        bar.finish_and_clear();
-        let calls = INSTANCES.map(|instances| format!("calls, {instances} instances"));
-        let mut header = vec![
-            "plan",
-            "load",
-            "call takes",
-            "decisions",
-            "refused with room",
-            "of these `contended`",
-        ];
-        header.extend(calls.iter().map(String::as_str));
-        header.extend(["p50 ms", "p99 ms", "over by"]);
-        report::write("fairness.md", "fairness", &report::table(&header, &rows));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        if is_asked(Part::Processes) {
+            runtime.block_on(processes::run(self.authorizer.as_deref()));
+        }
+        if is_asked(Part::Together) {
+            runtime.block_on(together::run());
+        }
     }
-}
-
-fn row((rate, burst): (f64, u32), load: f64, round_trip: u32, met: &[Met]) -> Vec<String> {
-    let decisions: usize = met.iter().map(|met| met.decisions).sum();
-    let contended = met.iter().filter_map(|met| met.reasons.get("contended"));
-    let contended: usize = contended.sum();
-    let refused: usize = met.iter().map(|met| met.refused_with_room).sum();
-    let mut took: Vec<_> = met.iter().flat_map(|met| met.took.clone()).collect();
-    took.sort_unstable();
-    let percentile = |share: usize| took[took.len() * share / 100].as_secs_f64() * 1_000.0;
-    let over = met.iter().map(|met| met.over).fold(0.0, f64::max);
-    let mut cells = vec![
-        format!("{rate}/s, burst {burst}"),
-        format!("{:.0}%", load * 100.0),
-        format!("{round_trip} ms"),
-        decisions.to_string(),
-        refused.to_string(),
-        contended.to_string(),
-    ];
-    cells.extend(
-        met.iter()
-            .map(|met| format!("{:.2}", count(met.tries) / count(met.decisions))),
-    );
-    cells.extend([percentile(50), percentile(99)].map(|time| format!("{time:.1}")));
-    cells.push(format!("{over:.1}"));
-    cells
 }

@@ -2,9 +2,10 @@
 //! measures all about decisions.
 //!
 //! - [`decisions`]: a decision of the real authorizer under many loads, beside a bare function and the closest peer.
+//! - [`fairness`]: many requests at once on one key.
 //! - [`leases`]: what leases would save; [`cost`]: what all this costs on AWS.
 //! - [`lists`]: pages of the management API's lists, by the number of keys.
-//! - [`model`]: what several instances must cost, and what leases would save.
+//! - [`model`]: what leases would save.
 //! - [`simulate`]: the simulated fleet of the tests, for longer.
 //! - [`subject`]: a function under measurement; [`stores`], [`fill`]: what it is measured on; [`arrivals`]: by what load.
 //! - [`statistics`], [`report`], [`plot`]: what measurements come to, and where they go.
@@ -30,7 +31,6 @@ mod simulate;
 mod statistics;
 mod stores;
 mod subject;
-mod together;
 
 /// What things cost, in calls, capacity and time.
 #[derive(Debug, Parser)]
@@ -50,14 +50,12 @@ enum Command {
     },
     /// Decisions of the authorizer: calls, capacity units, times, memory
     Decisions(Decisions),
-    /// Whether requests that have room are admitted when several instances share a key, in simulated time
+    /// Whether requests that have room are admitted when many come at once on one key
     Fairness(fairness::Fairness),
     /// What leases would save, by the model of several instances
     Leases,
     /// Pages of the management API's lists, in tables of 1,000 and 100,000 keys
     Lists(Lists),
-    /// Many requests at once on one key, in one process
-    Together(together::Together),
     /// A fleet of instances in simulated time, whose network fails by a seed
     Simulate(simulate::Simulate),
 }
@@ -71,7 +69,6 @@ fn main() -> ExitCode {
         Command::Decisions(decisions) => wait(decisions.run()),
         Command::Leases => wait(async { leases::run() }),
         Command::Lists(lists) => wait(lists.run()),
-        Command::Together(together) => wait(async move { together.run().await }),
         // These have a time of their own.
         Command::Fairness(fairness) => {
             fairness.run();

@@ -1,9 +1,7 @@
 //! A model of several instances on one bucket, without a store or time limits: requests that are independent of each
-//! other, answered at once. It says what guessing must cost, and what leases would save and spoil.
+//! other, answered at once. It says what leases would save and spoil.
 //!
 //! Time is counted in the bucket's interval, so a load of 0.5 is half the rate.
-
-use std::collections::HashMap;
 
 use fastrand::Rng;
 
@@ -11,16 +9,6 @@ use crate::arrivals::gap;
 use crate::statistics::count;
 
 const REQUESTS: usize = 200_000;
-
-/// What guessing costs, in calls for each decision.
-pub(crate) struct Guesses {
-    /// By the engine's own rule: what was seen, and two surprises in a row.
-    pub(crate) learned: f64,
-    /// By what was seen alone.
-    pub(crate) seen: f64,
-    /// By how likely a bucket is busy so long after it was seen, were that known.
-    pub(crate) least: f64,
-}
 
 /// How requests are bought.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +42,6 @@ struct Instance {
 
 /// One try that had to guess.
 struct Guess {
-    /// How long ago the bucket, as it was seen, became idle; negative while it is known to be busy.
-    idle_for: f64,
     is_busy: bool,
     /// Right or wrong, it takes no second call.
     is_told: bool,
@@ -70,46 +56,22 @@ struct Run {
     retried: usize,
 }
 
-/// So many instances at this load.
-pub(crate) fn guesses(load: f64, instances: usize, burst: u32) -> Guesses {
-    let run = run(load, instances, burst, Lease::None);
-    let mut seen: HashMap<i64, [usize; 2]> = HashMap::new();
-    for guess in &run.guesses {
-        seen.entry(bin(guess.idle_for)).or_default()[usize::from(guess.is_busy)] += 1;
-    }
-    Guesses {
-        learned: run.calls(|guess| guess.learned),
-        seen: run.calls(|guess| guess.idle_for < 0.0),
-        least: run.calls(|guess| {
-            let [idle, busy] = seen[&bin(guess.idle_for)];
-            busy > idle
-        }),
-    }
-}
-
 /// So many instances at this load, by this rule.
 pub(crate) fn leased(load: f64, instances: usize, burst: u32, lease: Lease) -> Leased {
     let run = run(load, instances, burst, lease);
     Leased {
-        calls: run.calls(|guess| guess.learned),
+        calls: run.calls(),
         refused: count(run.refused) / count(REQUESTS),
     }
 }
 
 impl Run {
     /// Calls for each decision: one where the guess holds, two where it does not.
-    fn calls(&self, busy: impl Fn(&Guess) -> bool) -> f64 {
-        let is_missed = |guess: &&Guess| !guess.is_told && busy(guess) != guess.is_busy;
+    fn calls(&self) -> f64 {
+        let is_missed = |guess: &&Guess| !guess.is_told && guess.learned != guess.is_busy;
         let missed = self.guesses.iter().filter(is_missed).count();
         count(self.guesses.len() + missed + self.retried) / count(REQUESTS)
     }
-}
-
-/// Times that are taken for one: half an interval's, and all beyond twenty.
-fn bin(idle_for: f64) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "within -1 and 40")]
-    let bin = (idle_for * 2.0).floor().clamp(-1.0, 40.0) as i64;
-    bin
 }
 
 fn run(load: f64, instances: usize, burst: u32, lease: Lease) -> Run {
@@ -154,7 +116,6 @@ fn run(load: f64, instances: usize, burst: u32, lease: Lease) -> Run {
         let idle_for = from - instance.seen;
         let is_busy = tat > from;
         run.guesses.push(Guess {
-            idle_for,
             is_busy,
             // A refusal follows from the first answer, and so does the second try of a lease.
             is_told: after > now + burst || tried && !fits,

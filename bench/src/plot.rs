@@ -6,7 +6,6 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use tollgate_tests::stores::Kind;
 
-use crate::decisions::instances::Cell;
 use crate::decisions::steady::Row;
 use crate::report;
 use crate::stores;
@@ -68,57 +67,6 @@ pub(crate) fn steady(kind: Kind, rows: &[Row]) {
             );
             let text = Text::new(name, at, ("sans-serif", 15));
             chart.draw_series([text])?;
-        }
-        legend(&mut chart, SeriesLabelPosition::UpperLeft)
-    });
-}
-
-/// What several instances on one key cost.
-pub(crate) fn instances(cells: &[Cell]) {
-    draw("instances.svg", |area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(
-                "Calls for each decision on one key, by instances",
-                ("sans-serif", 18),
-            )
-            .margin(12)
-            .x_label_area_size(28)
-            .y_label_area_size(40)
-            .build_cartesian_2d(1.0..8.0, 0.95..2.0)?;
-        chart
-            .configure_mesh()
-            .x_labels(8)
-            .x_label_formatter(&|instances| format!("{instances:.0}"))
-            .light_line_style(WHITE)
-            .draw()?;
-        for (cells, color) in cells
-            .chunk_by(|a, b| a.share.to_bits() == b.share.to_bits())
-            .zip(COLORS)
-        {
-            let points = |figure: fn(&Cell) -> f64| -> Vec<(f64, f64)> {
-                let point = |cell: &Cell| {
-                    let instances = u32::try_from(cell.instances).unwrap_or(u32::MAX);
-                    (f64::from(instances), figure(cell))
-                };
-                cells.iter().map(point).collect()
-            };
-            let name = format!(
-                "{:.0}% of its rate (thin: the model, without learning)",
-                cells[0].share * 100.0
-            );
-            chart
-                .draw_series(LineSeries::new(
-                    points(|cell| cell.calls),
-                    color.stroke_width(3),
-                ))?
-                .label(name)
-                .legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 14, y)], color.stroke_width(3))
-                });
-            chart.draw_series(LineSeries::new(
-                points(|cell| cell.modelled.seen),
-                color.stroke_width(1),
-            ))?;
         }
         legend(&mut chart, SeriesLabelPosition::UpperLeft)
     });

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use clap::Args;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use jiff::ToSpan;
@@ -22,6 +21,7 @@ use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{linked, manager, plan, used};
 
+use super::PAGE;
 use crate::report;
 use crate::statistics::{count, median, percentile};
 use crate::subject::milliseconds;
@@ -33,10 +33,6 @@ const ROUND: Duration = Duration::from_secs(2);
 /// What a call to the store takes longer.
 const CALL: Duration = Duration::from_millis(3);
 
-/// `tollgate-bench together`.
-#[derive(Debug, Args)]
-pub(crate) struct Together {}
-
 /// What a server was seen to do.
 #[derive(Default)]
 struct Seen {
@@ -46,25 +42,23 @@ struct Seen {
     answered: usize,
 }
 
-impl Together {
-    pub(crate) async fn run(&self) {
-        let mut rows = Vec::new();
-        for at_once in AT_ONCE {
-            rows.push(measure(at_once).await);
-        }
-        let header = [
-            "requests at once",
-            "requests/s",
-            "without a limit",
-            "ratio",
-            "p50 ms",
-            "p99 ms",
-            "refused",
-            "writes / request",
-            "counted but not answered",
-        ];
-        report::write("fairness.md", "together", &report::table(&header, &rows));
+pub(crate) async fn run() {
+    let mut rows = Vec::new();
+    for at_once in AT_ONCE {
+        rows.push(measure(at_once).await);
     }
+    let header = [
+        "requests at once",
+        "requests/s",
+        "without a limit",
+        "ratio",
+        "p50 ms",
+        "p99 ms",
+        "refused",
+        "writes / request",
+        "counted but not answered",
+    ];
+    report::write(PAGE, "together", &report::table(&header, &rows));
 }
 
 async fn measure(at_once: usize) -> Vec<String> {
