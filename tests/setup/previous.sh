@@ -13,7 +13,9 @@ build_previous() {
   rm -rf "$tools/previous"
   mkdir -p "$tools/previous"
   git archive "$previous_commit" | tar -x -C "$tools/previous"
-  # In the same target directory: what both depend on is built once.
+  # In the same target directory: what both depend on is built once. Under a version of its own, or cargo would take the crates
+  # of one release for those of the other.
+  sed -i 's/^version = "[0-9.]*"/&-previous/; s/"-previous/-previous"/' "$tools/previous/Cargo.toml"
   cargo build --quiet --manifest-path "$tools/previous/Cargo.toml" --package tollgate-authorizer --target-dir target
   # Whole or not at all.
   cp target/debug/authorizer "$tools/authorizer.new"

@@ -7,7 +7,7 @@
 #[expect(unreachable_pub, reason = "shared with the tests of the core")]
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue as A;
@@ -23,6 +23,7 @@ use tollgate_core::lane::{MAX_LANES, QUIET_AFTER, Stamp};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::plan::Limits;
+use tollgate_core::sharing::Tactic;
 use tollgate_store::connection::Connection;
 use tollgate_store::record::ItemKey;
 use tollgate_store::table::{Budget, Table, Written};
@@ -192,7 +193,18 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             ..
         } = case;
         let (cost, key_revision, plan_revision, flushed) = case.ask;
-        let tactics = BTreeMap::new();
+        // Every other case is of an instance that shares its buckets, and holds or guesses.
+        let shared = Tactic {
+            hold: [20, 3_000][number as usize % 2],
+            renew_under: [0, 10, 50_000][number as usize % 3],
+            assume_busy: number % 5 == 0,
+        };
+        let tactic = if number % 4 < 2 {
+            shared
+        } else {
+            Tactic::default()
+        };
+        let tactics = ["*", "m", "x"].map(|id| (id.to_owned(), tactic)).into();
         let ask = Ask {
             now: Timestamp::from_nanosecond(now()).unwrap(),
             ahead: 0,

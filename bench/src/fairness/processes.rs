@@ -23,12 +23,13 @@ use crate::subject::{Program, milliseconds, request};
 /// Instances, requests per second of all together, and the plan's rate and burst.
 const CASES: [(usize, f64, (f64, u32)); 5] = [
     (1, 100.0, (300.0, 600)),
-    (8, 10.0, (200.0, 400)),
+    (8, 15.0, (300.0, 600)),
     (8, 200.0, (300.0, 600)),
     (8, 400.0, (1_000.0, 2_000)),
     (12, 500.0, (1_000.0, 1_000)),
 ];
-const REQUESTS: usize = 3_000;
+/// How long requests come.
+const TIME: Duration = Duration::from_secs(15);
 /// What the proxy adds to a call.
 const CALL: Duration = Duration::from_millis(4);
 
@@ -85,8 +86,9 @@ async fn measure(
     let came = Arc::<Mutex<Came>>::default();
     let mut random = Rng::with_seed(7);
     let mut next = Instant::now();
+    let end = next + TIME;
     let mut running = Vec::new();
-    for _ in 0..REQUESTS {
+    while next < end {
         next += Duration::from_secs_f64(gap(&mut random, load));
         sleep_until(next).await;
         // As Lambda would, but with no more instances than these.

@@ -1,4 +1,5 @@
-//! One process, many requests at once on one key: a server that decides itself, beside the same server without a limit.
+//! One process, many requests at once on one key: a server that decides itself, beside the same server on a plan without
+//! limits, and without Tollgate.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -50,8 +51,9 @@ pub(crate) async fn run() {
     let header = [
         "requests at once",
         "requests/s",
-        "without a limit",
+        "only metered",
         "ratio",
+        "without Tollgate",
         "p50 ms",
         "p99 ms",
         "refused",
@@ -69,7 +71,8 @@ async fn measure(at_once: usize) -> Vec<String> {
         Some((100_000.0, 100_000)),
         Some((1_000_000_000, PeriodKind::Month)),
     );
-    let (plan, key) = linked(&manager, limits).await;
+    let (limited_plan, limited_key) = linked(&manager, limits).await;
+    let (_, metered_key) = linked(&manager, plan(None, None)).await;
     let through = store.through(&proxy.endpoint);
     let connection = Connection::deciding(&through.sdk_config().await);
     let config = Config {
@@ -79,37 +82,44 @@ async fn measure(at_once: usize) -> Vec<String> {
     };
     let gate = Gate::new(config, connection, "api".to_owned(), "prod".to_owned());
     let app = || Router::new().route("/", get(async || "hello"));
-    let limited = serve(app().layer(Guard::in_process(gate))).await;
-    let free = serve(app()).await;
+    let guarded = serve(app().layer(Guard::in_process(gate))).await;
+    let bare = serve(app()).await;
     // Known by then, and warm.
     let mut warm = Seen::default();
-    round(limited, &key.value, 1, &mut warm).await;
-    round(free, &key.value, 1, &mut Seen::default()).await;
-    proxy.rule(|_, _| Fault::Delay(CALL));
-    proxy.take_calls();
-    let (mut with, mut without) = (Seen::default(), Seen::default());
-    let mut ratios = Vec::new();
-    for _ in 0..ROUNDS {
-        round(limited, &key.value, at_once, &mut with).await;
-        round(free, &key.value, at_once, &mut without).await;
-        let latest = |seen: &Seen| seen.per_second.last().copied().unwrap_or(f64::NAN);
-        ratios.push(latest(&with) / latest(&without));
+    round(guarded, &limited_key.value, 1, &mut warm).await;
+    for server in [guarded, bare] {
+        round(server, &metered_key.value, 1, &mut Seen::default()).await;
     }
-    let writes = proxy.take_counts();
-    let writes = count(writes.get("UpdateItem").copied().unwrap_or(0));
+    proxy.rule(|_, _| Fault::Delay(CALL));
+    let mut limited = Seen::default();
+    let (mut metered, mut without) = (Seen::default(), Seen::default());
+    let (mut ratios, mut writes) = (Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        proxy.take_calls();
+        round(guarded, &limited_key.value, at_once, &mut limited).await;
+        let counts = proxy.take_counts();
+        writes += counts.get("UpdateItem").copied().unwrap_or(0);
+        round(guarded, &metered_key.value, at_once, &mut metered).await;
+        round(bare, &metered_key.value, at_once, &mut without).await;
+        let latest = |seen: &Seen| seen.per_second.last().copied().unwrap_or(f64::NAN);
+        ratios.push(latest(&limited) / latest(&metered));
+    }
     let yesterday = day_of(jiff::Timestamp::now()) - 1.day();
-    let counted = used(&manager, &plan.id, &key.record.id, yesterday).await;
-    let admitted = warm.answered + with.answered - with.refused;
+    let (key, plan) = (&limited_key.record.id, &limited_plan.id);
+    let counted = used(&manager, plan, key, yesterday).await;
+    let admitted = warm.answered + limited.answered - limited.refused;
+    let not_answered = i128::from(counted) - i128::try_from(admitted).expect("a count");
     vec![
         at_once.to_string(),
-        format!("{:.0}", median(with.per_second)),
-        format!("{:.0}", median(without.per_second)),
+        format!("{:.0}", median(limited.per_second)),
+        format!("{:.0}", median(metered.per_second)),
         format!("{:.2}", median(ratios)),
-        format!("{:.1}", percentile(&mut with.took, 0.5)),
-        format!("{:.1}", percentile(&mut with.took, 0.99)),
-        with.refused.to_string(),
-        format!("{:.4}", writes / count(with.answered)),
-        (i128::from(counted) - i128::try_from(admitted).expect("a count")).to_string(),
+        format!("{:.0}", median(without.per_second)),
+        format!("{:.1}", percentile(&mut limited.took, 0.5)),
+        format!("{:.1}", percentile(&mut limited.took, 0.99)),
+        limited.refused.to_string(),
+        format!("{:.4}", count(writes) / count(limited.answered)),
+        not_answered.to_string(),
     ]
 }
 
