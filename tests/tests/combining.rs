@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ on_both_stores!(
     a_request_waits_no_longer_than_it_can,
     a_lost_answer_is_found_out_for_all_of_a_batch,
     a_revocation_ends_batches_under_way,
+    processes_that_are_over_the_rate_together_are_refused_by_it_and_never_as_contended,
+    batches_of_two_processes_get_exactly_what_was_granted_beyond_the_quota,
 );
 
 struct Bench {
@@ -320,4 +322,64 @@ async fn a_revocation_ends_batches_under_way(kind: Kind) {
     let later = at("2054-11-22T12:00:00Z");
     let verdict = decide_at(&bench.engine, &bench.key.value, later).await;
     assert_eq!(verdict.reason, Reason::Disabled);
+}
+
+/// The reasons of requests by several engines on one key, each with so many at once.
+async fn reasons(
+    store: &Store,
+    key: &str,
+    engines: usize,
+    at_once: usize,
+    each: usize,
+) -> HashMap<Reason, u64> {
+    let proxy = Proxy::to(&store.endpoint).await;
+    let mut all = Vec::new();
+    for _ in 0..engines {
+        all.push(engine(&store.through(&proxy.endpoint), PATIENT).await);
+    }
+    proxy.rule(|_, _| Fault::Delay(Duration::from_millis(4)));
+    let caller = async |engine: &Engine| {
+        let mut reasons = Vec::new();
+        for _ in 0..each {
+            reasons.push(decide(engine, key).await);
+            // Faster than the plan, but not than the machine.
+            sleep(Duration::from_millis(20)).await;
+        }
+        reasons
+    };
+    let callers = all
+        .iter()
+        .flat_map(|engine| (0..at_once).map(move |_| engine));
+    let mut counts = HashMap::new();
+    for reason in join_all(callers.map(caller)).await.into_iter().flatten() {
+        *counts.entry(reason).or_default() += 1;
+    }
+    counts
+}
+
+async fn processes_that_are_over_the_rate_together_are_refused_by_it_and_never_as_contended(
+    kind: Kind,
+) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(Some((300.0, 50)), None)).await;
+    let counts = reasons(&store, &key.value, 4, 16, 40).await;
+    assert_eq!(counts.get(&Reason::Contended), None, "{counts:?}");
+    assert!(counts[&Reason::Rate] > 0, "{counts:?}");
+    let yesterday = day_of(Timestamp::now()) - 1.day();
+    let used = used(&manager, &plan.id, &key.record.id, yesterday).await;
+    assert_eq!(used, counts[&Reason::Ok]);
+}
+
+async fn batches_of_two_processes_get_exactly_what_was_granted_beyond_the_quota(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
+    manager
+        .set_remaining(&plan.id, &key.record.id, 200)
+        .await
+        .unwrap();
+    let counts = reasons(&store, &key.value, 2, 64, 4).await;
+    assert_eq!(counts.get(&Reason::Ok), Some(&200), "{counts:?}");
+    assert_eq!(counts.keys().count(), 2, "{counts:?}");
 }

@@ -6,7 +6,9 @@ use jiff::{SignedDuration, ToSpan};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::Reason;
+use tollgate_store::engine::Engine;
 use tollgate_store::manage::Error;
+use tollgate_store::record::PlanRecord;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
@@ -15,6 +17,7 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
+    a_burst_that_is_lowered_fills_no_other_bucket,
     an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it,
     a_lowered_plan_keeps_the_requests_owed,
     a_quota_changed_to_a_longer_period_finds_what_was_used_in_it,
@@ -30,7 +33,7 @@ async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: K
     let (old, new) = (engine(&store, PATIENT).await, engine(&store, PATIENT).await);
     let now = jiff::Timestamp::now();
     assert_eq!(decide_at(&old, &key.value, now).await.reason, Reason::Ok);
-    let lowered = |record: &mut tollgate_store::record::PlanRecord| {
+    let lowered = |record: &mut PlanRecord| {
         record.limits.quota =
             Some(tollgate_core::limit::Quota::new(2, PeriodKind::Day, 0).unwrap());
         Ok::<_, Error>(())
@@ -55,7 +58,7 @@ async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
             Reason::Ok
         );
     }
-    let slower = |record: &mut tollgate_store::record::PlanRecord| {
+    let slower = |record: &mut PlanRecord| {
         record.limits.throttle = Some(Throttle::new(Some(1.0), Some(10)).unwrap());
         Ok::<_, Error>(())
     };
@@ -191,4 +194,42 @@ async fn relinking_does_not_reset_a_spent_quota(kind: Kind) {
         used(&manager, &plan.id, &key.record.id, today - 1.day()).await,
         3
     );
+}
+
+/// A bucket that holds more than its burst now allows says nothing of the time.
+async fn a_burst_that_is_lowered_fills_no_other_bucket(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let mut limits = plan(Some((10.0, 1_000)), None);
+    let method = Throttle::new(Some(1.0), Some(100)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("/pets/GET".parse().unwrap(), method);
+    let (plan, key) = linked(&manager, limits).await;
+    let warm = engine(&store, PATIENT).await;
+    let start = at("2054-11-22T12:00:00Z");
+    let pets = async |engine: &Engine, cost, now| {
+        decide_on(engine, &key.value, &target("/pets"), cost, now)
+            .await
+            .reason
+    };
+    assert_eq!(pets(&warm, 100, start).await, Reason::Ok);
+    let others = decide_on(&warm, &key.value, &target("/"), 900, start).await;
+    assert_eq!(others.reason, Reason::Ok);
+    manager
+        .update_plan(&plan.id, |record: &mut PlanRecord| {
+            record.limits.throttle = Some(Throttle::new(Some(10.0), Some(10)).unwrap());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    for engine in [&warm, &engine(&store, PATIENT).await] {
+        let mut admitted = 0;
+        for milliseconds in (11_000..21_000).step_by(100) {
+            let now = start + SignedDuration::from_millis(milliseconds);
+            admitted += u32::from(pets(engine, 1, now).await == Reason::Ok);
+        }
+        // One a second since the burst was spent, and never the burst again.
+        assert!(admitted <= 21, "{admitted} admitted");
+    }
 }

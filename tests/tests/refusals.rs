@@ -114,10 +114,6 @@ fn throttle(rate: f64, burst: u32) -> Throttle {
     Throttle::new(Some(rate), Some(burst)).unwrap()
 }
 
-fn month(limit: u64) -> Option<(u64, PeriodKind)> {
-    Some((limit, PeriodKind::Month))
-}
-
 fn limits(state: State) -> Plan {
     let with_method = |throttle| {
         let mut limits = plan(None, None);
@@ -129,10 +125,10 @@ fn limits(state: State) -> Plan {
     match state {
         State::RateSpent => plan(Some((0.001, 1)), None),
         State::MethodRateSpent => with_method(throttle(0.001, 1)),
-        State::QuotaSpent => plan(None, month(1)),
+        State::QuotaSpent => plan(None, Some((1, PeriodKind::Month))),
         State::RateZero => plan(Some((0.0, 5)), None),
         State::BurstZero => plan(Some((5.0, 0)), None),
-        State::QuotaZero => plan(None, month(0)),
+        State::QuotaZero => plan(None, Some((0, PeriodKind::Month))),
         State::MethodZero => with_method(throttle(0.0, 0)),
         State::CostOverBurst => plan(Some((1_000.0, 2)), None),
         State::MethodNotOpen => {
@@ -146,7 +142,7 @@ fn limits(state: State) -> Plan {
 
 /// Limits that are never met here.
 fn open() -> Plan {
-    plan(Some((1_000.0, 1_000)), month(1_000_000))
+    plan(Some((1_000.0, 1_000)), Some((1_000_000, PeriodKind::Month)))
 }
 
 fn cost(state: State) -> u32 {

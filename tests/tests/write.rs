@@ -208,6 +208,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
         let ask = Ask {
             now: Timestamp::from_nanosecond(now()).unwrap(),
             ahead: 0,
+            tolerance: i128::MAX,
             cost: cost.try_into().unwrap(),
             key_revision,
             plan_revision,

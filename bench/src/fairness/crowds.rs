@@ -50,7 +50,7 @@ pub(crate) fn run(requests: usize) {
         }
     }
     bar.finish_and_clear();
-    let calls = INSTANCES.map(|instances| format!("writes, {instances} instances"));
+    let writes = INSTANCES.map(|instances| format!("writes, {instances} instances"));
     let mut header = vec![
         "plan",
         "load",
@@ -59,7 +59,7 @@ pub(crate) fn run(requests: usize) {
         "refused with room",
         "of these `contended`",
     ];
-    header.extend(calls.iter().map(String::as_str));
+    header.extend(writes.iter().map(String::as_str));
     header.extend(["p50 ms", "p99 ms", "over by"]);
     report::write(PAGE, "crowds", &report::table(&header, &rows));
 }

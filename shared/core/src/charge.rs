@@ -31,8 +31,11 @@ pub use turn::{remaining, spent, today};
 pub struct Ask<'a> {
     /// The time by our clock. Days and periods go by it.
     pub now: Timestamp,
-    /// How far the meter's time is ahead of ours, nanoseconds; see [`Meter::latest_time`]. Buckets go by the meter's time.
+    /// How far the meter's time is ahead of ours, nanoseconds; see [`Meter::times`]. Buckets go by the meter's time.
     pub ahead: i128,
+    /// How far a clock may be off, nanoseconds. A bucket that is filled further ahead than its burst and this was filled by a
+    /// clock that was wrong, and is set right.
+    pub tolerance: i128,
     /// What it charges to every limit.
     pub cost: NonZeroU32,
     /// The revision of the key's record as we know it.
@@ -129,8 +132,8 @@ pub struct QuotaCharge {
     pub period: Period,
     /// What counts as spent before it.
     pub base: Base,
-    /// The largest base that leaves room.
-    pub room: u64,
+    /// The largest base that leaves room; negative where more was granted than the limit, and is asked for at once.
+    pub room: i128,
 }
 
 /// What counts as spent in a period before a charge.
@@ -194,7 +197,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         return Step::PlanChanged;
     }
     let now = ask.time();
-    let converts = conversions(meter, ask.limits, now);
+    let converts = conversions(meter, ask);
     let is_newer = meter.key_revision < ask.key_revision || meter.plan_revision < ask.plan_revision;
     if is_newer && !converts.is_empty() {
         // Shut out writers under the old limits before converting what they would go on changing.
@@ -234,10 +237,9 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
             period,
             base,
             room: if settles {
-                u64::MAX
+                i128::from(u64::MAX)
             } else {
-                // The cost is within the limit, or the request would have been refused.
-                limit.saturating_sub(u64::from(cost))
+                i128::from(limit) - i128::from(cost)
             },
         }),
         period_before: meter.period,
@@ -250,10 +252,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
             converts
         } else {
             buckets
-                .map(|(id, bucket)| {
-                    let fill = fill(id, meter.buckets.get(id), bucket, ask);
-                    (id.to_owned(), fill)
-                })
+                .map(|(id, bucket)| (id.to_owned(), fill(id, meter, bucket, ask)))
                 .collect()
         },
     };
@@ -271,7 +270,8 @@ fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
         .map(|quota| quota.limit())
 }
 
-fn fill(id: &str, level: Option<&Level>, bucket: Bucket, ask: &Ask) -> Fill {
+fn fill(id: &str, meter: &Meter, bucket: Bucket, ask: &Ask) -> Fill {
+    let level = meter.buckets.get(id);
     let (cost, now) = (ask.cost.get(), ask.time());
     let tactic = ask.tactics.get(id).copied().unwrap_or_default();
     let (add, interval) = (bucket.increment(cost), bucket.interval());
@@ -285,14 +285,14 @@ fn fill(id: &str, level: Option<&Level>, bucket: Bucket, ask: &Ask) -> Fill {
         hold,
         is_there: level.is_some(),
     };
+    if let Some((from, owed)) = level.and_then(|level| conversion(meter, *level, bucket, ask)) {
+        let tat = owed.tat + add;
+        return Fill::Convert {
+            from,
+            to: Level { tat, interval },
+        };
+    }
     match level {
-        Some(level) if level.interval != interval && level.tat > now => Fill::Convert {
-            from: *level,
-            to: Level {
-                tat: bucket.convert(*level, now).tat + add,
-                interval,
-            },
-        },
         // What is left of another pace is over, but only by what was seen.
         Some(level) if level.interval != interval => open(0),
         Some(level) if tactic.assume_busy || level.tat - now > tactic.renew_under => Fill::Add {
@@ -304,17 +304,36 @@ fn fill(id: &str, level: Option<&Level>, bucket: Bucket, ask: &Ask) -> Fill {
     }
 }
 
-/// The busy buckets of `limits` that came about at another pace, turned to this one.
-fn conversions(meter: &Meter, limits: &Limits, now: i128) -> Vec<(BucketId, Fill)> {
-    limits
-        .buckets()
-        .filter_map(|(id, bucket)| {
-            let from = *meter.buckets.get(id)?;
-            let to = bucket.convert(from, now);
-            (from.tat > now && from.interval != bucket.interval())
-                .then(|| (id.to_owned(), Fill::Convert { from, to }))
-        })
-        .collect()
+/// A level as it counts under a bucket's limits: at their pace, and by a time that can be.
+///
+/// Nothing fills a bucket beyond its burst, so one that is filled further ahead was filled by a clock that was wrong (or under a
+/// larger burst). What it owed then is kept, as far as a lane tells when that was; otherwise it counts as spent.
+fn owed(meter: &Meter, level: Level, bucket: Bucket, ask: &Ask) -> Level {
+    let now = ask.time();
+    let owed = bucket.convert(level, now);
+    let whole = bucket.increment(bucket.burst());
+    if bucket.burst() == 0 || owed.tat - now <= whole.saturating_add(ask.tolerance) {
+        return owed;
+    }
+    let is_when = |time: &i128| (owed.tat - whole..=owed.tat).contains(time);
+    let filled_at = meter.times().filter(is_when).max();
+    let tat = now + filled_at.map_or(whole, |time| owed.tat - time);
+    Level { tat, ..owed }
+}
+
+/// What a busy level has to be replaced by, if it does not count as it is stored.
+fn conversion(meter: &Meter, from: Level, bucket: Bucket, ask: &Ask) -> Option<(Level, Level)> {
+    let to = owed(meter, from, bucket, ask);
+    (from.tat > ask.time() && to != from).then_some((from, to))
+}
+
+/// The busy buckets of the limits that do not count as they are stored, set right.
+fn conversions(meter: &Meter, ask: &Ask) -> Vec<(BucketId, Fill)> {
+    let of = |(id, bucket): (&str, Bucket)| {
+        let (from, to) = conversion(meter, *meter.buckets.get(id)?, bucket, ask)?;
+        Some((id.to_owned(), Fill::Convert { from, to }))
+    };
+    ask.limits.buckets().filter_map(of).collect()
 }
 
 /// Buckets cleared away by one charge; DynamoDB takes expressions of 4 KB at most.

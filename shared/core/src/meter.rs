@@ -8,7 +8,6 @@ use crate::bucket::Level;
 use crate::calendar::Period;
 use crate::limit::Quota;
 use crate::plan::BucketId;
-use crate::plan::Limits;
 
 /// What a meter's item says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +45,19 @@ pub struct ClosedDay {
 }
 
 impl Meter {
-    /// The latest time that is known to have been some instance's: nanoseconds since the epoch.
+    /// The times of instances that have charged it, nanoseconds since the epoch: a lane's last number is one.
     ///
     /// An instance whose clock is behind would take buckets that others fill for fuller than they are, and refuse requests
-    /// that have room. The meter tells it: a lane's last number is the time of an instance that charged; and since no bucket
-    /// is ever filled beyond its burst, whoever filled one was at `tat - burst * interval` or later.
-    pub fn latest_time(&self, limits: &Limits) -> i128 {
-        let lanes = self.lanes.values().map(|last| i128::from(*last) * 1_000);
-        let buckets = limits.buckets().filter_map(|(id, bucket)| {
-            let level = self.buckets.get(id)?;
-            let is_same_pace = level.interval == bucket.interval();
-            is_same_pace.then(|| level.tat - bucket.increment(bucket.burst()))
-        });
-        lanes.chain(buckets).max().unwrap_or(i128::MIN)
+    /// that have room. So the latest of these that can be right is the meter's time.
+    pub fn times(&self) -> impl Iterator<Item = i128> {
+        self.lanes.values().map(|last| i128::from(*last) * 1_000)
+    }
+
+    /// The times of instances that have charged it since it was like `before`.
+    pub fn times_since(&self, before: &Self) -> impl Iterator<Item = i128> {
+        let lanes = self.lanes.iter();
+        let news = lanes.filter(|(lane, last)| before.lanes.get(*lane) != Some(*last));
+        news.map(|(_, last)| i128::from(*last) * 1_000)
     }
 
     /// A meter that has counted nothing yet.

@@ -97,8 +97,9 @@ impl Sharing {
             // is emptied faster than that is left half of itself.
             let outlasts_a_try = 2 * elapsed - bucket.interval();
             let half = bucket.increment(bucket.burst()) / 2;
+            let most = half.min(2 * LONGEST_HOLD);
             return Tactic {
-                hold: hold.max(outlasts_a_try.min(half)),
+                hold: hold.max(outlasts_a_try.min(most)),
                 ..Tactic::default()
             };
         }

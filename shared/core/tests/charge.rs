@@ -42,6 +42,7 @@ fn ask(limits: &Limits) -> Ask<'_> {
     Ask {
         now: now(),
         ahead: 0,
+        tolerance: i128::MAX,
         cost: NonZeroU32::new(2).unwrap(),
         key_revision: 3,
         plan_revision: 3,

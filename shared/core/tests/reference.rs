@@ -270,6 +270,7 @@ impl World {
             let ask = Ask {
                 now: Timestamp::from_nanosecond(now).unwrap(),
                 ahead: 0,
+                tolerance: i128::MAX,
                 cost: NonZeroU32::new(cost).unwrap(),
                 key_revision: 1,
                 plan_revision: revision,

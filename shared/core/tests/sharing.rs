@@ -64,6 +64,7 @@ fn charge_by(
     let ask = Ask {
         now: Timestamp::from_nanosecond(now).unwrap(),
         ahead: 0,
+        tolerance: i128::MAX,
         cost: NonZeroU32::new(cost).unwrap(),
         key_revision: 1,
         plan_revision: 1,
@@ -265,8 +266,7 @@ fn a_busy_bucket_is_added_to_unseen_and_one_that_is_seldom_used_is_opened() {
 }
 
 #[test]
-fn a_try_that_failed_is_followed_by_a_hold_that_outlasts_a_further_one_but_leaves_half_of_the_burst()
- {
+fn a_try_that_failed_is_followed_by_a_hold_that_outlasts_a_further_one_and_is_bounded() {
     let mut pair = Pair::new(bucket(100, 50));
     pair.ours();
     pair.other();
@@ -282,33 +282,77 @@ fn a_try_that_failed_is_followed_by_a_hold_that_outlasts_a_further_one_but_leave
             .tactic(PLAN_BUCKET, &pair.bucket, circumstances);
         tactic.hold / MILLISECOND
     };
-    assert_eq!([hold(4), hold(40), hold(4_000)], [25, 70, 250]);
+    assert_eq!([hold(4), hold(40), hold(4_000)], [25, 70, 200]);
+}
+
+/// A meter whose bucket of 20 requests at 100/s is filled this far ahead, by an instance whose clock was this far ahead.
+fn filled(ahead: i128, clock: Option<i128>) -> (Meter, Bucket) {
+    let bucket = bucket(100, 20);
+    let mut meter = meter(Some(start() + ahead * MILLISECOND), bucket);
+    let lane = clock.map(|clock| (start() + clock * MILLISECOND) / 1_000);
+    let lane = lane.map(|lane| ("other".to_owned(), u64::try_from(lane).unwrap()));
+    meter.lanes.extend(lane);
+    (meter, bucket)
+}
+
+fn asked((meter, bucket): (Meter, Bucket), tolerance: i128) -> Step {
+    let limits = limits(bucket);
+    let ask = Ask {
+        now: Timestamp::from_nanosecond(start()).unwrap(),
+        ahead: 0,
+        tolerance: tolerance * MILLISECOND,
+        cost: NonZeroU32::MIN,
+        key_revision: 1,
+        plan_revision: 1,
+        limits: &limits,
+        quota_before: None,
+        flushed: None,
+        history: None,
+        tactics: &BTreeMap::new(),
+    };
+    charge(&meter, &ask)
 }
 
 #[test]
-fn the_meter_tells_the_time_of_whoever_charged_it_last() {
-    let bucket = bucket(100, 20);
-    let limits = limits(bucket);
-    let mut meter = meter(None, bucket);
-    assert_eq!(meter.latest_time(&limits), i128::MIN);
-    // No bucket is filled beyond its burst.
-    meter.buckets.insert(
-        PLAN_BUCKET.to_owned(),
-        Level {
-            tat: start() + 500 * MILLISECOND,
-            interval: bucket.interval(),
-        },
-    );
-    assert_eq!(meter.latest_time(&limits), start() + 300 * MILLISECOND);
-    let microseconds = u64::try_from(start() / 1_000).unwrap();
-    meter
-        .lanes
-        .insert("other".to_owned(), microseconds + 400_000);
-    assert_eq!(meter.latest_time(&limits), start() + 400 * MILLISECOND);
-    // At another pace a level says nothing.
-    meter.lanes.clear();
-    meter.buckets.get_mut(PLAN_BUCKET).unwrap().interval = 1;
-    assert_eq!(meter.latest_time(&limits), i128::MIN);
+fn a_bucket_that_a_wrong_clock_has_filled_is_set_right_with_what_it_owed() {
+    // 8 s ahead, and 5 requests owed then: six after ours.
+    let Step::Charge(charge) = asked(filled(8_050, Some(8_000)), 1_000) else {
+        panic!("a charge");
+    };
+    let Fill::Convert { from, to } = charge.buckets[0].1 else {
+        panic!("a conversion");
+    };
+    assert_eq!(from.tat, start() + 8_050 * MILLISECOND);
+    assert_eq!(to.tat, start() + 60 * MILLISECOND);
+}
+
+#[test]
+fn a_bucket_of_which_nobody_tells_when_it_was_filled_counts_as_spent() {
+    for clock in [None, Some(0), Some(9_000)] {
+        // It is set right first, so that it ends.
+        let step = asked(filled(8_050, clock), 1_000);
+        let Step::Settle(settle) = step else {
+            panic!("{clock:?}: a settlement, not {step:?}");
+        };
+        let Fill::Convert { to, .. } = settle.buckets[0].1 else {
+            panic!("a conversion");
+        };
+        assert_eq!(to.tat, start() + 200 * MILLISECOND);
+    }
+}
+
+#[test]
+fn clocks_that_may_be_right_are_not_put_right() {
+    assert!(matches!(
+        asked(filled(1_150, Some(1_000)), 1_000),
+        Step::Refuse(_)
+    ));
+    assert!(matches!(
+        asked(filled(8_050, Some(8_000)), 9_000),
+        Step::Refuse(_)
+    ));
+    // Spent to the last, by a clock that is right.
+    assert!(matches!(asked(filled(200, Some(0)), 0), Step::Refuse(_)));
 }
 
 /// A try: after how long, by which clock, for how much, by which tactic, and whether by what is stored or by what was seen.

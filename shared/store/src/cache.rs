@@ -21,11 +21,6 @@ impl<T> Dated<T> {
         Self { value, read_at }
     }
 
-    /// When it was read.
-    pub(crate) fn read_at(&self) -> Timestamp {
-        self.read_at
-    }
-
     /// How long ago it was read.
     pub(crate) fn age(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.read_at)

@@ -12,14 +12,27 @@ use jiff::{SignedDuration, Timestamp};
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 /// From this many dates on that agree, our clock is corrected by whatever they say.
 const ENOUGH_DATES: u32 = 4;
+/// By how little dates may contradict each other without a clock having been set: clocks drift, and the store's hosts differ.
+const DRIFT: SignedDuration = SignedDuration::from_millis(50);
+/// How far off a clock may be that one date has corrected, and one that several have.
+const UNCERTAIN: SignedDuration = SignedDuration::from_secs(5);
+const CERTAIN: SignedDuration = SignedDuration::from_secs(1);
 /// What a `Date` leaves open.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// A clock with a correction.
 pub struct Clock {
     ours: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    window: Mutex<Option<Window>>,
+    known: Mutex<Known>,
     offset_nanoseconds: AtomicI64,
+}
+
+/// What the dates so far have told.
+#[derive(Debug, Default)]
+struct Known {
+    window: Option<Window>,
+    /// What the last date said, if it contradicted those before.
+    contradiction: Option<Window>,
 }
 
 /// The offsets from our clock to the store's that agree with every date since our clock last changed.
@@ -44,6 +57,15 @@ impl Window {
         self.least <= self.most
     }
 
+    /// Both ends, in their order: dates that hardly contradict each other leave what is between them.
+    fn in_order(self) -> Self {
+        Self {
+            least: self.least.min(self.most),
+            most: self.least.max(self.most),
+            ..self
+        }
+    }
+
     /// What agrees with both.
     fn and(self, other: Self) -> Self {
         Self {
@@ -65,6 +87,33 @@ impl Window {
     }
 }
 
+impl Known {
+    /// The window by another date; `None` if that contradicts those before. One that does may be odd. Two that agree show
+    /// that a clock was set, and what was known says nothing any more.
+    fn learn(&mut self, news: Window) -> Option<Window> {
+        let Some(window) = self.window else {
+            self.window = Some(news);
+            return self.window;
+        };
+        let both = window.and(news);
+        if both.is_possible() || both.least - both.most <= DRIFT {
+            self.contradiction = None;
+            self.window = Some(both.in_order());
+            return self.window;
+        }
+        let again = self.contradiction.map(|before| before.and(news));
+        if let Some(again) = again.filter(Window::is_possible) {
+            *self = Self {
+                window: Some(again),
+                contradiction: None,
+            };
+            return self.window;
+        }
+        self.contradiction = Some(news);
+        None
+    }
+}
+
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Clock")
@@ -77,7 +126,7 @@ impl Clock {
     pub(crate) fn new(ours: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
         Self {
             ours,
-            window: Mutex::default(),
+            known: Mutex::default(),
             offset_nanoseconds: AtomicI64::new(0),
         }
     }
@@ -88,6 +137,16 @@ impl Clock {
         self.uncorrected()
             .saturating_add(offset)
             .unwrap_or(Timestamp::MAX)
+    }
+
+    /// How far off it may be.
+    pub(crate) fn uncertainty(&self) -> SignedDuration {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.window {
+            None => SignedDuration::MAX,
+            Some(window) if window.dates < ENOUGH_DATES => UNCERTAIN,
+            Some(_) => CERTAIN,
+        }
     }
 
     /// The time by our own clock.
@@ -107,11 +166,10 @@ impl Clock {
             // Our clock was set back meanwhile.
             return;
         }
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        // A date that contradicts those before shows that a clock was set: they say nothing any more.
-        let both = window.map(|window| window.and(news));
-        let now = both.filter(Window::is_possible).unwrap_or(news);
-        *window = Some(now);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(now) = known.learn(news) else {
+            return;
+        };
         let offset = i64::try_from(now.offset().as_nanos()).unwrap_or(0);
         if self.offset_nanoseconds.swap(offset, Ordering::Relaxed) == 0 && offset != 0 {
             tracing::warn!(
@@ -184,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_followed_by_the_next_date() {
+    fn a_clock_that_is_set_is_followed_from_the_second_date_on_and_one_odd_date_is_not() {
         let ours = Arc::new(AtomicI64::new(1_000));
         let reading = Arc::clone(&ours);
         let now =
@@ -195,7 +253,12 @@ mod tests {
             clock.observe(&date, clock.uncorrected());
         }
         assert_eq!(clock.now().as_second(), 1_000);
+        let odd = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_hours(2));
+        clock.observe(&odd, clock.uncorrected());
+        clock.observe(&date, clock.uncorrected());
+        assert_eq!(clock.now().as_second(), 1_000);
         ours.store(1_008, Ordering::Relaxed);
+        clock.observe(&date, clock.uncorrected());
         clock.observe(&date, clock.uncorrected());
         assert_eq!(clock.now().as_second(), 1_000);
     }

@@ -159,7 +159,7 @@ fn quota(update: &mut Update, charge: &Charge, cost: &str) {
             return update.set(&spent, granted);
         }
     };
-    let room = update.number(i128::from(quota.room) - i128::from(more));
+    let room = update.number(quota.room - i128::from(more));
     update.condition(format!("{base} <= {room}"));
     let add = update.number(u64::from(charge.cost).saturating_add(more));
     update.set(&spent, format!("{base} + {add}"));

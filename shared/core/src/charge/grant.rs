@@ -41,7 +41,7 @@ pub fn grant(meter: &Meter, grant: &Grant) -> Charge {
         quota: Some(QuotaCharge {
             period,
             base: Base::Granted(grant.spent),
-            room: quota.limit(),
+            room: i128::from(quota.limit()),
         }),
         period_before: meter.period,
         closed_limit: closed_limit(meter, grant.quota_before),

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::Ask;
 use super::turn::{signed, spent};
-use crate::bucket::{Bucket, Level};
+use super::{Ask, owed};
+use crate::bucket::Bucket;
 use crate::calendar::start_of;
 use crate::limit::Quota;
 use crate::meter::Meter;
@@ -25,7 +25,7 @@ pub fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
     let buckets = ask
         .limits
         .buckets()
-        .filter_map(|(id, bucket)| bucket_refusal(id, bucket, meter.buckets.get(id), ask));
+        .filter_map(|(id, bucket)| bucket_refusal(id, bucket, meter, ask));
     let quota = ask
         .limits
         .quota
@@ -35,7 +35,7 @@ pub fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
         .max_by_key(|refusal| refusal.until.unwrap_or(Timestamp::MAX))
 }
 
-fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) -> Option<Refusal> {
+fn bucket_refusal(id: &str, bucket: Bucket, meter: &Meter, ask: &Ask) -> Option<Refusal> {
     let now = ask.time();
     let reason = if id == PLAN_BUCKET {
         Reason::Rate
@@ -52,7 +52,8 @@ fn bucket_refusal(id: &str, bucket: Bucket, level: Option<&Level>, ask: &Ask) ->
             until: None,
         });
     };
-    let passes_at = bucket.convert(*level?, now).tat - tolerance;
+    let level = meter.buckets.get(id)?;
+    let passes_at = owed(meter, *level, bucket, ask).tat - tolerance;
     (passes_at > now).then(|| Refusal {
         reason,
         until: Some(Timestamp::from_nanosecond(passes_at - ask.ahead).unwrap_or(Timestamp::MAX)),

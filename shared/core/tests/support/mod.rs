@@ -27,7 +27,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
             Base::Granted(spent) => spent,
         };
         let asks = matches!(quota.base, Base::Spent | Base::CountAnd(_));
-        holds(!asks || i128::from(base) <= i128::from(quota.room))?;
+        holds(!asks || i128::from(base) <= quota.room)?;
         after.spent = base + signed(cost);
     }
 

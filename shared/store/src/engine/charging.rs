@@ -74,10 +74,10 @@ impl Charging {
 
     /// Charges these members: as many as there is room for, in order of arrival.
     pub(super) async fn run(self, members: Vec<Member>) -> Outcomes {
-        let now = (self.clock)();
+        let (slot, sequence) = self.decider.instance.slot((self.clock)());
         let mut batch = Batch {
-            slot: self.decider.instance.slot(),
-            sequence: self.decider.instance.sequence(now),
+            slot,
+            sequence,
             of: self,
             started: None,
             tries: 0,
@@ -154,7 +154,8 @@ impl Batch {
             // An earlier try was made after all.
             return Ok(self.admit(&made, &meter, &self.view(&seen, now)));
         }
-        if self.lost.is_none() && self.waiting().next().is_none() {
+        if self.waiting().next().is_none() {
+            self.rest(&Outcome::Failed(Failure::OutOfTime));
             return Ok(Turn::Done);
         }
         let view = self.view(&seen, now);
@@ -216,11 +217,15 @@ impl Batch {
     fn seen(&self, now: Timestamp) -> Option<Seen> {
         let known = self.of.decider.keys.get(&self.of.scope.hash)?;
         let record = &known.record.value;
-        let plan = self.of.decider.plans.get(&self.of.plan.id)?.value?;
         let seen = known.meters.get(&self.of.plan.id)?;
+        // One that was put out of mind says nothing.
+        let is_other = |plan: Option<Arc<PlanRecord>>| {
+            plan.is_none_or(|plan| plan.revision != self.of.plan.revision)
+        };
+        let plan = self.of.decider.plans.get(&self.of.plan.id);
         let is_as_it_was = record.id == self.of.record.id
             && record.revision == self.of.record.revision
-            && plan.revision == self.of.plan.revision
+            && !plan.is_some_and(|plan| is_other(plan.value))
             && !record.is_expired(&self.of.scope.hash, now)
             && charge::today(&seen.meter.value, now) == self.of.day;
         is_as_it_was.then(|| seen.clone())
@@ -243,7 +248,7 @@ impl Batch {
         View {
             seen,
             now,
-            ahead: seen.ahead(&self.of.limits, now),
+            ahead: seen.ahead(now, self.of.decider.uncertainty()),
             tactics: self.of.limits.buckets().map(tactic).collect(),
         }
     }
@@ -253,6 +258,7 @@ impl Batch {
         Ask {
             now: view.now,
             ahead: view.ahead,
+            tolerance: self.of.decider.uncertainty().as_nanos(),
             cost,
             key_revision: self.of.record.revision,
             plan_revision: self.of.plan.revision,
@@ -288,6 +294,19 @@ impl Batch {
                 chosen.push(position);
             }
         }
+        // Others that ask for all there is make each other fail: after each failure ask for half as much.
+        let most = sum >> self.tries;
+        let mut sum = 0;
+        let mut is_within = |position: &usize| {
+            sum += self.members[*position].cost.get();
+            sum <= most
+        };
+        let within = chosen
+            .iter()
+            .skip(1)
+            .take_while(|position| is_within(position))
+            .count();
+        chosen.truncate(1 + within);
         chosen
     }
 
@@ -308,6 +327,8 @@ impl Batch {
         let seen = view.seen;
         if let Some(lost) = self.lost.take() {
             self.refuse_lost(&lost, view);
+            // The others start anew, under a number of their own.
+            return Ok(self.again(false));
         }
         let refusals: Vec<_> = self
             .waiting()
@@ -401,11 +422,17 @@ impl Batch {
                 }
                 Ok(self.again(false))
             }
+            Ok(Written::Refused(Some(meter))) if self.lost.is_some() && self.is_made(&meter) => {
+                // An earlier try was made after all.
+                let turn = self.admit(chosen, &meter, view);
+                self.see(meter, view.now);
+                Ok(turn)
+            }
             written => {
                 if let (Ok(Written::Refused(Some(meter))), true) =
                     (&written, self.tries >= MAX_TRIES)
                 {
-                    self.refuse_full(chosen, meter, view);
+                    self.give_up(chosen, meter, view);
                 }
                 self.record_outcome(written).await
             }
@@ -433,7 +460,7 @@ impl Batch {
     async fn record_outcome(&mut self, written: Result<Written, Failure>) -> Result<Turn, Failure> {
         match written {
             Ok(Written::Done(meter) | Written::Refused(Some(meter))) => {
-                self.see(meter, (self.of.clock)());
+                self.see(meter, self.of.scope.now);
             }
             // The meter is gone, and so is the link.
             Ok(Written::Refused(None)) => {
@@ -466,6 +493,19 @@ impl Batch {
         let others: Vec<_> = self.waiting().map(|(position, _)| position).collect();
         self.refuse_full(&others, meter, view);
         self.again(false)
+    }
+
+    /// After the last try: refuses whoever has no room. Of the others, those that were tried have met other writes each time; those
+    /// that were not are decided again.
+    fn give_up(&mut self, chosen: &[usize], meter: &Meter, view: &View<'_>) {
+        let waiting: Vec<_> = self.waiting().map(|(position, _)| position).collect();
+        self.refuse_full(&waiting, meter, view);
+        let untried = waiting
+            .into_iter()
+            .filter(|position| !chosen.contains(position));
+        for position in untried {
+            self.outcomes[position].get_or_insert(Outcome::Again { reread: false });
+        }
     }
 
     /// Refuses those members that the store has just shown to have no room on a meter.
@@ -515,7 +555,8 @@ impl Batch {
 
     fn see(&self, meter: Meter, now: Timestamp) {
         let meter = Arc::new(meter);
-        self.change_seen(|seen| seen.see(meter, &self.of.limits, now));
+        let tolerance = self.of.decider.uncertainty();
+        self.change_seen(|seen| seen.see(meter, now, tolerance));
     }
 
     fn change_seen(&self, change: impl FnOnce(&mut Seen)) {

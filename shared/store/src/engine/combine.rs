@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -130,7 +131,13 @@ impl Combiner {
                 before.await;
             }
             let members = lock(&registration.gathering).take().unwrap_or_default();
-            charge(members).await
+            let number = members.len();
+            // A panic in here would be everybody's.
+            let charged = AssertUnwindSafe(async { charge(members).await }).catch_unwind();
+            charged.await.unwrap_or_else(|_| {
+                let failure = Failure::Lost("the charge of a batch has panicked".to_owned());
+                vec![Outcome::Failed(failure); number].into()
+            })
         };
         let batch = batch.boxed().shared();
         if let Some(weak) = batch.downgrade() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tollgate_core::charge;
 use tollgate_core::key::KeyValue;
 use tollgate_core::plan::Target;
@@ -73,7 +73,8 @@ impl Engine {
         }
         let plans = key.plans.iter().filter_map(|id| {
             let plan = self.decider.plans.get(id)?.value?;
-            Some(standing(&known, plan, attempt.scope.now))
+            let tolerance = self.decider.uncertainty();
+            Some(standing(&known, plan, attempt.scope.now, tolerance))
         });
         Ok(Inspection {
             key: Arc::clone(key),
@@ -96,7 +97,12 @@ impl Decider {
     }
 }
 
-fn standing(known: &Known, plan: Arc<PlanRecord>, now: Timestamp) -> PlanStanding {
+fn standing(
+    known: &Known,
+    plan: Arc<PlanRecord>,
+    now: Timestamp,
+    tolerance: SignedDuration,
+) -> PlanStanding {
     let terms = known.record.value.terms(&plan);
     let Some(seen) = known.meters.get(&plan.id) else {
         return PlanStanding {
@@ -107,14 +113,13 @@ fn standing(known: &Known, plan: Arc<PlanRecord>, now: Timestamp) -> PlanStandin
     };
     let meter = &seen.meter.value;
     let day = charge::today(meter, now);
+    let ahead = seen.ahead(now, tolerance);
     let mut methods = Vec::new();
     for (stage, template, limits) in terms.methods(day) {
-        let ahead = seen.ahead(&limits, now);
         let of = Standing::of(meter, &limits, seen.history, now, ahead);
         methods.extend(of.method.map(|standing| (stage, template, standing)));
     }
     let whole = terms.whole(day);
-    let ahead = seen.ahead(&whole, now);
     let standing = Standing::of(meter, &whole, seen.history, now, ahead);
     PlanStanding {
         plan,

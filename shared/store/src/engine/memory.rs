@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tollgate_core::calendar::Period;
 use tollgate_core::charge::History;
 use tollgate_core::meter::{ClosedDay, Meter};
-use tollgate_core::plan::Limits;
 use tollgate_core::sharing::Sharing;
 
 use super::instance::Instance;
@@ -56,45 +55,50 @@ const NEGLIGIBLE: i128 = 25_000_000;
 const SLOWER_BY: i128 = 16;
 
 impl Seen {
-    fn new(meter: Meter, read_at: Timestamp) -> Self {
+    /// A meter that was just read, where clocks may be off by `tolerance`.
+    fn new(meter: Meter, read_at: Timestamp, tolerance: SignedDuration) -> Self {
+        let time = latest_time(meter.times(), read_at, tolerance);
         Self {
             meter: Dated::new(Arc::new(meter), read_at),
             flushed: None,
             history: None,
             sharing: Sharing::default(),
             sighted: Instant::now(),
-            time: None,
+            time,
         }
     }
 
     /// Keeps what was learned before the meter was read again.
-    fn carry(&mut self, before: &Self) {
+    fn carry(&mut self, before: &Self, now: Timestamp, tolerance: SignedDuration) {
         self.sharing = before.sharing.clone();
-        self.time = before.time.map(|time| time + before.elapsed());
+        self.time = before.time_then(now, tolerance).max(self.time);
     }
 
-    /// How far the meter's time has gone on since it was seen, nanoseconds.
-    fn elapsed(&self) -> i128 {
-        let elapsed = i128::try_from(self.sighted.elapsed().as_nanos()).unwrap_or(i128::MAX);
-        elapsed - elapsed / SLOWER_BY
-    }
-
-    /// How far the meter's time is ahead of `now`, nanoseconds.
+    /// How far the meter's time is ahead of `now`, nanoseconds, where clocks may be off by `tolerance`.
     ///
     /// An instance whose clock is behind learns the time from the meter, and goes on by how much time has passed since. A time
-    /// once reached is not left again, or requests would be refused until the clocks are there.
-    pub(super) fn ahead(&self, limits: &Limits, now: Timestamp) -> i128 {
-        let witnessed = self.meter.value.latest_time(limits);
-        let is_ahead = witnessed > self.meter.read_at().as_nanosecond() + NEGLIGIBLE;
-        let latest = self.time.max(is_ahead.then_some(witnessed));
-        let latest = latest.map(|latest| latest + self.elapsed());
-        latest.map_or(0, |latest| (latest - now.as_nanosecond()).max(0))
+    /// once reached is not left again, or requests would be refused until the clocks are there. A clock that is further ahead than
+    /// clocks can be was wrong, and is not followed.
+    pub(super) fn ahead(&self, now: Timestamp, tolerance: SignedDuration) -> i128 {
+        let elapsed = i128::try_from(self.sighted.elapsed().as_nanos()).unwrap_or(i128::MAX);
+        let gone_on = elapsed - elapsed / SLOWER_BY;
+        let ahead = |time: i128| time.saturating_add(gone_on) - now.as_nanosecond();
+        self.time
+            .map_or(0, |time| ahead(time).clamp(0, tolerance.as_nanos()))
     }
 
-    /// Takes note of the meter as it is now, after a decision under `limits`.
-    pub(super) fn see(&mut self, meter: Arc<Meter>, limits: &Limits, now: Timestamp) {
-        let ahead = self.ahead(limits, now);
-        self.time = (ahead > NEGLIGIBLE).then(|| now.as_nanosecond() + ahead);
+    /// The meter's time at `now`, if it is ahead.
+    fn time_then(&self, now: Timestamp, tolerance: SignedDuration) -> Option<i128> {
+        let ahead = self.ahead(now, tolerance);
+        (ahead > NEGLIGIBLE).then(|| now.as_nanosecond() + ahead)
+    }
+
+    /// Takes note of the meter as it is now.
+    pub(super) fn see(&mut self, meter: Arc<Meter>, now: Timestamp, tolerance: SignedDuration) {
+        // A lane that stands still says nothing of the time now.
+        let news = meter.times_since(&self.meter.value);
+        let witnessed = latest_time(news, now, tolerance);
+        self.time = self.time_then(now, tolerance).max(witnessed);
         self.sighted = Instant::now();
         self.meter = Dated::new(meter, now);
     }
@@ -103,6 +107,17 @@ impl Seen {
     pub(super) fn seen_ago(&self, now: Timestamp) -> i128 {
         self.meter.age(now).max(SignedDuration::ZERO).as_nanos()
     }
+}
+
+/// The latest of these times that is ahead of our clock, and by no more than clocks are off.
+fn latest_time(
+    times: impl Iterator<Item = i128>,
+    now: Timestamp,
+    tolerance: SignedDuration,
+) -> Option<i128> {
+    let now = now.as_nanosecond();
+    let can_be = now + NEGLIGIBLE..=now.saturating_add(tolerance.as_nanos());
+    times.filter(|time| can_be.contains(time)).max()
 }
 
 impl Decider {
@@ -195,7 +210,12 @@ impl Decider {
         let meter = self.read(|| self.table.meter(id, plan, &scope.budget));
         let (meter, known) = future::join(meter, self.plan(scope, plan)).await;
         known?;
-        let seen = |meter| (plan.to_owned(), Seen::new(meter, scope.now));
+        let seen = |meter| {
+            (
+                plan.to_owned(),
+                Seen::new(meter, scope.now, self.uncertainty()),
+            )
+        };
         Ok(meter?.map(seen))
     }
 
@@ -210,7 +230,7 @@ impl Decider {
             Some(mut known) => {
                 for (plan, seen) in &mut known.meters {
                     if let Some(before) = before.as_ref().and_then(|known| known.meters.get(plan)) {
-                        seen.carry(before);
+                        seen.carry(before, scope.now, self.uncertainty());
                     }
                 }
                 self.keys.put(scope.hash, Arc::new(known));
@@ -269,12 +289,21 @@ impl Decider {
         scope: Scope,
         id: &str,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
+        self.read(|| self.load_plan(scope, id)).await
+    }
+
+    async fn load_plan(&self, scope: Scope, id: &str) -> Result<Option<Arc<PlanRecord>>, Failure> {
         let item = ItemKey::plan(id);
-        let record: Option<PlanRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
+        let record: Option<PlanRecord> = self.table.get(&item, &scope.budget).await?;
         let plan = record.filter(|record| !record.deleted).map(Arc::new);
         self.plans
             .put(id.to_owned(), Dated::new(plan.clone(), scope.now));
         Ok(plan)
+    }
+
+    /// How far off our clock may be.
+    pub(super) fn uncertainty(&self) -> SignedDuration {
+        self.table.connection().clock().uncertainty()
     }
 
     /// Reads an ageing plan again, for the next request. That it failed shows at the hard age, if it still does.
@@ -283,7 +312,8 @@ impl Decider {
         if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, scope.now)) {
             return;
         }
-        if let Err(failure) = self.read_plan(scope, plan).await {
+        // Nobody waits for a second try.
+        if let Err(failure) = self.load_plan(scope, plan).await {
             tracing::warn!(%failure, plan, "could not refresh a plan");
         }
     }
