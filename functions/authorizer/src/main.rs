@@ -1,8 +1,9 @@
 //! The `authorizer` bootstrap: configuration, one connection, then the handler for every event.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use lambda_runtime::{
     Error, LambdaEvent, run_concurrent, service_fn, spawn_graceful_shutdown_handler,
 };
@@ -47,7 +48,8 @@ async fn serve() -> Result<(), Error> {
     run_concurrent(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let (authorizer, metrics) = (Arc::clone(&authorizer), Arc::clone(&metrics));
         async move {
-            let deadline = deadline(event.context.deadline);
+            let now = (authorizer.engine().time())();
+            let deadline = deadline(event.context.deadline, now);
             let answer = authorizer.handle(event.payload.get(), Some(deadline)).await;
             metrics.flush_if_due();
             answer.map_err(Error::from)
@@ -56,9 +58,10 @@ async fn serve() -> Result<(), Error> {
     .await
 }
 
-/// When an answer has to be out, from the invocation's deadline in milliseconds since the epoch.
-fn deadline(milliseconds: u64) -> Instant {
-    let at = UNIX_EPOCH + Duration::from_millis(milliseconds);
-    let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+/// When an answer has to be out, from the invocation's deadline in milliseconds since the epoch. `now` is by the corrected clock:
+/// Lambda's deadline is by a clock that is right.
+fn deadline(milliseconds: u64, now: Timestamp) -> Instant {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let left = Duration::from_millis(milliseconds.saturating_sub(now));
     Instant::now() + left.saturating_sub(MARGIN)
 }

@@ -1,6 +1,6 @@
 //! One request decided: whose key it carries, which plan it is charged under, and the write that charges it.
 //!
-//! - `memory`: what is remembered of keys and plans, and how it comes to be known.
+//! - `memory`: what is remembered of keys and plans, and how it comes to be known; `seen`: of meters, and their time.
 //! - `combine`: requests that are charged together; `charging`: the write, and its further tries.
 //! - `instance`: lanes and sequence numbers; `policy`: what is answered if the store gives no answer.
 //! - [`inspect`]: what a key has left.
@@ -32,6 +32,7 @@ pub mod inspect;
 mod instance;
 mod memory;
 mod policy;
+mod seen;
 
 use charging::Charging;
 use combine::{Combiner, Outcome};

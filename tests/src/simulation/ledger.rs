@@ -1,18 +1,22 @@
 //! What was charged, as the store has seen it, and what must hold of it.
+//!
+//! - `limits`: none was exceeded; `cause`: nothing was refused without one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use tollgate_core::bucket::Bucket;
-use tollgate_core::calendar::day_of;
-use tollgate_core::limit::Throttle;
-use tollgate_core::plan::{PLAN_BUCKET, Plan};
-use tollgate_core::sharing::hold_of;
+use tollgate_core::plan::Plan;
 use tollgate_core::verdict::{Reason, Verdict};
 use tollgate_store::engine::TimeSource;
+
+mod cause;
+mod limits;
+
+pub(super) use cause::is_full;
 
 /// A decision, as far as the network sees it.
 pub(super) struct Trace {
@@ -361,143 +365,6 @@ impl Inner {
         summary.digest = digest.finish();
         (summary, broken)
     }
-
-    /// Periods in which more was charged than the largest quota that was in force.
-    fn over_quota(&self) -> Vec<String> {
-        let mut spent: BTreeMap<_, (u64, u64)> = BTreeMap::new();
-        for charge in &self.charges {
-            let Some(quota) = self.limits_of(charge).and_then(|limits| limits.quota) else {
-                continue;
-            };
-            let meter = (&charge.key, &charge.plan, &charge.period);
-            let (spent, limit) = spent.entry(meter).or_default();
-            *spent += charge.cost;
-            *limit = (*limit).max(quota.limit());
-        }
-        let over = spent
-            .into_iter()
-            .filter(|(_, (spent, limit))| spent > limit);
-        over.map(|(meter, (spent, limit))| {
-            format!("{meter:?}: {spent} charged of a quota of {limit}")
-        })
-        .collect()
-    }
-
-    /// Buckets that held more than they may. In the order of the store, and by the instances' own times, it has to be exact,
-    /// but for how far their clocks were apart.
-    fn over_rate(&self) -> Vec<String> {
-        let apart = self.apart();
-        let mut levels: HashMap<_, Owed> = HashMap::new();
-        let mut broken = Vec::new();
-        for charge in &self.charges {
-            let meter = (&charge.key, &charge.plan);
-            for id in &charge.pruned {
-                levels.remove(&(meter, id));
-            }
-            for id in &charge.buckets {
-                let Some(bucket) = self.bucket(&charge.plan, charge.revision, id) else {
-                    broken.push(format!("nothing limits bucket {id} of {meter:?}"));
-                    continue;
-                };
-                let now = charge.reading.as_nanosecond();
-                let before = levels.get(&(meter, id));
-                let paid = before.map_or(now, |owed| self.carried(owed, charge, id, bucket));
-                let cost = u32::try_from(charge.cost).unwrap_or(u32::MAX);
-                let paid = paid.max(now) + bucket.increment(cost);
-                if paid > now + bucket.increment(bucket.burst()) + apart {
-                    broken.push(format!(
-                        "{}: bucket {id} of {meter:?} holds more than {bucket:?}",
-                        charge.reading
-                    ));
-                }
-                let owed = Owed {
-                    paid,
-                    at: now,
-                    revision: charge.revision,
-                    bucket,
-                };
-                levels.insert((meter, id), owed);
-            }
-        }
-        broken
-    }
-
-    /// Requests that were refused although every limit had room.
-    fn refused_without_cause(&self) -> Vec<String> {
-        let timelines = Timelines::of(self);
-        let refused = self.traces.iter().filter_map(|trace| {
-            let (verdict, _, at) = trace.state().verdict.clone()?;
-            let plan = verdict.plan_id.clone()?;
-            (!verdict.is_allowed()).then_some((trace, verdict, at, plan))
-        });
-        refused
-            .filter(|(trace, verdict, at, plan)| {
-                let is_quiet =
-                    self.is_quiet(&trace.key, trace.came) && self.is_quiet(plan, trace.came);
-                is_quiet && !timelines.explain(self, trace, verdict, *at)
-            })
-            .map(|(trace, verdict, at, _)| {
-                format!(
-                    "{at}: refused without cause: {} of cost {}: {verdict:?}",
-                    trace.key, trace.cost
-                )
-            })
-            .collect()
-    }
-
-    /// Whether management has left a key or a plan alone for so long that everybody knows what it did, and all is paid for that
-    /// was owed by other limits.
-    fn is_quiet(&self, what: &str, now: Timestamp) -> bool {
-        const LONGEST_DEBT: SignedDuration = SignedDuration::from_secs(60);
-        let last = self.disturbed.get(what);
-        last.is_none_or(|last| now.duration_since(*last) > LONGEST_DEBT)
-    }
-
-    /// When what was owed before a charge is paid for, by the limits that the charge went by.
-    ///
-    /// An edit keeps the requests that are owed. When they were turned to the new pace is not seen: it is taken for as early
-    /// as favours the engine, and by the clock that does.
-    fn carried(&self, owed: &Owed, charge: &Charge, id: &str, bucket: Bucket) -> i128 {
-        if owed.revision == charge.revision {
-            return owed.paid;
-        }
-        let now = charge.reading.as_nanosecond();
-        let revisions = owed.revision..=charge.revision;
-        let between = revisions.map(|revision| self.bucket(&charge.plan, revision, id));
-        let Some(between) = between.collect::<Option<Vec<_>>>() else {
-            // Without a limit for a while nothing was owed.
-            return now;
-        };
-        let fastest = between.iter().map(Bucket::interval).min().unwrap_or(1);
-        let smallest = between.iter().map(Bucket::burst).min().unwrap_or(0);
-        let elapsed = (now - owed.at).max(0) + self.apart();
-        let requests = (owed.paid - owed.at) / owed.bucket.interval() - elapsed / fastest - 1;
-        now + requests.clamp(0, i128::from(smallest)) * bucket.interval()
-    }
-
-    fn bucket(&self, plan: &str, revision: u64, id: &str) -> Option<Bucket> {
-        let limits = self.limits.get(&(plan.to_owned(), revision))?;
-        // There is one throttled method at most.
-        let mut methods = limits
-            .stages
-            .iter()
-            .flat_map(|stage| stage.throttle.values());
-        let throttle = if id == PLAN_BUCKET {
-            limits.throttle
-        } else {
-            methods.next().copied()
-        };
-        throttle?.bucket()
-    }
-
-    /// How far apart clocks were, nanoseconds.
-    fn apart(&self) -> i128 {
-        self.ahead.map_or(0, |(least, most)| most - least)
-    }
-
-    fn limits_of(&self, charge: &Charge) -> Option<&Plan> {
-        self.limits.get(&(charge.plan.clone(), charge.revision))
-    }
 }
 
 fn number(value: &Value) -> i128 {
@@ -505,97 +372,4 @@ fn number(value: &Value) -> i128 {
         .as_str()
         .and_then(|number| number.parse().ok())
         .unwrap_or(0)
-}
-
-/// A charge as a limit sees it: when it was sent, and how much it was.
-type Timeline = Vec<(i128, u32)>;
-
-/// The charges of each bucket, in the order in which they were sent.
-struct Timelines<'a> {
-    buckets: HashMap<(&'a str, &'a str, &'a str), Timeline>,
-}
-
-impl<'a> Timelines<'a> {
-    fn of(inner: &'a Inner) -> Self {
-        let mut buckets: HashMap<_, Timeline> = HashMap::new();
-        for charge in &inner.charges {
-            for id in &charge.buckets {
-                let bucket = (charge.key.as_str(), charge.plan.as_str(), id.as_str());
-                let cost = u32::try_from(charge.cost).unwrap_or(u32::MAX);
-                let timeline = buckets.entry(bucket).or_default();
-                timeline.push((charge.reading.as_nanosecond(), cost));
-            }
-        }
-        for timeline in buckets.values_mut() {
-            timeline.sort_unstable();
-        }
-        Self { buckets }
-    }
-
-    /// Whether a refusal had a cause that is seen in what was charged.
-    fn explain(&self, inner: &Inner, trace: &Trace, verdict: &Verdict, at: Timestamp) -> bool {
-        let plan = verdict.plan_id.as_deref().unwrap_or_default();
-        let revisions = inner.limits.iter().filter(|((id, _), _)| id == plan);
-        let Some((_, limits)) = revisions.max_by_key(|((_, revision), _)| *revision) else {
-            return false;
-        };
-        match verdict.reason {
-            Reason::Rate | Reason::MethodRate | Reason::CostExceedsBurst => {
-                let is_full = |(id, throttle): (&str, &Throttle)| {
-                    let bucket = throttle.bucket();
-                    let known = (trace.key.as_str(), plan, id);
-                    let timeline = self.buckets.get(&known).map(Vec::as_slice);
-                    bucket.is_some_and(|bucket| {
-                        is_full(
-                            timeline.unwrap_or_default().iter().copied(),
-                            &bucket,
-                            trace.cost,
-                            at,
-                        )
-                    })
-                };
-                let of_plan = limits
-                    .throttle
-                    .iter()
-                    .map(|throttle| (PLAN_BUCKET, throttle));
-                let stages = limits.stages.iter().flat_map(|stage| &stage.throttle);
-                let ids = self.buckets.keys().map(|(_, _, id)| *id);
-                let methods: Vec<_> = ids.filter(|id| *id != PLAN_BUCKET).collect();
-                let of_methods =
-                    stages.flat_map(|(_, throttle)| methods.iter().map(move |id| (*id, throttle)));
-                of_plan.chain(of_methods).any(is_full)
-            }
-            Reason::Quota => limits.quota.is_some_and(|quota| {
-                let period = quota.period_of(day_of(at)).to_string();
-                let charges = inner.charges.iter().filter(|charge| {
-                    charge.key == trace.key && charge.plan == plan && charge.period == period
-                });
-                let spent: u64 = charges.map(|charge| charge.cost).sum();
-                spent + u64::from(trace.cost) > quota.limit()
-            }),
-            // What happens to keys and plans is another check's.
-            Reason::Disabled | Reason::NotInPlan | Reason::UnknownKey | Reason::Expired => true,
-            _ => false,
-        }
-    }
-}
-
-/// The longest hold of a write that had to be tried again, nanoseconds: twice what the tries before took, over this network.
-const LONGEST_RETRIED_HOLD: i128 = 40_000_000;
-
-/// Whether a bucket has no room for a request, other than what holds may take of the burst.
-pub(super) fn is_full(
-    timeline: impl IntoIterator<Item = (i128, u32)>,
-    bucket: &Bucket,
-    cost: u32,
-    at: Timestamp,
-) -> bool {
-    let at = at.as_nanosecond();
-    let before = timeline.into_iter().take_while(|(sent, _)| *sent <= at);
-    let paid = before.fold(i128::MIN, |paid, (sent, cost)| {
-        paid.max(sent) + bucket.increment(cost)
-    });
-    let whole = bucket.increment(bucket.burst());
-    let hold = hold_of(bucket).max(LONGEST_RETRIED_HOLD.min(whole / 2));
-    paid.max(at) + bucket.increment(cost) > at + whole - hold - bucket.interval()
 }
