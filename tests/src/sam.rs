@@ -84,8 +84,22 @@ fn parameters(store: &Store, more: &str) -> Vec<String> {
     parameters
 }
 
-/// `sam local invoke` of a function with `events/{event}.json`: its answer.
+/// `sam local invoke` of a function with `events/{event}.json`: its answer. Each time a container starts, and on a busy machine
+/// the store may not be reached from there in time: an answer that says so is asked for again, as clients do.
 pub async fn invoke(store: &Store, function: &str, event: &str) -> Value {
+    let mut answer = invoke_once(store, function, event).await;
+    for _ in 0..3 {
+        let is_late =
+            answer["statusCode"] == 503 || answer["context"]["reason"] == "store_unavailable";
+        if !is_late {
+            break;
+        }
+        answer = invoke_once(store, function, event).await;
+    }
+    answer
+}
+
+async fn invoke_once(store: &Store, function: &str, event: &str) -> Value {
     let event = format!("events/{event}.json");
     let mut command = command("sam");
     command.args([

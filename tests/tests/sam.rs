@@ -123,16 +123,19 @@ async fn a_local_api_admits_the_key_that_the_command_line_has_made_and_nobody_el
     api.stop().await;
 }
 
-/// The URL of a local API, once it has answered the first call. A container that has just started may not do so; that is the
-/// emulator's matter. Another key under the plan takes those calls, so that what is told of the one that is looked at is told
-/// by requests of its own.
+/// The URL of a local API, once it answers. A container that has just started on a busy machine may not, or may not reach the
+/// store within the authorizer's time; that is the emulator's matter. Another key under the plan takes those calls, so that what
+/// is told of the one that is looked at is told by requests of its own.
 async fn warmed(api: &LocalApi, other: &str) -> String {
     let url = format!("{}/pets/7", api.url);
-    let mut first = curl(&["-H", other, &url]).await;
-    if first.0 == "502" {
-        first = curl(&["-H", other, &url]).await;
+    let mut answer = curl(&["-H", other, &url]).await;
+    for _ in 0..5 {
+        if answer.0 == "200" {
+            break;
+        }
+        answer = curl(&["-H", other, &url]).await;
     }
-    assert_eq!(first.0, "200", "{first:?}");
+    assert_eq!(answer.0, "200", "{answer:?}");
     url
 }
 
