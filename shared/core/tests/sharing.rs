@@ -53,18 +53,19 @@ fn meter(tat: Option<i128>, bucket: Bucket) -> Meter {
     meter
 }
 
-fn charge_by(
+/// The step for a request of this cost at `now`, where clocks may be off by `tolerance`.
+fn step_by(
     meter: &Meter,
     bucket: Bucket,
     cost: u32,
-    now: i128,
+    (now, tolerance): (i128, i128),
     tactic: Tactic,
-) -> Option<Charge> {
+) -> Step {
     let limits = limits(bucket);
     let ask = Ask {
         now: Timestamp::from_nanosecond(now).unwrap(),
         ahead: 0,
-        tolerance: i128::MAX,
+        tolerance,
         cost: NonZeroU32::new(cost).unwrap(),
         key_revision: 1,
         plan_revision: 1,
@@ -74,7 +75,17 @@ fn charge_by(
         history: None,
         tactics: &BTreeMap::from([(PLAN_BUCKET.to_owned(), tactic)]),
     };
-    match charge(meter, &ask) {
+    charge(meter, &ask)
+}
+
+fn charge_by(
+    meter: &Meter,
+    bucket: Bucket,
+    cost: u32,
+    now: i128,
+    tactic: Tactic,
+) -> Option<Charge> {
+    match step_by(meter, bucket, cost, (now, i128::MAX), tactic) {
         Step::Charge(charge) => Some(charge),
         Step::Refuse(_) => None,
         other => panic!("expected a charge, got {other:?}"),
@@ -296,21 +307,8 @@ fn filled(ahead: i128, clock: Option<i128>) -> (Meter, Bucket) {
 }
 
 fn asked((meter, bucket): (Meter, Bucket), tolerance: i128) -> Step {
-    let limits = limits(bucket);
-    let ask = Ask {
-        now: Timestamp::from_nanosecond(start()).unwrap(),
-        ahead: 0,
-        tolerance: tolerance * MILLISECOND,
-        cost: NonZeroU32::MIN,
-        key_revision: 1,
-        plan_revision: 1,
-        limits: &limits,
-        quota_before: None,
-        flushed: None,
-        history: None,
-        tactics: &BTreeMap::new(),
-    };
-    charge(&meter, &ask)
+    let when = (start(), tolerance * MILLISECOND);
+    step_by(&meter, bucket, 1, when, Tactic::default())
 }
 
 #[test]

@@ -124,7 +124,9 @@ enum Turn {
 struct View<'a> {
     seen: &'a Seen,
     now: Timestamp,
+    /// How far the meter's time is ahead, and how far a clock may be off, nanoseconds.
     ahead: i128,
+    tolerance: i128,
     tactics: BTreeMap<BucketId, Tactic>,
 }
 
@@ -216,14 +218,14 @@ impl Batch {
         let known = self.of.decider.keys.get(&self.of.scope.hash)?;
         let record = &known.record.value;
         let seen = known.meters.get(&self.of.plan.id)?;
-        // One that was put out of mind says nothing.
-        let is_other = |plan: Option<Arc<PlanRecord>>| {
-            plan.is_none_or(|plan| plan.revision != self.of.plan.revision)
-        };
+        let revision = self.of.plan.revision;
         let plan = self.of.decider.plans.get(&self.of.plan.id);
+        // One that was put out of mind says nothing.
+        let is_same_plan =
+            plan.is_none_or(|plan| plan.value.is_some_and(|plan| plan.revision == revision));
         let is_as_it_was = record.id == self.of.record.id
             && record.revision == self.of.record.revision
-            && !plan.is_some_and(|plan| is_other(plan.value))
+            && is_same_plan
             && !record.is_expired(&self.of.scope.hash, now)
             && charge::today(&seen.meter.value, now) == self.of.day;
         is_as_it_was.then(|| seen.clone())
@@ -243,10 +245,12 @@ impl Batch {
             let tactic = seen.sharing.tactic(id, &bucket, circumstances);
             (id.to_owned(), tactic)
         };
+        let tolerance = self.of.decider.uncertainty();
         View {
             seen,
             now,
-            ahead: seen.ahead(now, self.of.decider.uncertainty()),
+            ahead: seen.ahead(now, tolerance),
+            tolerance: tolerance.as_nanos(),
             tactics: self.of.limits.buckets().map(tactic).collect(),
         }
     }
@@ -256,7 +260,7 @@ impl Batch {
         Ask {
             now: view.now,
             ahead: view.ahead,
-            tolerance: self.of.decider.uncertainty().as_nanos(),
+            tolerance: view.tolerance,
             cost,
             key_revision: self.of.record.revision,
             plan_revision: self.of.plan.revision,

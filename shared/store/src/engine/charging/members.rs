@@ -83,16 +83,15 @@ impl Batch {
         self.again(false)
     }
 
-    /// After the last try: refuses whoever has no room. Of the others, those that were tried have met other writes each time; those
-    /// that were not are decided again.
+    /// After the last try: refuses whoever has no room. Of the others only one that was tried alone has met other writes each time;
+    /// those that were not, or only together with others, are decided again.
     pub(super) fn give_up(&mut self, chosen: &[usize], meter: &Meter, view: &View<'_>) {
         let waiting: Vec<_> = self.waiting().map(|(position, _)| position).collect();
         self.refuse_full(&waiting, meter, view);
-        let untried = waiting
-            .into_iter()
-            .filter(|position| !chosen.contains(position));
-        for position in untried {
-            self.outcomes[position].get_or_insert(Outcome::Again { reread: false });
+        for position in waiting {
+            if chosen != [position] {
+                self.outcomes[position].get_or_insert(Outcome::Again { reread: false });
+            }
         }
     }
 

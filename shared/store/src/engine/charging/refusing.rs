@@ -56,7 +56,7 @@ impl Batch {
     }
 
     /// Members whose lost write has no room now. Each is refused by what refuses it alone, or else for not being told apart.
-    pub(super) fn refuse_lost(&mut self, lost: &[usize], view: &View<'_>) {
+    fn refuse_lost(&mut self, lost: &[usize], view: &View<'_>) {
         let meter = &view.seen.meter.value;
         for &position in lost {
             let cost = self.members[position].cost;

@@ -86,18 +86,13 @@ impl Batch {
     }
 
     /// The mark of this batch on a meter, if there is a lane for it.
-    pub(super) fn stamp(&self, meter: &Meter) -> Option<Stamp> {
+    fn stamp(&self, meter: &Meter) -> Option<Stamp> {
         let stamp = Stamp::claim(&meter.lanes, self.slot.lane(), self.sequence)?;
         let may_race = self.tries < TRIES_WITH_A_NEW_LANE || self.lost.is_some();
         (may_race || stamp.place == Place::Own).then_some(stamp)
     }
 
-    pub(super) fn learn(
-        &self,
-        view: &View<'_>,
-        charge: &Charge,
-        written: &Result<Written, Failure>,
-    ) {
+    fn learn(&self, view: &View<'_>, charge: &Charge, written: &Result<Written, Failure>) {
         let (after, applied) = match written {
             Ok(Written::Done(meter)) => (meter, true),
             Ok(Written::Refused(Some(meter))) => (meter, false),
@@ -132,7 +127,7 @@ impl Batch {
     }
 
     /// Writes out a closed day that waits. That it failed costs nothing: it goes on waiting.
-    pub(super) async fn flush_beside(&self, seen: &Seen) {
+    async fn flush_beside(&self, seen: &Seen) {
         let Some(closed) = seen.meter.value.closed else {
             return;
         };
