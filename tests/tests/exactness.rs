@@ -222,7 +222,8 @@ struct Load {
     admitted: Arc<AtomicU64>,
     /// Admitted although asked after the moment that was set.
     late: Arc<AtomicU64>,
-    revoked: Arc<AtomicBool>,
+    /// Counts changes: odd while the key is revoked.
+    changes: Arc<AtomicU64>,
     callers: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -232,19 +233,22 @@ impl Load {
             stop: Arc::default(),
             admitted: Arc::default(),
             late: Arc::default(),
-            revoked: Arc::default(),
+            changes: Arc::default(),
             callers: Vec::new(),
         };
         for engine in engines {
             for _ in 0..3 {
                 let (engine, key) = (Arc::clone(engine), key.to_owned());
                 let (stop, admitted) = (Arc::clone(&load.stop), Arc::clone(&load.admitted));
-                let (late, revoked) = (Arc::clone(&load.late), Arc::clone(&load.revoked));
+                let (late, changes) = (Arc::clone(&load.late), Arc::clone(&load.changes));
                 load.callers.push(tokio::spawn(async move {
                     while !stop.load(Ordering::SeqCst) {
-                        let is_late = revoked.load(Ordering::SeqCst);
+                        let before = changes.load(Ordering::SeqCst);
                         if decide(&engine, &key).await == Reason::Ok {
                             admitted.fetch_add(1, Ordering::SeqCst);
+                            // One that is still under way when the key is given back may pass.
+                            let is_late =
+                                before % 2 == 1 && changes.load(Ordering::SeqCst) == before;
                             late.fetch_add(u64::from(is_late), Ordering::SeqCst);
                         } else {
                             tokio::time::sleep(Duration::from_millis(3)).await;
@@ -268,6 +272,11 @@ impl Load {
             assert!(Instant::now() < patience, "nothing is admitted any more");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// The key is revoked from here on, or about to be given back.
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn stop(self) -> (u64, u64) {
@@ -301,15 +310,15 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
     for _ in 0..3 {
         load.more().await;
         enable(false).await.unwrap();
-        load.revoked.store(true, Ordering::SeqCst);
+        load.changed();
         tokio::time::sleep(Duration::from_millis(150)).await;
-        load.revoked.store(false, Ordering::SeqCst);
+        load.changed();
         enable(true).await.unwrap();
         load.more().await;
         manager.unlink(&plan.id, id).await.unwrap();
-        load.revoked.store(true, Ordering::SeqCst);
+        load.changed();
         tokio::time::sleep(Duration::from_millis(150)).await;
-        load.revoked.store(false, Ordering::SeqCst);
+        load.changed();
         manager.link(&plan.id, id).await.unwrap();
     }
     load.more().await;
@@ -324,7 +333,7 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
     let load = Load::start(&engines(&store, 2).await, &key.value);
     load.more().await;
     manager.delete_key(id).await.unwrap();
-    load.revoked.store(true, Ordering::SeqCst);
+    load.changed();
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     assert_eq!(load.stop().await.1, 0);
 }
