@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use tokio::task::JoinHandle;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
+use tollgate_core::path::Path;
 use tollgate_core::plan::{ApiStage, Plan, Target};
 use tollgate_core::verdict::{Reason, Verdict};
 use tollgate_store::connection::Connection;
@@ -28,6 +29,7 @@ pub const PATIENT: Settings = Settings {
     attempt_timeout: Duration::from_secs(10),
     total_timeout: Duration::from_secs(30),
     on_store_failure: tollgate_store::engine::OnStoreFailure::Deny,
+    tells_reach: false,
 };
 
 /// A key with its value.
@@ -81,7 +83,7 @@ pub fn target(path: &str) -> Target {
         stage: "prod".to_owned(),
         method: "GET".to_owned(),
         route: None,
-        path: path.to_owned(),
+        path: Path::read(path),
     }
 }
 

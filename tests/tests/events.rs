@@ -16,6 +16,11 @@ on_both_stores!(
     a_native_key_is_named_to_rest_apis_on_admitted_requests_only,
     an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes,
     every_kind_is_charged_to_the_throttle_of_its_method,
+    with_caching_a_policy_opens_what_the_key_may_call_and_no_more,
+    what_is_closed_stays_closed_however_its_path_is_spelled,
+    a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it,
+    every_method_of_a_stage_has_the_throttle_for_all_to_itself,
+    wildcards_in_a_path_are_not_passed_on,
 );
 
 /// The kinds that are answered by a policy, and whether they know the route's template.
@@ -174,5 +179,173 @@ async fn every_kind_is_charged_to_the_throttle_of_its_method(kind: Kind) {
             reasons.push(reason(&answer).to_owned());
         }
         assert_eq!(reasons, ["ok", "ok", "method_rate"], "{kind}");
+    }
+}
+
+/// An event of `kind` for a method and a path of the stage, on a catch-all route.
+fn asked(kind: &str, key: &str, method: &str, path: &str) -> Value {
+    let mut event = event(kind, Some(key));
+    if kind == "http-api-v2" {
+        event["routeKey"] = json!("$default");
+        event["rawPath"] = json!(format!("/prod{path}"));
+        event["requestContext"]["routeKey"] = json!("$default");
+        event["requestContext"]["http"]["method"] = json!(method);
+    } else {
+        let stage = "arn:aws:execute-api:eu-west-1:123456789012:api/prod";
+        event["methodArn"] = json!(format!("{stage}/{method}{path}"));
+        if event.get("resource").is_some() {
+            event["resource"] = json!("/{proxy+}");
+        }
+    }
+    event
+}
+
+/// The kinds whose events may tell no more of a request than its path.
+const BY_PATH: [&str; 4] = ["http-api-v2", "http-api-v1", "rest-request", "rest-token"];
+
+async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let only = ["/pets/GET", "/pets/{id}/GET"].map(|text| text.parse().unwrap());
+    manager
+        .update_key(&key.record.id, move |record| {
+            record.restriction = Some([("api:prod".to_owned(), only.clone().into())].into());
+            Ok::<_, tollgate_store::manage::Error>(())
+        })
+        .await
+        .unwrap();
+    let function = start(&store, &[("TOLLGATE_RESULT_CACHING", "on")]).await;
+    let stage = "arn:aws:execute-api:eu-west-1:123456789012:api/prod";
+    let both = json!([format!("{stage}/GET/pets"), format!("{stage}/HEAD/pets")]);
+    for kind in ["http-api-v1", "rest-request", "rest-token"] {
+        let answer = function
+            .invoke(asked(kind, &key.value, "GET", "/pets/7"))
+            .await;
+        let statements = answer["policyDocument"]["Statement"].as_array().unwrap();
+        assert_eq!(statements.len(), 1, "{kind}");
+        let mut open = both.as_array().unwrap().clone();
+        open.insert(0, json!(format!("{stage}/GET/pets/7")));
+        assert_eq!(statements[0]["Resource"], json!(open), "{kind}");
+
+        let answer = function
+            .invoke(asked(kind, &key.value, "DELETE", "/admin"))
+            .await;
+        assert_eq!(reason(&answer), "method_not_allowed");
+        let statements = &answer["policyDocument"]["Statement"];
+        assert_eq!(statements[0]["Effect"], "Deny");
+        assert_eq!(
+            statements[0]["Resource"],
+            json!([format!("{stage}/DELETE/admin")])
+        );
+        assert_eq!(statements[1]["Effect"], "Allow");
+        assert_eq!(statements[1]["Resource"], both, "{kind}");
+    }
+}
+
+async fn what_is_closed_stays_closed_however_its_path_is_spelled(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let closed = || Throttle::new(Some(0.0), Some(0)).unwrap();
+    let mut limits = plan(None, None);
+    for template in ["/pets/{id}/GET", "/cats/GET"] {
+        let throttles = &mut limits.stages[0].throttle;
+        throttles.insert(template.parse().unwrap(), closed());
+    }
+    let (_, key) = linked(&manager, limits).await;
+    let mut listed = plan(None, None);
+    listed.stages[0].methods = Some(["/pets/{id}/GET".parse().unwrap()].into());
+    let (_, other) = linked(&manager, listed).await;
+    let function = start(&store, &[]).await;
+    for kind in BY_PATH {
+        for path in [
+            "/pets/a%2Fb",
+            "/pets/7",
+            "/./cats",
+            "/x/../cats",
+            "/c%61ts",
+            "//cats",
+            "/cats;v=1",
+            "/cats%2F",
+        ] {
+            for method in ["GET", "HEAD"] {
+                let answer = function.invoke(asked(kind, &key.value, method, path)).await;
+                assert_eq!(
+                    answer["context"]["reason"], "method_rate",
+                    "{kind} {method} {path}"
+                );
+            }
+        }
+        for path in ["/pets%2F7", "/pets/../pets/7", "/pets/7/x", "/pets"] {
+            let answer = function
+                .invoke(asked(kind, &other.value, "GET", path))
+                .await;
+            assert_eq!(
+                answer["context"]["reason"], "method_not_allowed",
+                "{kind} {path}"
+            );
+        }
+        for path in ["/pets/7", "/pets/a%2Fb"] {
+            for method in ["GET", "HEAD"] {
+                let answer = function
+                    .invoke(asked(kind, &other.value, method, path))
+                    .await;
+                assert_eq!(answer["context"]["reason"], "ok", "{kind} {method} {path}");
+            }
+        }
+    }
+}
+
+async fn a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (_, free) = linked(&manager, plan(None, None)).await;
+    let mut limits = plan(None, None);
+    let throttle = Throttle::new(Some(9.0), Some(9)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("/cats/GET".parse().unwrap(), throttle);
+    let (_, limited) = linked(&manager, limits).await;
+    let function = start(&store, &[]).await;
+    for kind in BY_PATH {
+        for path in ["/pets/%", "/%zz", "/%ff"] {
+            for (key, expected) in [(&free, "ok"), (&limited, "malformed_path")] {
+                let answer = function.invoke(asked(kind, &key.value, "GET", path)).await;
+                assert_eq!(answer["context"]["reason"], expected, "{kind} {path}");
+            }
+        }
+    }
+}
+
+async fn every_method_of_a_stage_has_the_throttle_for_all_to_itself(kind: Kind) {
+    let store = Store::new(kind).await;
+    let mut limits = plan(None, None);
+    let throttle = Throttle::new(Some(0.001), Some(1)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("*/*".parse().unwrap(), throttle);
+    let (_, key) = linked(&manager(&store).await, limits).await;
+    let function = start(&store, &[]).await;
+    let ask = async |method: &str, route: &str| {
+        let mut event = asked("rest-request", &key.value, method, "/a");
+        event["resource"] = json!(route);
+        let answer = function.invoke(event).await;
+        reason(&answer).to_owned()
+    };
+    for (method, route) in [("GET", "/a"), ("POST", "/a"), ("GET", "/b/{id}")] {
+        assert_eq!(ask(method, route).await, "ok", "{method} {route}");
+        assert_eq!(ask(method, route).await, "method_rate", "{method} {route}");
+    }
+}
+
+async fn wildcards_in_a_path_are_not_passed_on(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let function = start(&store, &[]).await;
+    let stage = "arn:aws:execute-api:eu-west-1:123456789012:api/prod";
+    for kind in ["http-api-v1", "rest-request", "rest-token"] {
+        let answer = function.invoke(asked(kind, &key.value, "GET", "/*")).await;
+        let expected = format!("{stage}/GET/?");
+        assert_eq!(statement(&answer), ("Allow", &*expected), "{kind}");
     }
 }

@@ -30,6 +30,7 @@ const QUICK: Settings = Settings {
     attempt_timeout: Duration::from_millis(250),
     total_timeout: Duration::from_millis(1_500),
     on_store_failure: OnStoreFailure::Deny,
+    tells_reach: false,
 };
 
 struct Bench {

@@ -40,6 +40,16 @@ impl<'a> MethodArn<'a> {
         })
     }
 
+    /// The ARN itself.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The ARN of a method of the same stage, by its path without its first slash.
+    pub fn method(&self, method: &str, path: &str) -> String {
+        format!("{}{method}/{path}", &self.text[..self.rest])
+    }
+
     /// The ARN of everything in the stage.
     pub fn whole_stage(&self) -> String {
         format!("{}*", &self.text[..self.rest])

@@ -11,10 +11,10 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 use tollgate_core::credential::{self, Carrier, KeySource};
+use tollgate_core::path::Path;
 use tollgate_core::plan::Target;
 
 use crate::arn::MethodArn;
@@ -201,8 +201,8 @@ impl Fields {
         let arn = MethodArn::parse(arn).ok_or(EventError::Arn)?;
         let (method, path) = match kind {
             // The handshake is a GET (RFC 6455, 4.1).
-            Kind::WebSocket => ("GET", "/$connect".to_owned()),
-            _ => (arn.method, decoded(&format!("/{}", arn.path))),
+            Kind::WebSocket => ("GET", Path::read("/$connect")),
+            _ => (arn.method, Path::read(arn.path)),
         };
         Ok(Target {
             api_id: arn.api_id.to_owned(),
@@ -228,7 +228,11 @@ impl Fields {
                 "requestContext.http.method",
             )?,
             route: self.route_key.as_deref().and_then(route),
-            path: decoded(without_stage(&raw_path, &stage)),
+            path: match &*stage {
+                "$default" => Path::read(&raw_path),
+                // `rawPath` has any other stage in front.
+                stage => Path::read(&raw_path).without_first(stage),
+            },
             stage,
         })
     }
@@ -261,20 +265,6 @@ fn resource(resource: &str) -> Option<String> {
     (!is_default).then(|| resource.to_owned())
 }
 
-/// The path without the stage, which `rawPath` carries in front unless it is `$default`.
-fn without_stage<'a>(raw_path: &'a str, stage: &str) -> &'a str {
-    raw_path
-        .strip_prefix('/')
-        .and_then(|path| path.strip_prefix(stage))
-        .filter(|rest| stage != "$default" && (rest.is_empty() || rest.starts_with('/')))
-        .unwrap_or(raw_path)
-}
-
-/// `/p%65ts` reaches the same backend as `/pets`.
-fn decoded(path: &str) -> String {
-    percent_decode_str(path).decode_utf8_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,12 +276,22 @@ mod tests {
 
     #[test]
     fn a_named_stage_is_taken_off_the_path_and_default_is_not() {
-        let path = |raw: &str, stage: &str| decoded(without_stage(raw, stage));
-        assert_eq!(path("/prod/pets", "prod"), "/pets");
-        assert_eq!(path("/prod", "prod"), "");
-        assert_eq!(path("/product/7", "prod"), "/product/7");
-        assert_eq!(path("/pets", "$default"), "/pets");
-        assert_eq!(path("/p%65ts/a%20b", "$default"), "/pets/a b");
+        for (raw, stage, expected) in [
+            ("/prod/pets", "prod", "/pets"),
+            ("/prod", "prod", "/"),
+            ("/product/7", "prod", "/product/7"),
+            ("/pets", "$default", "/pets"),
+            ("/$default/pets", "$default", "/$default/pets"),
+            ("/p%65ts/a%20b", "$default", "/pets/a b"),
+        ] {
+            let event = json!({
+                "version": "2.0", "type": "REQUEST", "rawPath": raw,
+                "requestContext": { "apiId": "a", "stage": stage, "http": { "method": "GET" } },
+            });
+            let event = read(&event).expect("an event");
+            let path = event.target().path.segments().collect::<Vec<_>>();
+            assert_eq!(format!("/{}", path.join("/")), expected, "{raw}");
+        }
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
             json!({ "type": "REQUEST", "methodArn": "arn:aws:execute-api:r:1:a/prod/GET/pets" });
         for minimal in [http, rest] {
             let event = read(&minimal).expect("an event");
-            assert_eq!(event.target().path, "/pets");
+            assert_eq!(event.target().path, Path::read("/pets"));
             assert_eq!(event.credential(&sources), None);
             for field in [
                 "headers",
@@ -351,7 +351,7 @@ mod tests {
             });
             let event = read(&event).expect("an event");
             assert_eq!(event.credential(&[]), key, "{token:?}");
-            assert_eq!(event.target().path, "/pets");
+            assert_eq!(event.target().path, Path::read("/pets"));
             assert_eq!(event.target().route, None);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`config`]: the environment, read once.
 //! - [`event`], [`arn`]: the kinds of events, and the target that each names.
-//! - [`response`]: the verdict as API Gateway takes it.
+//! - [`response`]: the verdict as API Gateway takes it; [`policy`]: what an IAM policy opens and closes.
 //! - [`report`]: decisions, counted and logged.
 
 use std::num::NonZeroU32;
@@ -15,10 +15,10 @@ use tollgate_store::engine::{Engine, Request};
 pub mod arn;
 pub mod config;
 pub mod event;
+pub mod policy;
 pub mod report;
 pub mod response;
 
-use arn::MethodArn;
 use config::{Config, HttpResponse, OnLimit, RestResponse};
 use event::{Event, Format};
 use response::{Answer, Failed};
@@ -32,8 +32,10 @@ pub struct Authorizer {
 impl Authorizer {
     /// An authorizer by `config` through `connection`.
     pub fn new(config: Config, connection: Connection) -> Self {
+        let mut deciding = config.deciding.clone();
+        deciding.engine.tells_reach = config.result_caching;
         Self {
-            engine: Engine::from_config(&config.deciding, connection),
+            engine: Engine::from_config(&deciding, connection),
             config,
         }
     }
@@ -94,16 +96,9 @@ impl Authorizer {
         if format == Format::Http2 && self.config.http_response == HttpResponse::Simple {
             return Ok(response::simple(verdict, allowed));
         }
-        // Without an ARN there is nothing to admit to.
-        let resource = match arn {
-            Some(arn) if self.config.result_caching => {
-                MethodArn::parse(arn).map_or_else(|| arn.to_owned(), |arn| arn.whole_stage())
-            }
-            Some(arn) => arn.to_owned(),
-            None => "*".to_owned(),
-        };
+        let statements = policy::statements(verdict, allowed, arn, self.config.result_caching);
         let named = self.config.names_native_key && format == Format::Rest && allowed;
         let key = key.filter(|_| named);
-        Ok(response::policy(verdict, allowed, resource, key))
+        Ok(response::policy(verdict, allowed, statements, key))
     }
 }

@@ -3,7 +3,7 @@
 use aws_lambda_events::apigw::{
     ApiGatewayV2CustomAuthorizerIamPolicyResponse, ApiGatewayV2CustomAuthorizerSimpleResponse,
 };
-use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+use aws_lambda_events::iam::IamPolicyStatement;
 use serde::Serialize;
 use tollgate_core::answer::Refused;
 use tollgate_core::context::Context;
@@ -23,6 +23,8 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyAnswer {
+    #[serde(skip)]
+    allowed: bool,
     #[serde(flatten)]
     answer: ApiGatewayV2CustomAuthorizerIamPolicyResponse<Context>,
     /// The value of a native API key, for REST APIs that take it from their authorizer.
@@ -35,10 +37,7 @@ impl Answer {
     pub fn is_allowed(&self) -> bool {
         match self {
             Self::Simple(answer) => answer.is_authorized,
-            Self::Policy(policy) => {
-                let mut statements = policy.answer.policy_document.statement.iter();
-                statements.all(|statement| statement.effect == IamPolicyEffect::Allow)
-            }
+            Self::Policy(policy) => policy.allowed,
         }
     }
 
@@ -84,29 +83,22 @@ pub fn simple(verdict: &Verdict, allowed: bool) -> Answer {
     Answer::Simple(answer)
 }
 
-/// A policy for `resource`, an ARN that may end in a wildcard.
+/// A policy of these statements.
 pub fn policy(
     verdict: &Verdict,
     allowed: bool,
-    resource: String,
+    statements: Vec<IamPolicyStatement>,
     usage_identifier_key: Option<&str>,
 ) -> Answer {
-    let mut statement = IamPolicyStatement::default();
-    statement.action = vec!["execute-api:Invoke".to_owned()];
-    statement.resource = vec![resource];
-    statement.effect = if allowed {
-        IamPolicyEffect::Allow
-    } else {
-        IamPolicyEffect::Deny
-    };
     let mut answer = ApiGatewayV2CustomAuthorizerIamPolicyResponse::default();
     // Required, also where no key is known. It is never the key itself: principals are logged.
     let principal = verdict.key_id.as_deref().unwrap_or("anonymous");
     answer.principal_id = Some(principal.to_owned());
     answer.policy_document.version = Some("2012-10-17".to_owned());
-    answer.policy_document.statement = vec![statement];
+    answer.policy_document.statement = statements;
     answer.context = Context::of(verdict);
     Answer::Policy(PolicyAnswer {
+        allowed,
         answer,
         usage_identifier_key: usage_identifier_key.map(str::to_owned),
     })

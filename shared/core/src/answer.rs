@@ -130,6 +130,8 @@ fn denied(reason: &str) -> (u16, &'static str, &'static str) {
             "temporary-reduced-capacity",
             "Request cannot be satisfied due to temporary server capacity constraints",
         )
+    } else if is(reason, Reason::MalformedPath) {
+        (400, "", "Bad Request")
     } else {
         (403, "", "Forbidden")
     }
@@ -144,6 +146,9 @@ fn detail(reason: &str) -> &'static str {
         Some(Reason::Expired) => "the API key has expired",
         Some(Reason::NotInPlan) => "the API key is in no usage plan for this API",
         Some(Reason::MethodNotAllowed) => "the API key may not call this method",
+        Some(Reason::MalformedPath) => {
+            "the path cannot be decoded: expected %XX to be bytes of UTF-8"
+        }
         Some(Reason::Rate) => "the usage plan's rate is exceeded",
         Some(Reason::MethodRate) => "the rate of this method is exceeded",
         Some(Reason::Quota) => "the usage plan's quota is spent",
@@ -195,6 +200,7 @@ mod tests {
             (Reason::Expired, 401, None),
             (Reason::NotInPlan, 403, None),
             (Reason::MethodNotAllowed, 403, None),
+            (Reason::MalformedPath, 400, None),
             (Reason::BadEvent, 403, None),
             (Reason::Rate, 429, Some(7)),
             (Reason::MethodRate, 429, Some(7)),

@@ -12,14 +12,19 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    /// Reads `header:<name>`, `bearer` or `query:<name>`.
+    /// Reads `header:<name>`, `bearer` or `query:<name>`. A header's name is a token (RFC 9110, 5.6.2).
     pub fn parse(text: &str) -> Option<Self> {
-        match text.split_once(':') {
-            None if text == "bearer" => Some(Self::Bearer),
-            Some(("header", name)) if !name.is_empty() => {
+        let Some((kind, name)) = text.split_once(':') else {
+            return (text.trim() == "bearer").then_some(Self::Bearer);
+        };
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match (kind.trim(), name.trim()) {
+            (_, "") => None,
+            ("header", name) if name.bytes().all(is_token) => {
                 Some(Self::Header(name.to_ascii_lowercase()))
             }
-            Some(("query", name)) if !name.is_empty() => Some(Self::Query(name.to_owned())),
+            ("query", name) => Some(Self::Query(name.to_owned())),
             _ => None,
         }
     }

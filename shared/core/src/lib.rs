@@ -4,6 +4,7 @@
 //! - [`limit`]: what a plan may limit: [`Throttle`](limit::Throttle) and [`Quota`](limit::Quota), checked when they are made.
 //! - [`plan`]: limits by API stage and method, and which of them a request meets.
 //! - [`terms`]: what one key may do under one plan.
+//! - [`path`]: what a request asks for, as every front door reads it.
 //! - [`template`]: route templates such as `/pets/{id}/GET`, and which of several matches best.
 //! - [`calendar`]: days and quota periods, UTC.
 //! - [`bucket`]: GCRA, the throttle's whole arithmetic.
@@ -25,6 +26,7 @@ pub mod key;
 pub mod lane;
 pub mod limit;
 pub mod meter;
+pub mod path;
 pub mod plan;
 pub mod sharing;
 pub mod standing;

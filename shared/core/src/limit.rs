@@ -84,15 +84,19 @@ impl Throttle {
         self.burst_limit
     }
 
-    /// The bucket this throttle stands for; `None` where there is no rate, so that nothing is throttled.
+    /// Whether it refuses all: a rate or a burst of 0, whatever the other one is.
+    pub fn is_closed(&self) -> bool {
+        self.rate_limit == Some(0.0) || self.burst_limit == Some(0)
+    }
+
+    /// The bucket this throttle stands for; `None` where nothing is throttled: without a rate, unless it is closed.
     ///
-    /// A rate without a burst gets the burst that a second of it fills, at least 1. A rate of 0 refuses all,
-    /// as does a burst of 0.
+    /// A rate without a burst gets the burst that a second of it fills, at least 1.
     pub fn bucket(&self) -> Option<Bucket> {
-        let rate = self.rate_limit?;
-        if rate == 0.0 {
+        if self.is_closed() {
             return Some(Bucket::closed());
         }
+        let rate = self.rate_limit?;
         let burst = self
             .burst_limit
             .unwrap_or_else(|| whole(rate.ceil().max(1.0)));
@@ -229,6 +233,7 @@ mod tests {
     #[test]
     fn a_burst_without_rate_throttles_nothing_and_a_zero_of_either_refuses_all() {
         assert_eq!(bucket(None, Some(5)), None);
+        assert_eq!(bucket(None, Some(0)).map(|b| b.burst()), Some(0));
         assert_eq!(bucket(Some(0.0), Some(5)).map(|b| b.burst()), Some(0));
         assert_eq!(bucket(Some(5.0), Some(0)).map(|b| b.burst()), Some(0));
     }

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::bucket::Bucket;
 use crate::limit::{Quota, Throttle};
-use crate::template::{MethodTemplate, is_greedy};
+use crate::path::Path;
+use crate::template::{self, Fit, MethodTemplate, is_greedy};
 
 /// The limits of a usage plan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub struct Target {
     /// The path of the route that was met, as a template; `None` for `$default`.
     pub route: Option<String>,
     /// The path as it was asked for, without the stage.
-    pub path: String,
+    pub path: Path,
 }
 
 /// The name of a bucket inside a meter: short, because a meter has to stay under 1 KB.
@@ -83,6 +84,13 @@ impl Limits {
     }
 }
 
+/// A throttle that a request meets.
+struct Met<'a> {
+    fit: Fit,
+    template: &'a MethodTemplate,
+    throttle: &'a Throttle,
+}
+
 impl Plan {
     /// The stage entry that covers `target`, if the plan opens it.
     pub fn stage(&self, target: &Target) -> Option<&ApiStage> {
@@ -92,32 +100,30 @@ impl Plan {
     }
 }
 
-/// Whether some backend may take a path segment for `.` or `..`: decoded once more, or without parameters behind it.
-fn may_climb(segment: &str) -> bool {
-    let name = segment.split(';').next().unwrap_or_default();
-    matches!(&*name.replace("%2e", "."), "." | "..")
-}
-
 impl Target {
-    /// Whether one of `methods` covers it: its route, or where that says nothing of the path (`$default`, `{proxy+}`), its path.
-    /// A path that climbs is covered by none: it may lead a backend anywhere.
-    pub(crate) fn is_one_of(&self, methods: &BTreeSet<MethodTemplate>) -> bool {
-        let decoded = self.path.to_ascii_lowercase();
-        let decoded = decoded.replace("%2f", "/").replace("%5c", "/");
-        if decoded.split(['/', '\\']).any(may_climb) {
-            return false;
-        }
-        let route = self.route.as_deref().filter(|route| !is_greedy(route));
-        let path = route.unwrap_or(&self.path);
-        let mut methods = methods.iter();
-        methods.any(|method| method.fit(&self.method, path).is_some())
+    /// Whether its path cannot be told, and its route does not stand in for it.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.path.is_malformed() && self.exact_route().is_none()
     }
 
-    /// What `find` has for the route; where the route says nothing of the path, for the path itself first.
-    fn as_routed<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let route = self.route.as_deref().unwrap_or("/{proxy+}");
-        let by_path = is_greedy(route).then(|| find(&self.path)).flatten();
-        by_path.or_else(|| find(route))
+    /// The route's template, where it says what is called: not for `$default` and `{proxy+}`.
+    fn exact_route(&self) -> Option<&str> {
+        self.route.as_deref().filter(|route| !is_greedy(route))
+    }
+
+    /// Whether one of `methods` covers it: its route, or where that says nothing of the path, its path. A path that climbs is
+    /// covered by none: it may lead a backend anywhere.
+    pub(crate) fn is_one_of(&self, methods: &BTreeSet<MethodTemplate>) -> bool {
+        if self.path.climbs() {
+            return false;
+        }
+        methods.iter().any(|method| {
+            let fit = match self.exact_route() {
+                Some(route) => method.fit(&self.method, template::segments(route)),
+                None => method.fit(&self.method, self.path.segments()),
+            };
+            fit.is_some()
+        })
     }
 }
 
@@ -128,36 +134,79 @@ impl ApiStage {
     }
 
     /// The best template's bucket, `more` going before the stage's own throttles.
+    ///
+    /// What the route says is what is called; where it says nothing of the path, the path is looked at, in every way in which a
+    /// backend may read it. Of several, one that is closed goes first: no spelling opens it.
     pub(crate) fn method_bucket(
         &self,
         target: &Target,
         more: Option<&BTreeMap<MethodTemplate, Throttle>>,
     ) -> Option<(BucketId, Bucket)> {
-        let (template, throttle) =
-            target.as_routed(|path| self.best(&target.method, path, more))?;
-        Some((self.bucket_id(template), throttle.bucket()?))
+        let route = target.route.as_deref().unwrap_or("/{proxy+}");
+        let mut met = Vec::new();
+        if is_greedy(route) {
+            for reading in target.path.readings() {
+                met.extend(self.best(&target.method, &reading, more));
+            }
+        }
+        let by_path = met.into_iter().min_by(|a, b| {
+            let rank = |met: &Met| !met.throttle.is_closed();
+            rank(a).cmp(&rank(b)).then_with(|| a.fit.cmp(&b.fit))
+        });
+        let by_route = || {
+            let segments: Vec<&str> = template::segments(route).collect();
+            self.best(&target.method, &segments, more)
+        };
+        // `*/*` is met by any path: a route that is named goes before it.
+        let met = match by_path {
+            Some(met) if !met.template.is_every() => met,
+            by_path => by_route().or(by_path)?,
+        };
+        let id = if met.template.is_every() {
+            self.each_bucket_id(target)
+        } else {
+            self.bucket_id(met.template)
+        };
+        Some((id, met.throttle.bucket()?))
     }
 
     fn best<'a>(
         &'a self,
         method: &str,
-        path: &str,
+        path: &[&str],
         more: Option<&'a BTreeMap<MethodTemplate, Throttle>>,
-    ) -> Option<(&'a MethodTemplate, &'a Throttle)> {
+    ) -> Option<Met<'a>> {
         // Of equals the first wins.
         let throttles = more.into_iter().flatten().chain(&self.throttle);
-        throttles
-            .filter_map(|(template, throttle)| {
-                Some((template.fit(method, path)?, template, throttle))
+        let met = throttles.filter_map(|(template, throttle)| {
+            let fit = template.fit(method, path.iter().copied())?;
+            Some(Met {
+                fit,
+                template,
+                throttle,
             })
-            .min_by(|(a, ..), (b, ..)| a.cmp(b))
-            .map(|(_, template, throttle)| (template, throttle))
+        });
+        met.min_by(|a, b| a.fit.cmp(&b.fit))
+    }
+
+    /// The bucket that a method has by `*/*`. A method is what the API calls one: a route and an HTTP method. Where the route
+    /// says nothing of the path all paths are one method, or callers could make buckets without end; so are HTTP methods
+    /// that API Gateway does not know.
+    fn each_bucket_id(&self, target: &Target) -> BucketId {
+        let known = template::METHODS.contains(&&*target.method);
+        let method = if known { &target.method } else { template::ANY };
+        let route = target.route.as_deref().unwrap_or("$default");
+        self.hashed(&format!("*/*{method} {route}"))
     }
 
     /// 64 bits of a hash: 11 characters whatever the length of the template, and the same after a template was
     /// removed and put back.
     pub(crate) fn bucket_id(&self, template: &MethodTemplate) -> BucketId {
-        let digest = Sha256::digest(format!("{}{template}", self.name()));
+        self.hashed(&template.to_string())
+    }
+
+    fn hashed(&self, method: &str) -> BucketId {
+        let digest = Sha256::digest(format!("{}{method}", self.name()));
         let mut head = [0; 8];
         head.copy_from_slice(&digest[..8]);
         base62::encode(u64::from_be_bytes(head))
@@ -191,7 +240,7 @@ mod tests {
             stage: "prod".into(),
             method: "GET".into(),
             route: route.map(str::to_owned),
-            path: path.into(),
+            path: Path::read(path),
         }
     }
 
@@ -259,5 +308,77 @@ mod tests {
             };
             assert_eq!(plan.stage(&elsewhere), None);
         }
+    }
+
+    fn burst(stage: &ApiStage, target: &Target) -> Option<u32> {
+        let met = stage.method_bucket(target, None);
+        met.map(|(_, bucket)| bucket.burst())
+    }
+
+    #[test]
+    fn what_is_closed_stays_closed_however_it_is_spelled() {
+        let stage = stage(&[
+            ("/cats/GET", 0.0),
+            ("/pets/{id}/GET", 0.0),
+            ("/{a}/{b}/{c}/GET", 0.0),
+            ("/y/GET", 1.0),
+            ("/{proxy+}/GET", 9.0),
+        ]);
+        for path in [
+            "/cats",
+            "/cats/",
+            "//cats",
+            "/c%61ts",
+            "/./cats",
+            "/x/../cats",
+            "/%2e/cats",
+            "/cats;v=1",
+            "/cats%2F",
+            "/x%2f..%2fcats",
+            "/pets/a%2Fb",
+            "/pets/7",
+            "/pets%2F7",
+            "/x/../y",
+            "/a/b/c",
+            "/x/..;/cats",
+            "/x\\..\\cats",
+        ] {
+            assert_eq!(burst(&stage, &target(None, path)), Some(0), "{path}");
+            let proxied = target(Some("/{proxy+}"), path);
+            assert_eq!(burst(&stage, &proxied), Some(0), "{path}");
+        }
+        for path in ["/", "/dogs/1", "/cats.html", "/y"] {
+            assert_ne!(burst(&stage, &target(None, path)), Some(0), "{path}");
+        }
+        let head = Target {
+            method: "HEAD".into(),
+            ..target(None, "/cats")
+        };
+        assert_eq!(burst(&stage, &head), Some(0));
+    }
+
+    #[test]
+    fn every_method_of_a_stage_has_a_bucket_of_its_own() {
+        let stage = stage(&[("*/*", 1.0), ("/pets/GET", 2.0)]);
+        let id = |method: &str, route: Option<&str>, path: &str| {
+            let target = Target {
+                method: method.into(),
+                ..target(route, path)
+            };
+            stage.method_bucket(&target, None).expect("a bucket")
+        };
+        let toys = id("GET", Some("/toys"), "/toys");
+        assert_eq!(toys.1.interval(), 1_000_000_000);
+        assert_ne!(toys.0, id("POST", Some("/toys"), "/toys").0);
+        assert_ne!(toys.0, id("GET", Some("/cats/{id}"), "/cats/1").0);
+        assert_eq!(
+            id("GET", Some("/cats/{id}"), "/cats/1").0,
+            id("GET", Some("/cats/{id}"), "/cats/2").0
+        );
+        assert_eq!(id("GET", Some("/pets"), "/pets").1.interval(), 500_000_000);
+        // Of a catch-all route every path is the same method, however many a caller makes up.
+        assert_eq!(id("GET", None, "/a").0, id("GET", None, "/b").0);
+        assert_ne!(id("GET", None, "/a").0, id("POST", None, "/a").0);
+        assert_eq!(id("MADE", None, "/a").0, id("UP", None, "/a").0);
     }
 }

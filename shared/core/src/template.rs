@@ -1,4 +1,5 @@
-//! Route templates of method throttles: `/pets/{id}/GET`, `//GET` for the root, `{proxy+}` for a whole rest.
+//! Route templates of method throttles: `/pets/{id}/GET`, `//GET` for the root, `{proxy+}` for a whole rest, `*/*` for every
+//! method of a stage.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -6,12 +7,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The methods a template may name; `ANY` stands for every one.
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY",
-];
+use crate::path::may_climb;
 
-/// A path template and a method, in API Gateway's form `/path/METHOD`.
+/// The methods a template may name; [`ANY`] stands for every one.
+pub(crate) const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", ANY,
+];
+/// Every method.
+pub const ANY: &str = "ANY";
+/// API Gateway's key for the throttle that each method of a stage has for itself.
+const EVERY: &str = "*/*";
+
+/// A path template and a method, in API Gateway's form `/path/METHOD`; or `*/*`, each method of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MethodTemplate {
@@ -21,25 +28,59 @@ pub struct MethodTemplate {
 
 /// A text that is no method template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected a method throttle key such as /pets/{{id}}/GET, or //GET for the root, \
-     with one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, ANY; got {0:?}"
-)]
-pub struct InvalidTemplate(pub String);
+pub enum InvalidTemplate {
+    /// Of another form.
+    #[error(
+        "expected a method throttle key such as /pets/{{id}}/GET, //GET for the root, or */* for each method of the stage, \
+         with one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, ANY; got {0:?}"
+    )]
+    Form(String),
+    /// Of the right form, but no request can mean it.
+    #[error(
+        "expected a path without query, '.' and '..', and {{name+}} only at its end; each segment is a {{name}} or a text as \
+         it reads, not percent-encoded, without * and braces; got {0:?}"
+    )]
+    Path(String),
+}
 
 impl MethodTemplate {
     /// The template of `path` (from the root, with a leading slash) and `method`.
     ///
     /// # Errors
-    /// [`InvalidTemplate`] where the path has no leading slash or the method is none.
+    /// [`InvalidTemplate::Form`] where the path has no leading slash or the method is none.
     pub fn new(path: &str, method: &str) -> Result<Self, InvalidTemplate> {
         if !path.starts_with('/') || !METHODS.contains(&method) {
-            return Err(InvalidTemplate(format!("{path}/{method}")));
+            return Err(InvalidTemplate::Form(format!("{path}/{method}")));
         }
         Ok(Self {
             path: path.to_owned(),
             method: method.to_owned(),
         })
+    }
+
+    /// `*/*`.
+    pub fn every() -> Self {
+        Self {
+            path: "*".to_owned(),
+            method: "*".to_owned(),
+        }
+    }
+
+    /// Whether it is `*/*`.
+    pub fn is_every(&self) -> bool {
+        self.path == "*"
+    }
+
+    /// This template, if some request can mean it. Tables may hold others: releases before this one took them.
+    ///
+    /// # Errors
+    /// [`InvalidTemplate::Path`] where none can.
+    pub fn meant(self) -> Result<Self, InvalidTemplate> {
+        if self.is_every() || can_be_met(&self.path) {
+            Ok(self)
+        } else {
+            Err(InvalidTemplate::Path(self.to_string()))
+        }
     }
 
     /// Its path.
@@ -52,10 +93,19 @@ impl MethodTemplate {
         &self.method
     }
 
+    /// Its path, decoded, if it stands for that one alone.
+    pub(crate) fn only_path(&self) -> Option<&str> {
+        let is_exact = |segment| SegmentKind::of(segment) == SegmentKind::Exact;
+        let one = !self.is_every() && segments(&self.path).all(is_exact);
+        one.then_some(&*self.path)
+    }
+
     /// Whether there are requests that both this template and another one cover.
     pub fn overlaps(&self, other: &Self) -> bool {
-        let methods = [&self.method, &other.method];
-        if self.method != other.method && methods.iter().all(|method| *method != "ANY") {
+        if self.is_every() || other.is_every() {
+            return true;
+        }
+        if self.covers(&other.method).is_none() && other.covers(&self.method).is_none() {
             return false;
         }
         let (mut mine, mut theirs) = (segments(&self.path), segments(&other.path));
@@ -72,28 +122,41 @@ impl MethodTemplate {
         }
     }
 
-    /// How well this template fits a request; `None` if it does not.
-    pub fn fit(&self, method: &str, path: &str) -> Option<Fit> {
-        let any = self.method == "ANY";
-        if !any && self.method != method {
-            return None;
+    /// How well this template fits a request by its method and the segments of its path; `None` if it does not.
+    pub fn fit<'a>(&self, method: &str, path: impl IntoIterator<Item = &'a str>) -> Option<Fit> {
+        if self.is_every() {
+            return Some(Fit {
+                kinds: vec![SegmentKind::Every],
+                method: MethodKind::Any,
+            });
         }
+        let method = self.covers(method)?;
         let mut kinds = Vec::new();
-        let mut rest = segments(path);
+        let mut rest = path.into_iter();
         for expected in segments(&self.path) {
             let kind = SegmentKind::of(expected);
             let found = rest.next();
             match (kind, found) {
                 (SegmentKind::Greedy, Some(_)) => {
                     kinds.push(kind);
-                    return Some(Fit { kinds, any });
+                    return Some(Fit { kinds, method });
                 }
                 (SegmentKind::Name, Some(_)) => kinds.push(kind),
                 (SegmentKind::Exact, Some(found)) if found == expected => kinds.push(kind),
                 _ => return None,
             }
         }
-        rest.next().is_none().then_some(Fit { kinds, any })
+        rest.next().is_none().then_some(Fit { kinds, method })
+    }
+
+    /// How its method covers another one. HEAD counts as GET, whose handlers answer it.
+    fn covers(&self, method: &str) -> Option<MethodKind> {
+        match &*self.method {
+            own if own == method => Some(MethodKind::Exact),
+            "GET" if method == "HEAD" => Some(MethodKind::HeadAsGet),
+            ANY => Some(MethodKind::Any),
+            _ => None,
+        }
     }
 }
 
@@ -102,10 +165,36 @@ pub fn is_greedy(path: &str) -> bool {
     segments(path).any(|segment| SegmentKind::of(segment) == SegmentKind::Greedy)
 }
 
-/// Empty segments are passed over: `/pets/` and `//pets` reach the same backend as `/pets`, and must not be a way
-/// around its throttle.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
+/// The segments of a path template. Empty ones are left out, as those of requests are.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// Whether requests can meet a path template, and it opens what it says.
+fn can_be_met(path: &str) -> bool {
+    let count = segments(path).count();
+    let mut segments = segments(path).enumerate();
+    let is_plain = segments.all(|(at, segment)| match SegmentKind::of(segment) {
+        SegmentKind::Exact => is_text(segment) && !may_climb(segment),
+        SegmentKind::Name => is_name(&segment[1..segment.len() - 1]),
+        SegmentKind::Greedy => at + 1 == count && is_name(&segment[1..segment.len() - 2]),
+        SegmentKind::Every => false,
+    });
+    is_plain && !path.trim_start_matches('/').contains("//")
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['{', '}', '+'])
+}
+
+fn is_text(segment: &str) -> bool {
+    let encoded = segment.split('%').skip(1).any(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    !encoded
+        && !segment.contains(['{', '}', '?', '#', '*', '\\'])
+        && !segment.contains(char::is_control)
 }
 
 /// From the best to the worst.
@@ -114,6 +203,8 @@ enum SegmentKind {
     Exact,
     Name,
     Greedy,
+    /// The whole path of `*/*`.
+    Every,
 }
 
 impl SegmentKind {
@@ -129,19 +220,27 @@ impl SegmentKind {
     }
 }
 
+/// From the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum MethodKind {
+    Exact,
+    HeadAsGet,
+    Any,
+}
+
 /// How well a template fits: exact beats `{name}` beats `{proxy+}`, segment by segment; then a method beats `ANY`.
-/// The smallest is the best.
+/// Everything beats `*/*`. The smallest is the best.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit {
     kinds: Vec<SegmentKind>,
-    any: bool,
+    method: MethodKind,
 }
 
 impl Ord for Fit {
     fn cmp(&self, other: &Self) -> Ordering {
         self.kinds
             .cmp(&other.kinds)
-            .then_with(|| self.any.cmp(&other.any))
+            .then_with(|| self.method.cmp(&other.method))
     }
 }
 
@@ -161,10 +260,12 @@ impl FromStr for MethodTemplate {
     type Err = InvalidTemplate;
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
-        let (path, method) = text
-            .rsplit_once('/')
-            .ok_or_else(|| InvalidTemplate(text.to_owned()))?;
-        Self::new(path, method).map_err(|_| InvalidTemplate(text.to_owned()))
+        if text == EVERY {
+            return Ok(Self::every());
+        }
+        let invalid = || InvalidTemplate::Form(text.to_owned());
+        let (path, method) = text.rsplit_once('/').ok_or_else(invalid)?;
+        Self::new(path, method).map_err(|_| invalid())
     }
 }
 
@@ -191,7 +292,7 @@ mod tests {
             .iter()
             .filter_map(|text| {
                 let template: MethodTemplate = text.parse().expect("a template");
-                Some((template.fit(method, path)?, *text))
+                Some((template.fit(method, segments(path))?, *text))
             })
             .reduce(|best, next| if next.0 < best.0 { next } else { best })
             .map(|(_, text)| text)
@@ -244,6 +345,8 @@ mod tests {
             ("/{proxy+}/GET", "//GET", false),
             ("/a/{b}/GET", "/{a}/b/GET", true),
             ("/a/b/GET", "/a/c/GET", false),
+            ("/a/GET", "/a/HEAD", true),
+            ("/a/POST", "*/*", true),
         ] {
             let parse = |text: &str| text.parse::<MethodTemplate>().expect("a template");
             assert_eq!(parse(one).overlaps(&parse(two)), expected, "{one} {two}");
@@ -260,7 +363,7 @@ mod tests {
 
     #[test]
     fn texts_read_back_and_malformed_ones_are_refused() {
-        for text in ["/pets/{id}/GET", "//GET", "/a/ANY"] {
+        for text in ["/pets/{id}/GET", "//GET", "/a/ANY", "*/*"] {
             assert_eq!(
                 String::from(text.parse::<MethodTemplate>().expect("a template")),
                 text
@@ -280,8 +383,79 @@ mod tests {
             "/pets/get",
             "/pets/FETCH",
             "/pets/",
+            "/*/*",
+            "*/GET",
+            "*",
         ] {
             assert!(text.parse::<MethodTemplate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn head_counts_as_get_unless_it_is_named() {
+        let all = [
+            "/pets/GET",
+            "/pets/HEAD",
+            "/toys/GET",
+            "/toys/ANY",
+            "/{any}/ANY",
+        ];
+        assert_eq!(best(&all, "HEAD", "/pets"), Some("/pets/HEAD"));
+        assert_eq!(best(&all, "HEAD", "/toys"), Some("/toys/GET"));
+        assert_eq!(best(&all, "HEAD", "/else"), Some("/{any}/ANY"));
+        assert_eq!(best(&["/pets/HEAD"], "GET", "/pets"), None);
+    }
+
+    #[test]
+    fn every_method_is_met_where_nothing_else_is() {
+        let all = ["*/*", "/{proxy+}/ANY"];
+        assert_eq!(best(&all, "GET", "/a/b"), Some("/{proxy+}/ANY"));
+        assert_eq!(best(&all, "GET", "/"), Some("*/*"));
+        assert_eq!(best(&all[..1], "QUERY", "/a"), Some("*/*"));
+    }
+
+    #[test]
+    fn a_template_that_no_request_can_mean_is_refused() {
+        for text in [
+            "//GET",
+            "*/*",
+            "/pets/GET",
+            "/pets/{id}/GET",
+            "/a b/GET",
+            "/100%/GET",
+            "/{proxy+}/ANY",
+            "/a/{b}/{c+}/GET",
+            "/pets//GET",
+            "/.well-known/GET",
+            "/$connect/GET",
+            "/a:b/GET",
+        ] {
+            let template: MethodTemplate = text.parse().expect("a template");
+            assert!(template.meant().is_ok(), "{text}");
+        }
+        for text in [
+            "/{proxy+}/x/GET",
+            "/a/../b/GET",
+            "/./a/GET",
+            "/a?b/GET",
+            "/a#b/GET",
+            "/a%20b/GET",
+            "/a%2fb/GET",
+            "/a//b/GET",
+            "/{}/GET",
+            "/{+}/GET",
+            "/{a/GET",
+            "/a}/GET",
+            "/x{id}/GET",
+            "/{a}{b}/GET",
+            "/pets/*/GET",
+            "/*/ANY",
+            "/a\\b/GET",
+            "/..;x/GET",
+            "/a\u{7}/GET",
+        ] {
+            let template: MethodTemplate = text.parse().expect("a template");
+            assert!(template.meant().is_err(), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::{Quota, Throttle};
 use crate::plan::{ApiStage, Limits, Plan, Target};
-use crate::template::MethodTemplate;
+use crate::template::{self, MethodTemplate};
 use crate::verdict::Reason;
 
 /// The methods that a key may call of its plans' API stages, by `apiId:stage`. A stage that is not there is closed to it; one
@@ -51,19 +51,79 @@ pub struct Terms<'a> {
     pub overrides: Option<&'a Override>,
 }
 
+/// What a key may call of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// All of it.
+    All,
+    /// These methods, each with a decoded path; [`ANY`](template::ANY) is every method. What it may call by a template with a
+    /// `{name}` is not in it: a list of paths cannot say that.
+    Only(BTreeSet<(String, String)>),
+}
+
 impl<'a> Terms<'a> {
     /// The stage that `target` is in, where the plan and the key open it.
     ///
     /// # Errors
-    /// [`Reason::NotInPlan`] where the plan does not open the stage, [`Reason::MethodNotAllowed`] where the plan or the key
-    /// does not open the method.
+    /// [`Reason::NotInPlan`] where the plan does not open the stage; [`Reason::MalformedPath`] where something there goes by the
+    /// path, and this one cannot be told; [`Reason::MethodNotAllowed`] where the plan or the key does not open the method.
     pub fn opens(&self, target: &Target) -> Result<&'a ApiStage, Reason> {
         let stage = self.plan.stage(target).ok_or(Reason::NotInPlan)?;
+        if target.is_unclear() && self.goes_by_path(stage) {
+            return Err(Reason::MalformedPath);
+        }
         if self.open(stage, |methods| target.is_one_of(methods)) {
             Ok(stage)
         } else {
             Err(Reason::MethodNotAllowed)
         }
+    }
+
+    /// Whether anything in a stage is closed or limited by its method.
+    fn goes_by_path(&self, stage: &ApiStage) -> bool {
+        let name = stage.name();
+        let restricted = self.restriction.and_then(|it| it.get(&name));
+        let own = self.overrides.and_then(|it| it.methods.get(&name));
+        stage.methods.is_some()
+            || !stage.throttle.is_empty()
+            || restricted.is_some_and(|methods| !methods.is_empty())
+            || own.is_some_and(|methods| !methods.is_empty())
+    }
+
+    /// What the key may call of a stage.
+    pub fn reach(&self, stage: &ApiStage) -> Reach {
+        let name = stage.name();
+        let by_plan = stage.methods.as_ref();
+        let by_key = self.restriction.map(|it| it.get(&name));
+        let lists: Vec<_> = match by_key {
+            // The key may not call this stage at all.
+            Some(None) => return Reach::Only(BTreeSet::new()),
+            Some(Some(methods)) if !methods.is_empty() => {
+                by_plan.into_iter().chain([methods]).collect()
+            }
+            _ => by_plan.into_iter().collect(),
+        };
+        if lists.is_empty() {
+            return Reach::All;
+        }
+        let mut only = BTreeSet::new();
+        for path in lists
+            .iter()
+            .copied()
+            .flatten()
+            .filter_map(MethodTemplate::only_path)
+        {
+            let is_open = |method: &str| {
+                let covered = |methods: &&BTreeSet<MethodTemplate>| {
+                    let mut methods = methods.iter();
+                    methods.any(|it| it.fit(method, template::segments(path)).is_some())
+                };
+                lists.iter().all(covered)
+            };
+            let methods = template::METHODS.iter().filter(|method| is_open(method));
+            only.extend(methods.map(|method| ((*method).to_owned(), path.to_owned())));
+        }
+        Reach::Only(only)
     }
 
     /// What a request to `target` in `stage` has to meet on `day`.
@@ -143,6 +203,7 @@ impl<'a> Terms<'a> {
 mod tests {
     use super::*;
     use crate::calendar::PeriodKind;
+    use crate::path::Path;
     use jiff::civil::date;
 
     fn template(text: &str) -> MethodTemplate {
@@ -172,7 +233,7 @@ mod tests {
             stage: "prod".into(),
             method: method.into(),
             route: route.map(str::to_owned),
-            path: path.into(),
+            path: Path::read(path),
         }
     }
 
@@ -271,6 +332,98 @@ mod tests {
                 assert_eq!(opened(&listed, None, &target("GET", route, path)), expected);
             }
         }
+    }
+
+    #[test]
+    fn an_encoded_slash_opens_no_second_segment_and_closes_none() {
+        let listed = plan(Some(&["/pets/{id}/GET"]));
+        for (path, expected) in [
+            ("/pets/7", None),
+            ("/pets/a%2Fb", None),
+            ("/pets%2F7", Some(Reason::MethodNotAllowed)),
+            ("/pets%2F7/x", Some(Reason::MethodNotAllowed)),
+        ] {
+            assert_eq!(
+                opened(&listed, None, &target("GET", None, path)),
+                expected,
+                "{path}"
+            );
+            assert_eq!(
+                opened(&listed, None, &target("HEAD", None, path)),
+                expected,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_told_is_refused_where_something_goes_by_it() {
+        let refused = Some(Reason::MalformedPath);
+        let asked = target("GET", None, "/pets/%zz");
+        let mut free = plan(None);
+        assert_eq!(
+            opened(&free, None, &asked),
+            refused,
+            "a throttle goes by it"
+        );
+        free.stages[0].throttle.clear();
+        assert_eq!(opened(&free, None, &asked), None);
+        let to = |methods: &[&str]| -> Restriction {
+            let methods = methods.iter().map(|text| template(text)).collect();
+            [("api:prod".to_owned(), methods)].into()
+        };
+        assert_eq!(opened(&free, Some(&to(&[])), &asked), None);
+        assert_eq!(
+            opened(&free, Some(&to(&["/pets/{id}/GET"])), &asked),
+            refused
+        );
+        let listed = plan(Some(&["/pets/{id}/GET"]));
+        assert_eq!(opened(&listed, None, &asked), refused);
+        // The API has told which of its routes was met.
+        let routed = target("GET", Some("/pets/{id}"), "/pets/%zz");
+        assert_eq!(opened(&listed, None, &routed), None);
+    }
+
+    #[test]
+    fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
+        let reach = |open: Option<&[&str]>, own: Option<&[&str]>| {
+            let plan = plan(open);
+            let own: Option<Restriction> = own.map(|methods| {
+                let methods = methods.iter().map(|text| template(text)).collect();
+                [("api:prod".to_owned(), methods)].into()
+            });
+            let terms = Terms {
+                plan: &plan,
+                restriction: own.as_ref(),
+                overrides: None,
+            };
+            match terms.reach(&plan.stages[0]) {
+                Reach::All => vec!["all".to_owned()],
+                Reach::Only(only) => only
+                    .iter()
+                    .map(|(method, path)| format!("{method} {path}"))
+                    .collect(),
+            }
+        };
+        assert_eq!(reach(None, None), ["all"]);
+        assert_eq!(reach(None, Some(&[])), ["all"]);
+        assert_eq!(
+            reach(Some(&["/pets/GET"]), None),
+            ["GET /pets", "HEAD /pets"]
+        );
+        assert_eq!(
+            reach(None, Some(&["/pets/GET", "/pets/{id}/GET"])),
+            ["GET /pets", "HEAD /pets"]
+        );
+        assert_eq!(
+            reach(Some(&["/{proxy+}/ANY"]), Some(&["/a/POST"])),
+            ["POST /a"]
+        );
+        assert_eq!(
+            reach(Some(&["/a/ANY", "/b/GET"]), Some(&["/a/PUT", "/c/GET"])),
+            ["PUT /a"]
+        );
+        assert!(reach(Some(&["/a/ANY"]), None).contains(&"ANY /a".to_owned()));
     }
 
     #[test]

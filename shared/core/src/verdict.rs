@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::standing::Standing;
+use crate::terms::Reach;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +53,8 @@ pub enum Reason {
     NotInPlan,
     /// The plan, or the key itself, does not open this method.
     MethodNotAllowed,
+    /// The path cannot be decoded, and something in the stage is closed or limited by its method.
+    MalformedPath,
     /// The plan's throttle.
     Rate,
     /// The method's throttle.
@@ -72,7 +75,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Ok,
         Self::MissingKey,
         Self::MalformedKey,
@@ -81,6 +84,7 @@ impl Reason {
         Self::Expired,
         Self::NotInPlan,
         Self::MethodNotAllowed,
+        Self::MalformedPath,
         Self::Rate,
         Self::MethodRate,
         Self::Quota,
@@ -102,6 +106,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::NotInPlan => "not_in_plan",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::MalformedPath => "malformed_path",
             Self::Rate => "rate",
             Self::MethodRate => "method_rate",
             Self::Quota => "quota",
@@ -121,6 +126,14 @@ impl Reason {
             Self::Quota => Some("quota"),
             _ => None,
         }
+    }
+
+    /// Whether an edit of a plan may end it.
+    pub fn is_by_plan(self) -> bool {
+        matches!(
+            self,
+            Self::NotInPlan | Self::MethodNotAllowed | Self::MalformedPath
+        )
     }
 
     /// The decision that follows.
@@ -157,6 +170,8 @@ pub struct Verdict {
     pub standing: Standing,
     /// How long until the same request would pass; only where the refusal ends by itself.
     pub retry_after: Option<Duration>,
+    /// What the key may call in the stage, where somebody wants to know.
+    pub reach: Option<Reach>,
 }
 
 impl Verdict {
@@ -170,6 +185,7 @@ impl Verdict {
             plan_id: None,
             standing: Standing::default(),
             retry_after: None,
+            reach: None,
         }
     }
 

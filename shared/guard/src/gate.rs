@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 
 use http::HeaderMap;
 use http::request::Parts;
-use percent_encoding::percent_decode_str;
 use tollgate_core::credential::{self, Carrier};
+use tollgate_core::path::Path;
 use tollgate_core::plan::Target;
 use tollgate_store::config::{Config, ConfigError};
 use tollgate_store::connection::{Connection, sdk_config};
@@ -92,13 +92,12 @@ impl Gate {
     /// Decides a request.
     pub(crate) async fn decide(&self, parts: &Parts) -> Context {
         let carried = Carried::by(parts);
-        let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
         let target = Target {
             api_id: self.api_id.clone(),
             stage: self.stage.clone(),
             method: parts.method.as_str().to_owned(),
             route: None,
-            path: path.into_owned(),
+            path: Path::read(parts.uri.path()),
         };
         let request = Request {
             credential: credential::find(&carried, &self.config.key_sources),

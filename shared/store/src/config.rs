@@ -154,6 +154,7 @@ impl Config {
                         ("allow", OnStoreFailure::Allow),
                     ],
                 )?,
+                ..defaults
             },
         })
     }
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn several_key_sources_are_kept_in_order() {
-        let config = read(&[("TOLLGATE_KEY_SOURCE", "bearer, query:key,header:X-Key")]);
+        let config = read(&[("TOLLGATE_KEY_SOURCE", "bearer, query:key,header: X-Key")]);
         assert_eq!(
             config.expect("valid").key_sources,
             [
@@ -207,6 +208,11 @@ mod tests {
                 "TOLLGATE_KEY_SOURCE",
                 "cookie:x",
                 "TOLLGATE_KEY_SOURCE must be a comma-separated list of header:<name>, bearer, query:<name>, got \"cookie:x\"",
+            ),
+            (
+                "TOLLGATE_KEY_SOURCE",
+                "header:x api key",
+                "TOLLGATE_KEY_SOURCE must be a comma-separated list of header:<name>, bearer, query:<name>, got \"header:x api key\"",
             ),
             (
                 "TOLLGATE_ON_STORE_FAILURE",

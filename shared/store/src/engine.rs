@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tollgate_core::charge;
 use tollgate_core::key::{KeyHash, KeyValue};
 use tollgate_core::plan::Target;
+use tollgate_core::terms::Reach;
 use tollgate_core::verdict::{Reason, Verdict};
 
 use crate::cache::{Cache, Dated};
@@ -75,6 +76,8 @@ pub struct Settings {
     pub total_timeout: Duration,
     /// What to do when the store does not answer.
     pub on_store_failure: OnStoreFailure,
+    /// Whether verdicts say what else the key may call.
+    pub tells_reach: bool,
 }
 
 impl Default for Settings {
@@ -83,6 +86,7 @@ impl Default for Settings {
             attempt_timeout: Duration::from_millis(300),
             total_timeout: Duration::from_millis(1500),
             on_store_failure: OnStoreFailure::Deny,
+            tells_reach: false,
         }
     }
 }
@@ -145,6 +149,7 @@ struct Attempt<'a> {
 struct About {
     key: Option<Arc<KeyRecord>>,
     plan: Option<Arc<PlanRecord>>,
+    reach: Option<Reach>,
 }
 
 impl About {
@@ -153,6 +158,7 @@ impl About {
             key_id: self.key.as_ref().map(|key| key.id.clone()),
             customer_id: self.key.as_ref().and_then(|key| key.customer_id.clone()),
             plan_id: self.plan.as_ref().map(|plan| plan.id.clone()),
+            reach: self.reach.clone(),
             ..verdict
         }
     }
@@ -257,7 +263,7 @@ impl Decider {
                     continue;
                 }
                 Err(reason) => {
-                    if matches!(reason, Reason::NotInPlan | Reason::MethodNotAllowed) {
+                    if reason.is_by_plan() {
                         // Perhaps a plan was given this stage, or method.
                         for plan in &known.record.value.plans {
                             self.plans.remove(plan);
@@ -305,6 +311,9 @@ impl Decider {
                 continue;
             };
             let terms = record.terms(&plan);
+            if self.settings.tells_reach {
+                attempt.about.reach = plan.limits.stage(target).map(|stage| terms.reach(stage));
+            }
             let stage = match terms.opens(target) {
                 Ok(stage) => stage,
                 Err(Reason::NotInPlan) => continue,

@@ -195,9 +195,7 @@ fn method_override(
     path: &str,
 ) -> Result<(MethodTemplate, tollgate_core::limit::Throttle), ApiError> {
     let path = format!("{path}[{method}]");
-    let template: MethodTemplate = method
-        .parse()
-        .map_err(|error| bad(format!("{path}: {error}")))?;
+    let template = template(&path, method)?;
     let terms = Terms {
         plan: &plan.limits,
         restriction: None,
@@ -283,27 +281,24 @@ pub(super) fn templates(
         )));
     }
     let read = methods.iter().map(|method| {
-        let template: MethodTemplate = method
-            .parse()
-            .map_err(|error| bad(format!("{path}: {error}")))?;
-        if can_match(template.path()) {
-            Ok(template)
-        } else {
-            Err(bad(format!(
-                "{path}: expected a path without query, '.' and '..', and {{name+}} only at its end, got {method:?}"
-            )))
+        let template = template(path, method)?;
+        if template.is_every() {
+            return Err(bad(format!(
+                "{path}: expected /path/METHOD, got \"*/*\": for all methods, say no list, or /{{proxy+}}/ANY and //ANY"
+            )));
         }
+        Ok(template)
     });
     read.collect()
 }
 
-/// Whether a path can be met at all, and opens what it says.
-fn can_match(path: &str) -> bool {
-    let mut segments = path.split('/').rev().filter(|segment| !segment.is_empty());
-    segments.next();
-    let is_greedy_before_its_end = segments.any(|segment| segment.ends_with("+}"));
-    let is_relative = path.split('/').any(|segment| matches!(segment, "." | ".."));
-    !is_greedy_before_its_end && !is_relative && !path.contains(['?', '#'])
+/// A method that requests can mean.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] names `path` and what was expected.
+pub(super) fn template(path: &str, method: &str) -> Result<MethodTemplate, ApiError> {
+    let template = method.parse().and_then(MethodTemplate::meant);
+    template.map_err(|error| bad(format!("{path}: {error}")))
 }
 
 /// Templates as they are shown.

@@ -8,7 +8,7 @@ use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_store::record::PlanRecord;
 
-use super::key::{Methods, templates, texts};
+use super::key::{Methods, template, templates, texts};
 use super::{ObjectOnly, Tags, bad};
 use crate::error::ApiError;
 
@@ -242,12 +242,9 @@ impl WireStage {
                 self.name()
             )));
         }
-        let throttle = self.throttle.iter().map(|(template, throttle)| {
-            let path = format!("apiStages[{}].throttle[{template}]", self.name());
-            let template = template
-                .parse()
-                .map_err(|error| bad(format!("{path}: {error}")))?;
-            Ok((template, throttle.read(&path)?))
+        let throttle = self.throttle.iter().map(|(method, throttle)| {
+            let path = format!("apiStages[{}].throttle[{method}]", self.name());
+            Ok((template(&path, method)?, throttle.read(&path)?))
         });
         Ok(ApiStage {
             api_id: self.api_id.clone(),

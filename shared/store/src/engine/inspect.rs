@@ -62,7 +62,7 @@ impl Engine {
         let key = &known.record.value;
         let about = About {
             key: Some(Arc::clone(key)),
-            plan: None,
+            ..About::default()
         };
         let refused = |reason| Box::new(about.tell(Verdict::because(reason)));
         if !key.enabled {
