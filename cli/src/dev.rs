@@ -75,7 +75,7 @@ impl Dev {
         };
         let vault = Arc::new(self.vault(&endpoint)?);
         let sdk = self.store.sdk_config().await;
-        schema::create(&Client::new(&sdk), &self.store.table)
+        schema::create_if_missing(&Client::new(&sdk), &self.store.table)
             .await
             .map_err(|error| format!("{error}; is DynamoDB running at {endpoint}?"))?;
 

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use aws_sdk_dynamodb::Client;
 use clap::{Args, Subcommand};
-use tollgate_store::schema;
+use tollgate_store::schema::{self, Created};
 
-use crate::Failure;
 use crate::store::StoreArguments;
+use crate::{Failure, print};
 
 /// `tollgate table`.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Table {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Create the table where it is missing; one that is there is not altered
+    /// Create the table where it is missing; of one that is there, only what an interrupted call left undone is done
     Create(StoreArguments),
     /// Delete the table with all keys, plans and usage in it
     Delete {
@@ -37,12 +37,14 @@ impl Table {
         match self.action {
             Action::Create(store) => {
                 let created = schema::create(&client(&store).await, &store.table).await?;
-                let outcome = if created {
-                    "created"
-                } else {
-                    "was there already"
+                let outcome = match created {
+                    Created::Made => "created",
+                    Created::Finished => {
+                        "was there already, without its time to live, which is on now"
+                    }
+                    Created::WasThere => "was there already",
                 };
-                println!("table {}: {outcome}", store.table);
+                print(format!("table {}: {outcome}", store.table))?;
             }
             Action::Delete { store, yes } => {
                 if !yes && !store.is_local() {
@@ -54,15 +56,15 @@ impl Table {
                 }
                 let deleted = schema::delete(&client(&store).await, &store.table).await?;
                 let outcome = if deleted { "deleted" } else { "was not there" };
-                println!("table {}: {outcome}", store.table);
+                print(format!("table {}: {outcome}", store.table))?;
             }
             Action::Status(store) => {
                 let status = schema::status(&client(&store).await, &store.table).await?;
                 let Some(status) = status else {
-                    println!("table {}: missing", store.table);
+                    print(format!("table {}: missing", store.table))?;
                     return Ok(ExitCode::FAILURE);
                 };
-                println!("table {}: {}", store.table, status.as_str());
+                print(format!("table {}: {}", store.table, status.as_str()))?;
             }
         }
         Ok(ExitCode::SUCCESS)

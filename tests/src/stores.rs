@@ -43,7 +43,8 @@ impl Store {
             table: format!("test-{}-{number}", std::process::id()),
         };
         let client = store.client().await;
-        assert!(schema::create(&client, &store.table).await.unwrap());
+        let created = schema::create(&client, &store.table).await.unwrap();
+        assert_eq!(created, schema::Created::Made);
         store
     }
 

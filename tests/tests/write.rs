@@ -129,6 +129,7 @@ fn meters() -> impl Strategy<Value = Meter> {
                 spent,
                 closed,
                 lanes,
+                left: false,
             },
         )
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tollgate_core::key::KeyValue;
 use tollgate_store::manage::Manager;
 use tollgate_store::manage::keys::{KeyFilter, NewKey, generate_value};
+use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 use crate::import::{self, ImportQuery};
@@ -192,12 +193,20 @@ pub async fn update(
 ) -> Answer<Json<ApiKey>> {
     let operations = patch.read(patch::API_KEY)?;
     let plans = patch::key::plans_of(&manager, &operations).await?;
-    let record = manager
-        .update_key(&id, |record| {
-            let mut operations = operations.iter();
-            operations.try_for_each(|it| patch::key::apply(it, record, &plans, manager.now()))
-        })
-        .await?;
+    let change = |record: &mut KeyRecord| {
+        let mut operations = operations.iter();
+        operations.try_for_each(|it| patch::key::apply(it, record, &plans, manager.now()))
+    };
+    let record = match manager.update_key(&id, change).await {
+        Err(ApiError::Manage(error))
+            if error.is_damage() && operations.iter().any(patch::key::switches_off) =>
+        {
+            // A key is stopped even where its record cannot be read. That it cannot is told afterwards.
+            manager.disable_damaged(&id).await?;
+            manager.update_key(&id, change).await?
+        }
+        changed => changed?,
+    };
     Ok(Json(ApiKey::tagged(record)))
 }
 

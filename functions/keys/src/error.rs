@@ -59,9 +59,11 @@ impl ApiError {
                 | E::RotatesInVain
                 | E::Warnings(_)
                 | E::TooLarge => BAD_REQUEST,
-                E::ValueExists | E::AlreadyLinked | E::RotatesAlready(_) | E::StageTaken { .. } => {
-                    CONFLICT
-                }
+                E::ValueExists
+                | E::AlreadyLinked
+                | E::MoveCalledOff
+                | E::RotatesAlready(_)
+                | E::StageTaken { .. } => CONFLICT,
                 E::Contended | E::Unfinished { .. } => {
                     (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
                 }

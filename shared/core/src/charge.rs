@@ -24,7 +24,7 @@ mod turn;
 pub use grant::{Grant, grant};
 pub use refusal::{Refusal, refusal};
 use turn::Turn;
-pub use turn::{remaining, spent, today};
+pub use turn::{missing_history, remaining, spent, today};
 
 /// A request, as far as its charge goes.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,7 @@ pub enum Step {
     Recount(Period, Date),
     /// Refuse: so it stands in the meter.
     Refuse(Refusal),
-    /// The meter was told of a later revision of the key: read the key again.
+    /// The meter was told of a later revision of the key, or was left behind: read the key again.
     KeyChanged,
     /// The meter was charged under a later revision of the plan: read the plan again.
     PlanChanged,
@@ -190,7 +190,7 @@ pub struct Adopt {
 
 /// The step that decides `ask` on `meter`.
 pub fn charge(meter: &Meter, ask: &Ask) -> Step {
-    if meter.key_revision > ask.key_revision {
+    if meter.key_revision > ask.key_revision || meter.left {
         return Step::KeyChanged;
     }
     if meter.plan_revision > ask.plan_revision {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::bucket::Level;
-use crate::calendar::Period;
+use crate::calendar::{Period, start_of};
 use crate::limit::Quota;
 use crate::plan::BucketId;
+
+/// Days that one clock may be ahead of another.
+const DAYS_AHEAD: i64 = 2;
 
 /// What a meter's item says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,9 @@ pub struct Meter {
     pub closed: Option<ClosedDay>,
     /// The last write of each instance; see [`lane`](crate::lane).
     pub lanes: BTreeMap<String, u64>,
+    /// The key was taken out of the plan: nothing may be charged, whatever else is known, until it is told that the key is in
+    /// the plan again.
+    pub left: bool,
 }
 
 /// The usage of a day that is over.
@@ -53,6 +60,14 @@ impl Meter {
         self.lanes.values().map(|last| i128::from(*last) * 1_000)
     }
 
+    /// Whether some instance can have charged it on its day, or that day is not far off. Otherwise the day was put there by
+    /// something else: no clock is so far ahead of another.
+    pub fn is_of_its_day(&self, today: Date) -> bool {
+        let day_before = self.day.saturating_sub(1.day());
+        let charged_then = |time| time >= start_of(day_before).as_nanosecond();
+        today.saturating_add(DAYS_AHEAD.days()) >= self.day || self.times().any(charged_then)
+    }
+
     /// The times of instances that have charged it since it was like `before`.
     pub fn times_since(&self, before: &Self) -> impl Iterator<Item = i128> {
         let lanes = self.lanes.iter();
@@ -72,6 +87,7 @@ impl Meter {
             spent: 0,
             closed: None,
             lanes: BTreeMap::new(),
+            left: false,
         }
     }
 }

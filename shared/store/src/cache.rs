@@ -33,16 +33,56 @@ impl<T> Dated<T> {
     }
 }
 
-/// The most recently used entries, up to a fixed number.
-pub(crate) struct Cache<K: Hash + Eq, V> {
-    entries: Mutex<LruCache<K, V>>,
+/// Something that takes memory.
+pub(crate) trait Weigh {
+    /// About how many bytes, beyond a few hundred that every entry has.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
-impl<K: Hash + Eq, V: Clone> Cache<K, V> {
-    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
-        Self {
+impl<T: Weigh> Weigh for Dated<T> {
+    fn bytes(&self) -> usize {
+        self.value.bytes()
+    }
+}
+
+impl<T: Weigh> Weigh for Option<T> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Weigh::bytes)
+    }
+}
+
+impl<T: Weigh> Weigh for std::sync::Arc<T> {
+    fn bytes(&self) -> usize {
+        (**self).bytes()
+    }
+}
+
+impl Weigh for () {}
+
+/// The most recently used entries, up to a number of entries and of bytes.
+pub(crate) struct Cache<K: Hash + Eq, V> {
+    entries: Mutex<Entries<K, V>>,
+    most_bytes: usize,
+}
+
+struct Entries<K: Hash + Eq, V> {
+    /// With the bytes that each was found to take when it was put there.
+    lru: LruCache<K, (V, usize)>,
+    bytes: usize,
+}
+
+impl<K: Hash + Eq, V: Clone + Weigh> Cache<K, V> {
+    pub(crate) fn new(capacity: NonZeroUsize, most_bytes: usize) -> Self {
+        let entries = Entries {
             // Sparse: most instances never see as many keys.
-            entries: Mutex::new(LruCache::sparse(capacity)),
+            lru: LruCache::sparse(capacity),
+            bytes: 0,
+        };
+        Self {
+            entries: Mutex::new(entries),
+            most_bytes,
         }
     }
 
@@ -51,25 +91,80 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.lock().get(key).cloned()
+        self.lock().lru.get(key).map(|(value, _)| value.clone())
     }
 
+    /// Puts an entry in, and forgets those that were not used for longest where all take more than the bytes there are. The
+    /// entry itself stays, however large it is.
     pub(crate) fn put(&self, key: K, value: V) {
-        self.lock().put(key, value);
+        let bytes = value.bytes();
+        let mut entries = self.lock();
+        let gone = entries.lru.push(key, (value, bytes));
+        entries.bytes += bytes;
+        entries.bytes -= gone.map_or(0, |(_, (_, bytes))| bytes);
+        while entries.bytes > self.most_bytes && entries.lru.len() > 1 {
+            let gone = entries.lru.pop_lru();
+            entries.bytes -= gone.map_or(0, |(_, (_, bytes))| bytes);
+        }
     }
 
-    /// Changes an entry that is there.
+    /// Changes an entry that is there, to one that takes about as many bytes.
     pub(crate) fn update(&self, key: &K, change: impl FnOnce(&mut V)) {
-        if let Some(entry) = self.lock().get_mut(key) {
+        if let Some((entry, _)) = self.lock().lru.get_mut(key) {
             change(entry);
         }
     }
 
     pub(crate) fn remove(&self, key: &K) {
-        self.lock().pop(key);
+        let mut entries = self.lock();
+        let gone = entries.lru.pop(key);
+        entries.bytes -= gone.map_or(0, |(_, bytes)| bytes);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<K, V>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Entries<K, V>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Weigh for usize {
+        fn bytes(&self) -> usize {
+            *self
+        }
+    }
+
+    fn cache(entries: usize, bytes: usize) -> Cache<u8, usize> {
+        Cache::new(NonZeroUsize::new(entries).expect("some"), bytes)
+    }
+
+    #[test]
+    fn it_holds_so_many_entries_and_so_many_bytes() {
+        let small = cache(2, 100);
+        for key in 0..3 {
+            small.put(key, 10);
+        }
+        assert_eq!(
+            (small.get(&0), small.get(&1), small.get(&2)),
+            (None, Some(10), Some(10))
+        );
+        let heavy = cache(10, 100);
+        for key in 0..3 {
+            heavy.put(key, 40);
+        }
+        assert_eq!(
+            (heavy.get(&0), heavy.get(&1), heavy.get(&2)),
+            (None, Some(40), Some(40))
+        );
+        // One that is too large by itself is the only one.
+        heavy.put(9, 1_000);
+        assert_eq!((heavy.get(&2), heavy.get(&9)), (None, Some(1_000)));
+        heavy.remove(&9);
+        heavy.put(1, 60);
+        heavy.put(1, 30);
+        heavy.put(2, 60);
+        assert_eq!((heavy.get(&1), heavy.get(&2)), (Some(30), Some(60)));
     }
 }

@@ -52,10 +52,16 @@ const ALLOW_AGE: SignedDuration = SignedDuration::from_secs(60);
 const MAX_TRIES: u32 = 4;
 /// Turns of a loop in all: re-reading a key or a plan takes one, but is no try of the write.
 const MAX_TURNS: u32 = 10;
+/// A key's record this old is read again beside the write; one [`RECORD_HARD_AGE`] old before it. Each write confirms it, and
+/// needs no more; this is for records that something else than a call of management has changed.
+const RECORD_SOFT_AGE: SignedDuration = SignedDuration::from_secs(60);
+const RECORD_HARD_AGE: SignedDuration = SignedDuration::from_mins(5);
 /// Keys, and unknown values, that an instance keeps in mind.
 const CACHED_KEYS: usize = 10_000;
 /// Plans that an instance keeps in mind.
 const CACHED_PLANS: usize = 1_000;
+/// What keys may take beyond a few hundred bytes each, and plans likewise: with the smallest function there are 128 MB for all.
+const CACHED_BYTES: usize = 16 << 20;
 
 /// What to do when the store does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,6 +145,8 @@ struct Scope {
 struct Attempt<'a> {
     request: &'a Request<'a>,
     scope: Scope,
+    /// When it began.
+    began: Timestamp,
     /// The key's record was read in this decision.
     fresh: bool,
     about: About,
@@ -172,9 +180,9 @@ impl Engine {
             table,
             settings,
             instance: Arc::new(Instance::new()),
-            keys: Cache::new(capacity(CACHED_KEYS)),
-            unknown: Cache::new(capacity(CACHED_KEYS)),
-            plans: Cache::new(capacity(CACHED_PLANS)),
+            keys: Cache::new(capacity(CACHED_KEYS), CACHED_BYTES),
+            unknown: Cache::new(capacity(CACHED_KEYS), CACHED_BYTES),
+            plans: Cache::new(capacity(CACHED_PLANS), CACHED_BYTES),
             combiner: Combiner::default(),
         };
         Self {
@@ -228,13 +236,11 @@ impl Decider {
             attempt: self.settings.attempt_timeout,
             end: request.deadline.map_or(end, |deadline| deadline.min(end)),
         };
+        let now = (request.clock)();
         Attempt {
             request,
-            scope: Scope {
-                hash,
-                now: (request.clock)(),
-                budget,
-            },
+            scope: Scope { hash, now, budget },
+            began: now,
             fresh: false,
             about: About::default(),
         }
@@ -302,14 +308,27 @@ impl Decider {
         if record.is_expired(&attempt.scope.hash, attempt.scope.now) {
             return Ok(Err(Reason::Expired));
         }
-        let plans = self.plans_of(attempt.scope, record).await?;
+        let plans = self.plans_of(attempt.scope, record).await;
         // Reading may have taken a while.
         attempt.scope.now = (attempt.request.clock)();
         let target = attempt.request.target;
+        let mut unread = None;
         for plan in plans {
-            let Some(seen) = known.meters.get(&plan.id) else {
-                continue;
+            let plan = match plan {
+                Ok(Some(plan)) => plan,
+                Ok(None) => continue,
+                // Another may open the stage.
+                Err(failure) => {
+                    unread.get_or_insert(failure);
+                    continue;
+                }
             };
+            let damage = known.damaged.get(&plan.id);
+            let seen = known.meters.get(&plan.id);
+            let seen = seen.filter(|seen| !seen.meter.value.left);
+            if seen.is_none() && damage.is_none() {
+                continue;
+            }
             let terms = record.terms(&plan);
             if self.settings.tells_reach {
                 attempt.about.reach = plan.limits.stage(target).map(|stage| terms.reach(stage));
@@ -322,11 +341,18 @@ impl Decider {
                     return Ok(Err(reason));
                 }
             };
+            let Some(seen) = seen else {
+                // It is looked at again by the next request.
+                self.keys.remove(&attempt.scope.hash);
+                attempt.about.plan = Some(plan);
+                let damage = damage.cloned().map(Failure::Damaged);
+                return damage.map_or(Ok(Err(Reason::NotInPlan)), Err);
+            };
             let day = charge::today(&seen.meter.value, attempt.scope.now);
             let limits = terms.limits(stage, target, day);
             attempt.about.plan = Some(Arc::clone(&plan));
             return Ok(Ok(Charging::new(self, attempt, record, plan, limits, day)));
         }
-        Ok(Err(Reason::NotInPlan))
+        unread.map_or(Ok(Err(Reason::NotInPlan)), Err)
     }
 }

@@ -11,6 +11,7 @@ use crate::meter_item::{
     BUCKETS, CLOSED_COUNT, CLOSED_DAY, CLOSED_LEFT, COUNT, DAY, KEY_REVISION, LANES, PERIOD,
     PLAN_REVISION, SPENT, level_value, period_text,
 };
+use crate::schema::TTL;
 
 /// An update under its conditions, all of which must hold.
 #[derive(Debug, Default)]
@@ -67,20 +68,26 @@ impl Update {
         let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
         let expression: Vec<_> = clauses.into_iter().flatten().collect();
         let names = self.names.into_iter().enumerate();
-        let values = self.values.into_iter().enumerate();
+        // DynamoDB takes no empty map.
+        let values = (!self.values.is_empty()).then(|| self.values.into_iter().enumerate());
         request
             .update_expression(expression.join(" "))
             .condition_expression(self.conditions.join(" AND "))
             .set_expression_attribute_names(Some(
                 names.map(|(n, name)| (format!("#{n}"), name)).collect(),
             ))
-            .set_expression_attribute_values(Some(
-                values.map(|(n, value)| (format!(":{n}"), value)).collect(),
-            ))
+            .set_expression_attribute_values(
+                values.map(|values| values.map(|(n, value)| (format!(":{n}"), value)).collect()),
+            )
     }
 
     /// The meter must not know later revisions. Where these may be news it gets to know them, otherwise it must know them.
     fn revisions(&mut self, key: u64, plan: u64, are_news: bool) {
+        if are_news {
+            // A meter that was left behind is charged again only once it was told that the key is back.
+            let left = self.name(TTL);
+            self.condition(format!("attribute_not_exists({left})"));
+        }
         for (name, revision) in [(KEY_REVISION, key), (PLAN_REVISION, plan)] {
             let (name, revision) = (self.name(name), self.number(revision));
             if are_news {

@@ -17,6 +17,7 @@ use crate::failure::{Damaged, Failure, conditional};
 use crate::record::{Item, ItemKey, from_item};
 
 pub mod capacity;
+mod damaged;
 pub mod grants;
 pub mod imports;
 pub mod keys;
@@ -26,6 +27,7 @@ mod meters;
 pub mod moves;
 pub mod plans;
 pub mod rotations;
+mod unpublished;
 pub mod usage;
 
 pub use listing::{Page, PageRequest};
@@ -86,6 +88,11 @@ pub enum Error {
     /// There is no rotation to end.
     #[error("Invalid rotation specified: no earlier value of the API key is kept")]
     NoRotation,
+    /// A move that another call has called off.
+    #[error(
+        "the move was called off by another call: the API key was taken out of one of the two plans, put back, or moved elsewhere"
+    )]
+    MoveCalledOff,
     /// A plan without a quota has nothing that could be left.
     #[error("Invalid Usage Plan specified: it has no quota, so nothing can be left of it")]
     NoQuota,
@@ -118,6 +125,13 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(Failure),
+}
+
+impl Error {
+    /// Whether an item was found that cannot be understood.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Store(Failure::Damaged(_)))
+    }
 }
 
 impl From<Failure> for Error {

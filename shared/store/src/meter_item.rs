@@ -11,7 +11,8 @@ use tollgate_core::calendar::Period;
 use tollgate_core::meter::{ClosedDay, Meter};
 
 use crate::failure::Damaged;
-use crate::record::{Item, name_of};
+use crate::record::{Item, check_version, name_of};
+use crate::schema::TTL;
 
 /// The key's revision.
 pub(crate) const KEY_REVISION: &str = "kr";
@@ -45,6 +46,7 @@ pub(crate) fn read(item: &Item) -> Result<Option<Meter>, Damaged> {
     if item.contains_key(KEY_REVISION) && !item.contains_key(DAY) {
         return Ok(None);
     }
+    check_version(item)?;
     let reader = Reader { item };
     let closed = match item.get(CLOSED_DAY) {
         None => None,
@@ -71,6 +73,7 @@ pub(crate) fn read(item: &Item) -> Result<Option<Meter>, Damaged> {
         spent: reader.number(SPENT)?,
         closed,
         lanes: reader.map(LANES, number)?,
+        left: item.contains_key(TTL),
     }))
 }
 

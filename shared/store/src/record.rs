@@ -8,8 +8,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tollgate_core::key::KeyHash;
 use tollgate_core::plan::Plan;
+use tollgate_core::template::MethodTemplate;
 use tollgate_core::terms::{Override, Restriction, Terms};
 
+use crate::cache::Weigh;
 use crate::failure::Damaged;
 use crate::schema::{ITEM_VERSION, PK, SK};
 
@@ -70,8 +72,11 @@ impl std::fmt::Display for ItemKey {
     }
 }
 
+/// Plans that a key was taken out of and that its record remembers.
+const MOST_LEFT: usize = 20;
+
 /// An API key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// Its id, which is no secret.
     pub id: String,
@@ -153,21 +158,60 @@ pub struct Retiring {
 }
 
 impl KeyRecord {
+    /// Drops what no decision goes by, and may be long.
+    pub(crate) fn forget_texts(&mut self) {
+        self.sealed = None;
+        self.description = None;
+        self.tags = BTreeMap::new();
+    }
+
     /// Whether a value is, or lately was, this key's.
     pub fn has_value(&self, hash: &str) -> bool {
         let was = self.retiring.as_ref().map(|retiring| &retiring.hash);
         self.hash == hash || was.is_some_and(|was| was == hash)
     }
 
-    /// Takes it out of a plan, which is among the `most` that it remembers to have left. What was agreed for the plan ends.
-    pub(crate) fn leave(&mut self, plan: &str, most: usize) {
+    /// Takes it out of a plan. What was agreed for the plan ends, and a move from or to it is called off.
+    pub(crate) fn leave(&mut self, plan: &str) {
         self.plans.retain(|linked| linked != plan);
         self.overrides.remove(plan);
-        self.moving = self.moving.take().filter(|moving| moving.to != plan);
+        if let Some(moving) = &self.moving
+            && (moving.from == plan || moving.to == plan)
+        {
+            self.call_off();
+        }
+        self.moved = None;
+        self.note_left(plan);
+    }
+
+    /// Puts it into a plan. A move from that plan is called off, and one that is over is no more what has brought the key where
+    /// it is.
+    pub(crate) fn enter(&mut self, plan: &str) {
+        if self
+            .moving
+            .as_ref()
+            .is_some_and(|moving| moving.from == plan)
+        {
+            self.call_off();
+        }
         self.moved = None;
         self.left.retain(|left| left != plan);
+        if !self.plans.iter().any(|linked| linked == plan) {
+            self.plans.push(plan.to_owned());
+        }
+    }
+
+    /// Calls off the move that it is on. The meter that was being brought up is told so with every change.
+    pub(crate) fn call_off(&mut self) {
+        if let Some(moving) = self.moving.take() {
+            self.note_left(&moving.to);
+        }
+    }
+
+    fn note_left(&mut self, plan: &str) {
+        self.left.retain(|left| left != plan);
         self.left.insert(0, plan.to_owned());
-        self.left.truncate(most);
+        self.left.truncate(MOST_LEFT);
     }
 
     /// What it may do under `plan`.
@@ -233,6 +277,45 @@ pub struct HashRecord {
     /// The ids of the key's plans.
     #[serde(default)]
     pub plans: Vec<String>,
+    /// From when on the value is forgotten, epoch seconds: a day after a rotation has ended its time. `DynamoDB` deletes the item
+    /// some time after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<i64>,
+}
+
+impl Weigh for KeyRecord {
+    fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.description, &self.customer_id];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let restriction = self.restriction.iter().flatten();
+        let restriction = restriction.map(|(stage, methods)| stage.len() + of_methods(methods));
+        let overrides = self.overrides.values().flat_map(|it| &it.methods);
+        let overrides = overrides.map(|(stage, methods)| stage.len() + of_methods(methods.keys()));
+        let plans = self.plans.iter().chain(&self.left).map(String::len);
+        texts.chain(restriction).chain(overrides).chain(plans).sum()
+    }
+}
+
+impl Weigh for PlanRecord {
+    fn bytes(&self) -> usize {
+        let texts = [&self.description, &self.product_code];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let tags = self.tags.iter().map(|(key, value)| key.len() + value.len());
+        let stages = self.limits.stages.iter().map(|stage| {
+            let open = stage.methods.iter().flatten();
+            stage.api_id.len()
+                + stage.stage.len()
+                + 100
+                + of_methods(open.chain(stage.throttle.keys()))
+        });
+        texts.chain(tags).chain(stages).sum::<usize>() + self.name.len()
+    }
+}
+
+/// What templates take, with their place in a map.
+fn of_methods<'a>(methods: impl IntoIterator<Item = &'a MethodTemplate>) -> usize {
+    let bytes = |method: &MethodTemplate| method.path().len() + method.method().len() + 100;
+    methods.into_iter().map(bytes).sum()
 }
 
 impl HashRecord {
@@ -251,8 +334,28 @@ pub(crate) fn to_item(key: &ItemKey, record: &impl Serialize) -> Item {
     item
 }
 
+/// Whether an item is of a form that this release knows.
+pub(crate) fn check_version(item: &Item) -> Result<(), Damaged> {
+    let Some(version) = item.get("v") else {
+        // A meter that was told of a change before it was made has none.
+        return Ok(());
+    };
+    let known = version.as_n().ok().and_then(|version| version.parse().ok());
+    if known.is_some_and(|version: u8| version <= ITEM_VERSION) {
+        Ok(())
+    } else {
+        Err(Damaged {
+            item: name_of(item),
+            what: format!(
+                "attribute v must be at most {ITEM_VERSION}, the version of items that this release knows; got {version:?}"
+            ),
+        })
+    }
+}
+
 /// The record that `item` holds.
 pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Damaged> {
+    check_version(&item)?;
     let name = name_of(&item);
     serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|error| Damaged {
         item: name,

@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
+    ProjectionType, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
+    TimeToLiveStatus,
 };
 
 use crate::failure::Failure;
@@ -63,20 +64,34 @@ pub struct TableError {
     cause: String,
 }
 
-/// Creates the table and waits until it can be used. Returns false where it was there already; that one is not altered.
+/// What [`create`] has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It has made the table.
+    Made,
+    /// The table was there without its time to live, as an interrupted call leaves it; it has switched that on.
+    Finished,
+    /// The table was there.
+    WasThere,
+}
+
+/// Creates the table and waits until it can be used. One that is there already is not altered, but what an interrupted call
+/// has left undone is done.
 ///
 /// # Errors
-/// [`TableError`] where DynamoDB refuses.
-pub async fn create(client: &Client, table: &str) -> Result<bool, TableError> {
-    let created = match definition(client, table).send().await {
+/// [`TableError`] where DynamoDB refuses, or a table of that name has other keys.
+pub async fn create(client: &Client, table: &str) -> Result<Created, TableError> {
+    let is_new = match definition(client, table).send().await {
         Ok(_) => true,
         Err(error) if error.code() == Some("ResourceInUseException") => false,
         Err(error) => return Err(failed("create", table, Failure::from(error))),
     };
-    while status(client, table).await? != Some(TableStatus::Active) {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    wait(client, table).await?;
+    if !is_new {
+        check(client, table).await?;
     }
-    if created {
+    let lacks_ttl = is_new || !has_time_to_live(client, table).await?;
+    if lacks_ttl {
         let ttl = TimeToLiveSpecification::builder()
             .attribute_name(TTL)
             .enabled(true)
@@ -90,7 +105,72 @@ pub async fn create(client: &Client, table: &str) -> Result<bool, TableError> {
             .await
             .map_err(|error| failed("set the time to live of", table, Failure::from(error)))?;
     }
-    Ok(created)
+    Ok(match (is_new, lacks_ttl) {
+        (true, _) => Created::Made,
+        (false, true) => Created::Finished,
+        (false, false) => Created::WasThere,
+    })
+}
+
+/// Waits until the table can be used.
+async fn wait(client: &Client, table: &str) -> Result<(), TableError> {
+    while status(client, table).await? != Some(TableStatus::Active) {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+/// Creates the table where there is none, and leaves alone one that is there.
+///
+/// # Errors
+/// [`TableError`] where DynamoDB refuses.
+pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), TableError> {
+    if status(client, table).await?.is_none() {
+        create(client, table).await?;
+    }
+    wait(client, table).await
+}
+
+async fn has_time_to_live(client: &Client, table: &str) -> Result<bool, TableError> {
+    let described = client.describe_time_to_live().table_name(table).send();
+    let described = described
+        .await
+        .map_err(|error| failed("look at the time to live of", table, Failure::from(error)))?;
+    let status = described
+        .time_to_live_description
+        .and_then(|it| it.time_to_live_status);
+    Ok(matches!(
+        status,
+        Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
+    ))
+}
+
+/// Whether a table that is there is one of ours, by its keys and indexes.
+async fn check(client: &Client, table: &str) -> Result<(), TableError> {
+    let described = client.describe_table().table_name(table).send().await;
+    let described = described.map_err(|error| failed("describe", table, Failure::from(error)))?;
+    let described = described
+        .table
+        .unwrap_or_else(|| TableDescription::builder().build());
+    let keys = |schema: &[KeySchemaElement]| {
+        let names = schema.iter().map(|key| key.attribute_name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let indexes = described.global_secondary_indexes();
+    let has = |index: &Index| {
+        let mut indexes = indexes.iter();
+        indexes.any(|it| {
+            it.index_name() == Some(index.name) && keys(it.key_schema()) == [index.pk, index.sk]
+        })
+    };
+    if keys(described.key_schema()) == [PK, SK] && INDEXES.iter().all(has) {
+        return Ok(());
+    }
+    let expected = format!(
+        "there is one with other keys or indexes; expected the keys {PK} and {SK}, and the indexes {}. Use another name, or delete it",
+        INDEXES.map(|index| index.name).join(", ")
+    );
+    Err(failed("use", table, expected))
 }
 
 /// Deletes the table and all that is in it. Returns false where there was none.

@@ -47,7 +47,7 @@ impl World {
         let ground = Ground::other(network.client(), move || time.now());
         let client = aws_sdk_dynamodb::config::Builder::from(&sdk).http_client(network.client());
         let created = schema::create(&Client::from_conf(client.build()), TABLE).await;
-        assert!(created.expect("a table"));
+        assert_eq!(created.expect("a table"), schema::Created::Made);
         let manager = Manager::new(Connection::managing_on(ground, &sdk), TABLE.to_owned());
         Self {
             time,

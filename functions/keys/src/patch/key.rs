@@ -31,6 +31,12 @@ pub async fn plans_of(
     Ok(plans)
 }
 
+/// Whether an operation switches the key off. Anything but "true" is false, as in API Gateway.
+pub fn switches_off(operation: &Operation) -> bool {
+    let value = operation.value.as_deref().unwrap_or_default();
+    operation.path == "/enabled" && !value.eq_ignore_ascii_case("true")
+}
+
 /// Makes one change.
 ///
 /// # Errors
@@ -48,10 +54,7 @@ pub fn apply(
         "/name" => record.name = name(WHAT, value)?,
         "/description" => record.description = description(WHAT, value)?,
         "/customerId" => record.customer_id = customer_id(value)?,
-        // Anything but "true" is false, as in API Gateway.
-        "/enabled" => {
-            record.enabled = value.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        }
+        "/enabled" => record.enabled = !switches_off(operation),
         "/tollgate/expiresAt" if removes => record.expires = None,
         "/tollgate/expiresAt" => {
             let seconds = value.unwrap_or_default();

@@ -39,9 +39,28 @@ pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The day that a request at `now` is charged to. A stored day later than our clock's wins: time never runs back.
+/// The day that a request at `now` is charged to. A stored day later than our clock's wins: time never runs back. One that no
+/// clock can have reached is damage, and is closed like a day that is over.
 pub fn today(meter: &Meter, now: Timestamp) -> Date {
-    day_of(now).max(meter.day)
+    let today = day_of(now);
+    if meter.is_of_its_day(today) {
+        today.max(meter.day)
+    } else {
+        today
+    }
+}
+
+/// The period, and the day up to which what was admitted in it has to be known to tell what is spent of `quota`; `None` where
+/// the meter alone tells, or `history` does.
+pub fn missing_history(
+    meter: &Meter,
+    quota: &Quota,
+    history: Option<History>,
+    now: Timestamp,
+) -> Option<(Period, Date)> {
+    let period = quota.period_of(today(meter, now));
+    let is_known = history_of(meter, period, history).is_some();
+    (!is_known).then_some((period, meter.day))
 }
 
 fn base(meter: &Meter, period: Period, admitted: u64) -> Base {
@@ -82,7 +101,7 @@ impl Turn {
         });
         Ok(Self {
             day,
-            closes: (day > meter.day).then_some(meter.day),
+            closes: (day != meter.day).then_some(meter.day),
             quota: quota.transpose()?,
         })
     }

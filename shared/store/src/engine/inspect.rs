@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tollgate_core::charge;
+use tollgate_core::charge::{self, History};
 use tollgate_core::key::KeyValue;
 use tollgate_core::plan::Target;
 use tollgate_core::standing::{BucketStanding, Standing};
@@ -11,7 +11,7 @@ use tollgate_core::template::MethodTemplate;
 use tollgate_core::verdict::{Reason, Verdict};
 
 use super::memory::Known;
-use super::{About, Attempt, Decider, Engine};
+use super::{About, Attempt, Decider, Engine, Scope};
 use crate::failure::Failure;
 use crate::record::{KeyRecord, PlanRecord};
 
@@ -71,14 +71,28 @@ impl Engine {
         if key.is_expired(&attempt.scope.hash, attempt.scope.now) {
             return Err(refused(Reason::Expired));
         }
-        let plans = key.plans.iter().filter_map(|id| {
-            let plan = self.decider.plans.get(id)?.value?;
+        let mut plans = Vec::new();
+        for id in &key.plans {
+            let Some(plan) = self.decider.plans.get(id).and_then(|plan| plan.value) else {
+                continue;
+            };
+            let history = self.decider.history_of(attempt.scope, &known, &plan).await;
+            let history = history.map_err(|failure| {
+                tracing::error!(%failure, "cannot look at a key");
+                refused(Reason::StoreUnavailable)
+            })?;
             let tolerance = self.decider.uncertainty();
-            Some(standing(&known, plan, attempt.scope.now, tolerance))
-        });
+            plans.push(standing(
+                &known,
+                plan,
+                history,
+                attempt.scope.now,
+                tolerance,
+            ));
+        }
         Ok(Inspection {
             key: Arc::clone(key),
-            plans: plans.collect(),
+            plans,
         })
     }
 }
@@ -95,11 +109,34 @@ impl Decider {
         self.reread(attempt.scope, &known.record.value).await?;
         Ok(self.keys.get(&attempt.scope.hash))
     }
+
+    /// What was admitted before the meter's day in a period that the quota was changed to, where that is not known yet.
+    async fn history_of(
+        &self,
+        scope: Scope,
+        known: &Known,
+        plan: &PlanRecord,
+    ) -> Result<Option<History>, Failure> {
+        let Some(seen) = known.meters.get(&plan.id) else {
+            return Ok(None);
+        };
+        let (record, meter) = (&known.record.value, &seen.meter.value);
+        let quota = record.terms(plan).quota(charge::today(meter, scope.now));
+        let missing =
+            quota.and_then(|quota| charge::missing_history(meter, &quota, seen.history, scope.now));
+        let Some((period, before)) = missing else {
+            return Ok(seen.history);
+        };
+        let names = (record.id.as_str(), plan.id.as_str());
+        let history = self.history(scope, names, meter.closed, period, before);
+        Ok(Some(history.await?))
+    }
 }
 
 fn standing(
     known: &Known,
     plan: Arc<PlanRecord>,
+    history: Option<History>,
     now: Timestamp,
     tolerance: SignedDuration,
 ) -> PlanStanding {
@@ -116,11 +153,11 @@ fn standing(
     let ahead = seen.ahead(now, tolerance);
     let mut methods = Vec::new();
     for (stage, template, limits) in terms.methods(day) {
-        let of = Standing::of(meter, &limits, seen.history, now, ahead);
+        let of = Standing::of(meter, &limits, history, now, ahead);
         methods.extend(of.method.map(|standing| (stage, template, standing)));
     }
     let whole = terms.whole(day);
-    let standing = Standing::of(meter, &whole, seen.history, now, ahead);
+    let standing = Standing::of(meter, &whole, history, now, ahead);
     PlanStanding {
         plan,
         standing,

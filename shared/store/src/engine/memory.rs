@@ -13,9 +13,12 @@ use tollgate_core::meter::ClosedDay;
 
 use super::instance::Instance;
 use super::seen::Seen;
-use super::{Attempt, Decider, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE, Scope};
-use crate::cache::Dated;
-use crate::failure::Failure;
+use super::{
+    Attempt, Decider, MAX_TRIES, NEGATIVE_AGE, PLAN_HARD_AGE, PLAN_SOFT_AGE, RECORD_HARD_AGE,
+    RECORD_SOFT_AGE, Scope,
+};
+use crate::cache::{Dated, Weigh};
+use crate::failure::{Damaged, Failure};
 use crate::manage::usage::UsageRecord;
 use crate::record::{HashRecord, ItemKey, KeyRecord, PlanRecord};
 
@@ -28,8 +31,21 @@ const MOVE_PAUSE: Duration = Duration::from_millis(25);
 pub(super) struct Known {
     pub(super) record: Dated<Arc<KeyRecord>>,
     pub(super) meters: HashMap<String, Seen>,
+    /// Meters that could not be understood, by plan.
+    pub(super) damaged: HashMap<String, Damaged>,
+    /// When the store last said that it is too busy for the key.
+    pub(super) throttled_at: Option<Timestamp>,
     /// When the store last confirmed a charge of the key.
     pub(super) good_at: Option<Timestamp>,
+}
+
+impl Weigh for Known {
+    fn bytes(&self) -> usize {
+        // A meter is about 1 KB; one that has grown has grown by its buckets.
+        let meters = self.meters.values();
+        let meters = meters.map(|seen| 1_000 + seen.meter.value.buckets.len() * 100);
+        self.record.value.bytes() + meters.sum::<usize>()
+    }
 }
 
 impl Decider {
@@ -40,7 +56,14 @@ impl Decider {
     ) -> Result<Option<Arc<Known>>, Failure> {
         let Scope { hash, now, .. } = attempt.scope;
         if let Some(known) = self.keys.get(&hash) {
-            return Ok(Some(known));
+            if known.record.is_within(RECORD_HARD_AGE, now) {
+                return Ok(Some(known));
+            }
+            self.reread(attempt.scope, &known.record.value).await?;
+            if let Some(known) = self.keys.get(&hash) {
+                attempt.fresh = true;
+                return Ok(Some(known));
+            }
         }
         let unknown = self.unknown.get(&hash);
         if unknown.is_some_and(|unknown| unknown.is_within(NEGATIVE_AGE, now)) {
@@ -59,7 +82,9 @@ impl Decider {
         let scope = attempt.scope;
         let item = HashRecord::item_key(&scope.hash);
         let hash: Option<HashRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
-        let Some(hash) = hash else {
+        // One whose time is over may still be there: DynamoDB deletes it when it comes to it.
+        let is_kept = |hash: &HashRecord| hash.ttl.is_none_or(|ttl| scope.now.as_second() < ttl);
+        let Some(hash) = hash.filter(is_kept) else {
             return Ok(None);
         };
         attempt.fresh = true;
@@ -79,12 +104,11 @@ impl Decider {
         let (Some(mut record), mut meters) = (record?, meters?) else {
             return Ok(None);
         };
+        record.forget_texts();
         // A value that was replaced is no longer this key's.
         if record.deleted || !record.has_value(&scope.hash.to_string()) {
             return Ok(None);
         }
-        // Nothing here can open it.
-        record.sealed = None;
         let missed: Vec<_> = record
             .plans
             .iter()
@@ -92,22 +116,34 @@ impl Decider {
             .cloned()
             .collect();
         meters.extend(self.read_meters(scope, id, &missed).await?);
-        meters.retain(|plan, _| record.plans.contains(plan));
-        let read_at = scope.now;
-        Ok(Some(Known {
-            record: Dated::new(Arc::new(record), read_at),
-            meters,
+        meters.retain(|(plan, _)| record.plans.contains(plan));
+        let mut known = Known {
+            record: Dated::new(Arc::new(record), scope.now),
+            meters: HashMap::new(),
+            damaged: HashMap::new(),
+            throttled_at: None,
             good_at: None,
-        }))
+        };
+        for (plan, meter) in meters {
+            match meter {
+                Ok(seen) => {
+                    known.meters.insert(plan, seen);
+                }
+                Err(damaged) => {
+                    known.damaged.insert(plan, damaged);
+                }
+            }
+        }
+        Ok(Some(known))
     }
 
     /// Reads a key's meters under these plans, and the plans themselves where they are not known.
-    pub(super) async fn read_meters(
+    async fn read_meters(
         &self,
         scope: Scope,
         id: &str,
         plans: &[String],
-    ) -> Result<HashMap<String, Seen>, Failure> {
+    ) -> Result<Vec<(String, Result<Seen, Damaged>)>, Failure> {
         let reads = plans.iter().map(|plan| self.read_meter(scope, id, plan));
         let seen = future::try_join_all(reads).await?;
         Ok(seen.into_iter().flatten().collect())
@@ -118,17 +154,22 @@ impl Decider {
         scope: Scope,
         id: &str,
         plan: &str,
-    ) -> Result<Option<(String, Seen)>, Failure> {
+    ) -> Result<Option<(String, Result<Seen, Damaged>)>, Failure> {
         let meter = self.read(|| self.table.meter(id, plan, &scope.budget));
         let (meter, known) = future::join(meter, self.plan(scope, plan)).await;
-        known?;
-        let seen = |meter| {
-            (
-                plan.to_owned(),
-                Seen::new(meter, scope.now, self.uncertainty()),
-            )
+        // The key may have other plans than one that is damaged.
+        if let Err(failure) = known
+            && !matches!(failure, Failure::Damaged(_))
+        {
+            return Err(failure);
+        }
+        let meter = match meter {
+            Ok(None) => return Ok(None),
+            Ok(Some(meter)) => Ok(Seen::new(meter, scope.now, self.uncertainty())),
+            Err(Failure::Damaged(damaged)) => Err(damaged),
+            Err(failure) => return Err(failure),
         };
-        Ok(meter?.map(seen))
+        Ok(Some((plan.to_owned(), meter)))
     }
 
     /// Reads the key again, because something shows that it changed, or because too much time has passed.
@@ -179,9 +220,9 @@ impl Decider {
         &self,
         scope: Scope,
         record: &KeyRecord,
-    ) -> Result<impl Iterator<Item = Arc<PlanRecord>>, Failure> {
+    ) -> Vec<Result<Option<Arc<PlanRecord>>, Failure>> {
         let plans = record.plans.iter().map(|id| self.plan(scope, id));
-        Ok(future::try_join_all(plans).await?.into_iter().flatten())
+        future::join_all(plans).await
     }
 
     /// A plan as it is known, read where that is too long ago.
@@ -230,17 +271,41 @@ impl Decider {
         }
     }
 
+    /// Reads an ageing record again, for the next request. That it failed shows at the hard age, if it still does.
+    pub(super) async fn refresh_record(&self, scope: Scope) {
+        let Some(known) = self.keys.get(&scope.hash) else {
+            return;
+        };
+        if known.record.is_within(RECORD_SOFT_AGE, scope.now) {
+            return;
+        }
+        if let Err(failure) = self.reread(scope, &known.record.value).await {
+            tracing::warn!(%failure, key_id = known.record.value.id, "could not refresh a key");
+        }
+    }
+
+    /// Notes that the store is too busy for a key.
+    pub(super) fn throttled(&self, scope: Scope) {
+        self.keys.update(&scope.hash, |known| {
+            Arc::make_mut(known).throttled_at = Some(scope.now);
+        });
+    }
+
     /// Tries a call until it is answered or time is out: a read, or a write that does no harm twice.
     pub(super) async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        let mut before = None;
         for tries in 1.. {
             match read().await {
                 Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if tries < MAX_TRIES => {
                     tracing::warn!(%failure, "reading again");
+                    before = Some(failure);
                     tokio::time::sleep(Instance::back_off(tries)).await;
                 }
+                // What has taken the time.
+                Err(Failure::OutOfTime) => return Err(before.unwrap_or(Failure::OutOfTime)),
                 outcome => return outcome,
             }
         }
@@ -267,6 +332,8 @@ impl Decider {
         before: Date,
     ) -> Result<History, Failure> {
         let days = period.start.series(1.day()).take_while(|day| *day < before);
+        // A day beyond the period's end is damage: nothing was admitted on the days before it.
+        let days = days.take_while(|day| *day < period.end());
         let counts = days.map(|day| self.admitted_on(scope, key, plan, day, waiting));
         let counts = future::try_join_all(counts).await?;
         Ok(History {

@@ -15,9 +15,12 @@ impl Decider {
         let Some(known) = self.keys.get(&attempt.scope.hash) else {
             return verdict;
         };
-        let damaged = matches!(failure, Failure::Damaged(_));
+        // That the store is too busy, or refuses, is an answer: callers can make it busy by asking for a key that is at its limit.
+        let is_silent = matches!(failure, Failure::Lost(_) | Failure::OutOfTime);
+        let is_throttled = known.throttled_at.is_some_and(|at| at >= attempt.began);
         if self.settings.on_store_failure == OnStoreFailure::Allow
-            && !damaged
+            && is_silent
+            && !is_throttled
             && self.was_good(attempt, &known)
         {
             verdict.decision = Decision::Allow;

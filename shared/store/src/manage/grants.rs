@@ -31,7 +31,7 @@ impl Manager {
         remaining: u64,
     ) -> Result<(), Error> {
         let plan = self.plan(plan_id).await?;
-        let key = self
+        let change = self
             .change_key(key_id, |record: &mut KeyRecord| {
                 if !record.plans.contains(&plan.id) {
                     return Err(Error::NotLinked);
@@ -40,12 +40,20 @@ impl Manager {
                 quota.map(|_| ()).ok_or(Error::NoQuota)
             })
             .await?;
+        // The meter is there from here on, however far the call got that has made the link.
+        let key = self.publish(change).await?;
+        let mark = key.revision;
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let plan = self.plan(plan_id).await?;
             let remaining = remaining.min(MOST_REMAINING);
-            if self.grant(&plan, &key, remaining).await? {
-                return self.publish(&key).await;
+            // As it is now: a key that was taken out of the plan meanwhile is given nothing that would not go along.
+            let key = self.key(key_id).await?;
+            if !key.plans.contains(&plan.id) {
+                return Err(Error::NotLinked);
+            }
+            if self.grant(&plan, &key, remaining, mark).await? {
+                return Ok(());
             }
         }
         Err(Error::Contended)
@@ -57,8 +65,9 @@ impl Manager {
         plan: &PlanRecord,
         key: &KeyRecord,
         remaining: u64,
+        mark: u64,
     ) -> Result<bool, Error> {
-        let Some(meter) = self.meter_of(plan, key).await? else {
+        let Some(meter) = self.meter(&key.id, &plan.id).await? else {
             return Ok(false);
         };
         let now = self.now();
@@ -66,12 +75,6 @@ impl Manager {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let limit = whole(quota.ok_or(Error::NoQuota)?.limit());
         let spent = limit.saturating_sub(whole(remaining));
-        let mark = key.revision;
-        // Another change of the key may have told the meter a later one, which is as good.
-        let key = &KeyRecord {
-            revision: key.revision.max(meter.key_revision),
-            ..key.clone()
-        };
         self.set_spent(plan, key, &meter, spent, now, mark).await
     }
 
@@ -121,15 +124,6 @@ impl Manager {
                 None => Err(Failure::from(error).into()),
             },
         }
-    }
-
-    /// The meter, which a link that was interrupted may have left to be made.
-    async fn meter_of(&self, plan: &PlanRecord, key: &KeyRecord) -> Result<Option<Meter>, Error> {
-        let meter = self.meter(&key.id, &plan.id).await?;
-        if meter.is_none() {
-            self.publish(key).await?;
-        }
-        Ok(meter)
     }
 }
 

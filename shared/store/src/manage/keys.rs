@@ -8,6 +8,7 @@ use tollgate_core::terms::Restriction;
 
 use super::listing::{List, by_name, by_time, shard_of};
 use super::meters::new_meter;
+use super::unpublished::Unpublished;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id, new_id};
 use crate::failure::Failure;
 use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, to_item};
@@ -121,6 +122,7 @@ impl Manager {
         let owner = HashRecord {
             key_id: record.id.clone(),
             plans: record.plans.clone(),
+            ttl: None,
         };
         let mut items = vec![
             to_item(&HashRecord::item_key(&hash), &owner),
@@ -169,7 +171,7 @@ impl Manager {
             .ok_or(Error::NoSuchKey)
     }
 
-    async fn any_key(&self, id: &str) -> Result<Option<KeyRecord>, Error> {
+    pub(super) async fn any_key(&self, id: &str) -> Result<Option<KeyRecord>, Error> {
         if !is_id(id) {
             return Ok(None);
         }
@@ -211,8 +213,7 @@ impl Manager {
                 Ok::<_, E>(())
             })
             .await?;
-        self.publish(&record).await?;
-        Ok(record)
+        Ok(self.publish(record).await?)
     }
 
     /// Changes a key's record, and no meter yet.
@@ -220,7 +221,7 @@ impl Manager {
         &self,
         id: &str,
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
-    ) -> Result<KeyRecord, E> {
+    ) -> Result<Unpublished, E> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let before = self.key(id).await?;
@@ -236,13 +237,11 @@ impl Manager {
         &self,
         before: KeyRecord,
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
-    ) -> Result<Option<KeyRecord>, E> {
-        let mut after = before.clone();
-        change(&mut after)?;
-        after.revision = before.revision + 1;
-        let (key, item) = (ItemKey::key(&before.id), item_of(&after));
+    ) -> Result<Option<Unpublished>, E> {
+        let after = Unpublished::after(&before, change)?;
+        let key = ItemKey::key(&before.id);
         let replaced = self
-            .replace::<KeyRecord>(&key, item, before.revision)
+            .replace::<KeyRecord>(&key, after.item(), before.revision)
             .await?;
         Ok(replaced.then_some(after))
     }
@@ -253,9 +252,15 @@ impl Manager {
     /// # Errors
     /// [`Error::NoSuchKey`].
     pub async fn delete_key(&self, id: &str) -> Result<(), Error> {
-        let found = self.any_key(id).await?.ok_or(Error::NoSuchKey)?;
-        let record = if found.deleted {
-            found
+        let found = match self.any_key(id).await {
+            Err(error) if error.is_damage() => return self.delete_damaged(id).await,
+            found => found?.ok_or(Error::NoSuchKey)?,
+        };
+        if found.revision == u64::MAX {
+            return self.delete_damaged(id).await;
+        }
+        let change = if found.deleted {
+            Unpublished::again(found)
         } else {
             self.change_key(id, |record| {
                 record.deleted = true;
@@ -264,7 +269,7 @@ impl Manager {
             })
             .await?
         };
-        self.publish(&record).await?;
+        let record = self.publish(change).await?;
         // The value can be used for another key from here on.
         let retiring = record.retiring.iter().map(|retiring| &retiring.hash);
         for hash in retiring.chain([&record.hash]) {
@@ -274,7 +279,7 @@ impl Manager {
         self.delete_item(&ItemKey::key(id)).await
     }
 
-    async fn sweep_usage(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn sweep_usage(&self, id: &str) -> Result<(), Error> {
         let mut pages = self
             .client()
             .query()

@@ -5,6 +5,7 @@ use tollgate_core::plan::ApiStage;
 
 use super::keys::prefix_of;
 use super::listing::List;
+use super::unpublished::Unpublished;
 use super::{Error, MAX_TRIES, Manager, Page, PageRequest, back_off, is_id};
 use crate::expression::Update;
 use crate::failure::conditional;
@@ -13,8 +14,6 @@ use crate::schema::BY_CREATED;
 
 /// Bytes of a name that a meter holds for the index: every request writes the meter, and is billed by its size.
 pub(super) const NAME_BYTES: usize = 40;
-/// Plans that a key was taken out of and that its record remembers.
-pub(super) const MOST_LEFT: usize = 20;
 
 impl Manager {
     /// Puts a key into a plan.
@@ -23,14 +22,14 @@ impl Manager {
     /// [`Error::NoSuchPlan`], [`Error::NoSuchKey`], [`Error::AlreadyLinked`], [`Error::StageTaken`].
     pub async fn link(&self, plan_id: &str, key_id: &str) -> Result<KeyRecord, Error> {
         let plan = self.plan(plan_id).await?;
-        let record = match self.record_link(&plan, key_id).await {
+        let change = match self.record_link(&plan, key_id).await {
             Err(Error::AlreadyLinked) if !self.is_listed(plan_id, key_id).await? => {
                 // An earlier call got no further than the record: finish what it began.
-                self.key(key_id).await?
+                Unpublished::again(self.key(key_id).await?)
             }
             linked => linked?,
         };
-        self.publish(&record).await?;
+        let record = self.publish(change).await?;
         self.hint(&record).await?;
         self.unless_gone(plan_id, record).await
     }
@@ -54,26 +53,26 @@ impl Manager {
     }
 
     /// Notes the link in the key's record, against which its other plans are checked in the same step.
-    async fn record_link(&self, plan: &PlanRecord, key_id: &str) -> Result<KeyRecord, Error> {
+    async fn record_link(&self, plan: &PlanRecord, key_id: &str) -> Result<Unpublished, Error> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let key = self.key(key_id).await?;
             if key.plans.contains(&plan.id) {
                 return Err(Error::AlreadyLinked);
             }
-            if key.moving.is_some() {
+            // To put it back into the plan that it is leaving is to call the move off.
+            if key.moving.as_ref().is_some_and(|it| it.from != plan.id) {
                 // Its meter is being brought up; nothing may be charged to it before.
                 Box::pin(self.arrive_anywhere(key)).await?;
                 continue;
             }
             self.check_stages(&key, plan, None).await?;
             let add = |record: &mut KeyRecord| {
-                record.left.retain(|left| *left != plan.id);
-                record.plans.push(plan.id.clone());
+                record.enter(&plan.id);
                 Ok::<_, Error>(())
             };
-            if let Some(record) = self.replace_key(key, add).await? {
-                return Ok(record);
+            if let Some(change) = self.replace_key(key, add).await? {
+                return Ok(change);
             }
         }
         Err(Error::Contended)
@@ -118,22 +117,29 @@ impl Manager {
         if !is_id(plan_id) {
             return Err(Error::NoSuchPlan);
         }
-        let key = self.key(key_id).await?;
+        let key = match self.key(key_id).await {
+            Err(error) if error.is_damage() => return self.unlink_damaged(plan_id, key_id).await,
+            Ok(key) if key.revision == u64::MAX => {
+                return self.unlink_damaged(plan_id, key_id).await;
+            }
+            key => key?,
+        };
         let linked = key.plans.iter().any(|plan| plan == plan_id);
-        let is_on_its_way = key.moving.as_ref().is_some_and(|it| it.to == plan_id);
+        let moving = key.moving.as_ref();
+        let is_on_its_way = moving.is_some_and(|it| it.to == plan_id || it.from == plan_id);
         if !linked && !is_on_its_way && !self.is_listed(plan_id, key_id).await? {
             // An earlier call may have got no further than the record.
-            self.publish(&key).await?;
+            self.publish(Unpublished::again(key)).await?;
             self.plan(plan_id).await?;
             return Err(Error::NotLinked);
         }
-        let record = self
+        let change = self
             .change_key(key_id, |record| {
-                record.leave(plan_id, MOST_LEFT);
+                record.leave(plan_id);
                 Ok::<_, Error>(())
             })
             .await?;
-        self.publish(&record).await?;
+        let record = self.publish(change).await?;
         self.hint(&record).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use futures_util::future;
 use jiff::Timestamp;
 use tollgate_core::calendar::{day_of, start_of};
@@ -14,7 +14,7 @@ use super::listing::{by_name, by_time, shard_of, string};
 use super::usage::{left, put_usage};
 use super::{Error, Manager, logged};
 use crate::expression::Update;
-use crate::failure::{Failure, conditional};
+use crate::failure::{Failure, conditional, refusal};
 use crate::meter_item::{
     self, BUCKETS, COUNT, DAY, KEY_REVISION, LANES, PERIOD, PLAN_REVISION, SPENT, period_text,
 };
@@ -32,6 +32,8 @@ pub(super) struct Place {
     counts: bool,
     /// Its place in the list of the plan's keys.
     since: Option<String>,
+    /// The key's revision that it knows.
+    pub(super) knows: Option<u64>,
 }
 
 impl Place {
@@ -40,34 +42,57 @@ impl Place {
         Self {
             counts: meter.contains_key(DAY),
             since: string(meter, BY_CREATED.sk).map(str::to_owned),
+            knows: meter
+                .get(KEY_REVISION)
+                .and_then(|known| known.as_n().ok()?.parse().ok()),
+        }
+    }
+}
+
+/// A key's plans and meters.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// Its plans, without those that are gone.
+    pub(super) kept: Vec<PlanRecord>,
+    /// Its plans that are being deleted or cannot be read.
+    pub(super) ending: BTreeSet<String>,
+    /// Its meters, by plan.
+    pub(super) meters: BTreeMap<String, Place>,
+}
+
+/// What became of an update of a meter.
+pub(super) enum Told {
+    /// It was made; the meter after it.
+    Made(Item),
+    /// The meter knows this later revision of the key.
+    Knows(u64),
+    /// Something else that it was to hold did not.
+    Refused,
+}
+
+impl Told {
+    /// The later revision that the meter knows.
+    fn known(&self) -> Option<u64> {
+        match self {
+            Self::Knows(known) => Some(*known),
+            Self::Made(_) | Self::Refused => None,
         }
     }
 }
 
 impl Manager {
-    /// Brings every meter of a key in line with its record: those of its plans, and those that are left behind. What an
-    /// interrupted call has left undone is done by the next one, whichever it is.
-    pub(super) async fn publish(&self, record: &KeyRecord) -> Result<(), Error> {
-        // A plan that cannot be read is not one that is gone: then nothing is told.
-        let plans = record.plans.iter().map(|id| self.any_plan(id));
-        let (plans, meters) =
-            future::try_join(future::try_join_all(plans), self.meters_of(&record.id)).await?;
-        let plans = plans.into_iter().flatten();
-        let (ending, kept): (Vec<_>, Vec<_>) = plans.partition(|plan| plan.deleted);
-        let ending: Vec<_> = ending.into_iter().map(|plan| plan.id).collect();
-        self.publish_to(record, kept, &ending, &meters).await
-    }
-
-    /// Brings these meters of a key in line with its record. `kept` are its plans, without those that are being deleted:
-    /// the ids of these are `ending`.
-    pub(super) async fn publish_to(
+    /// Tells the meters of a key of its record. The latest revision that a meter knows, if that is later than the record's.
+    pub(super) async fn tell_all(
         &self,
         record: &KeyRecord,
-        mut kept: Vec<PlanRecord>,
-        ending: &[String],
-        meters: &BTreeMap<String, Place>,
-    ) -> Result<(), Error> {
-        kept.retain(|_| !record.deleted);
+        around: &Surroundings,
+    ) -> Result<Option<u64>, Error> {
+        let Surroundings {
+            kept,
+            ending,
+            meters,
+        } = around;
+        let kept: Vec<_> = kept.iter().filter(|_| !record.deleted).collect();
         // Not only those that are there: a link under way may be about to make one.
         let mut left: BTreeSet<_> = meters
             .keys()
@@ -84,8 +109,9 @@ impl Manager {
             let place = meters.get(&plan.id).cloned().unwrap_or_default();
             self.keep(record, plan, place)
         });
-        future::try_join(future::try_join_all(left), future::try_join_all(kept)).await?;
-        Ok(())
+        let (left, kept) =
+            future::try_join(future::try_join_all(left), future::try_join_all(kept)).await?;
+        Ok(left.into_iter().chain(kept).flatten().max())
     }
 
     /// The meter of a key under a plan; `None` where there is none, or nothing that counts.
@@ -105,7 +131,8 @@ impl Manager {
             .key_condition_expression("pk = :pk AND begins_with(sk, :meter)")
             .expression_attribute_values(":pk", AttributeValue::S(prefix.pk))
             .expression_attribute_values(":meter", AttributeValue::S(prefix.sk.clone()))
-            .projection_expression("sk, #day, #since")
+            .projection_expression("sk, #day, #since, #knows")
+            .expression_attribute_names("#knows", KEY_REVISION)
             .expression_attribute_names("#day", DAY)
             .expression_attribute_names("#since", BY_CREATED.sk)
             .into_paginator()
@@ -123,13 +150,13 @@ impl Manager {
     }
 
     /// Tells a meter that the key is in the plan. One that is missing starts from what was written out, one that was left
-    /// behind goes on.
+    /// behind goes on. The revision that it knows, if that is a later one.
     pub(super) async fn keep(
         &self,
         key: &KeyRecord,
         plan: &PlanRecord,
         place: Place,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<u64>, Error> {
         let now = self.now();
         let mut fresh = Meter::new(
             key.revision,
@@ -160,8 +187,7 @@ impl Manager {
         let ttl = update.name(TTL);
         update.remove(ttl);
         start(&mut update, &fresh);
-        self.tell(key, &plan.id, update).await?;
-        Ok(())
+        Ok(self.tell(key, &plan.id, update).await?.known())
     }
 
     /// Tells a meter that the key is not in the plan any more. First no charge can reach it; then what it counted is
@@ -169,16 +195,23 @@ impl Manager {
     /// not reset a spent quota or a spent burst.
     ///
     /// Where the plan is being deleted, that is all for its sweep to do: it finds the key by the meter's place in the list.
-    async fn leave(&self, key: &KeyRecord, plan_id: &str, is_ending: bool) -> Result<(), Error> {
-        let Some(item) = self.tell(key, plan_id, revision(key)).await? else {
-            return Ok(());
+    /// The revision that the meter knows, if that is a later one.
+    async fn leave(
+        &self,
+        key: &KeyRecord,
+        plan_id: &str,
+        is_ending: bool,
+    ) -> Result<Option<u64>, Error> {
+        let item = match self.tell(key, plan_id, revision(key)).await? {
+            Told::Made(item) => item,
+            told => return Ok(told.known()),
         };
         if is_ending {
-            return Ok(());
+            return Ok(None);
         }
         if item.contains_key(TTL) && !item.contains_key(BY_CREATED.pk) {
             // It was left behind before, and nothing could be charged to it since.
-            return Ok(());
+            return Ok(None);
         }
         // A damaged meter is revoked all the same.
         let meter = logged(meter_item::read(&item)).flatten();
@@ -193,38 +226,68 @@ impl Manager {
         let ttl = update.name(TTL);
         let until = update.number(limits_until(meter.as_ref(), self.now()) + TOMBSTONE_SECONDS);
         update.set(&ttl, until);
-        self.tell(key, plan_id, update).await?;
-        Ok(())
+        Ok(self.tell(key, plan_id, update).await?.known())
     }
 
-    /// Makes an update of a meter; the meter after it. `None` where the meter has been told something newer: then whoever
-    /// did so has brought it in line.
+    /// Makes an update of a meter, under the condition that it knows no later revision of the key, and whatever else it says.
     pub(super) async fn tell(
         &self,
         key: &KeyRecord,
         plan_id: &str,
         update: Update,
-    ) -> Result<Option<Item>, Error> {
+    ) -> Result<Told, Error> {
         let request = self
             .client()
             .update_item()
             .table_name(&self.table)
             .set_key(Some(ItemKey::meter(&key.id, plan_id).attributes()))
-            .return_values(ReturnValue::AllNew);
-        let told = conditional(update.apply(request).send().await)?;
-        Ok(told.and_then(|told| told.attributes))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let error = match update.apply(request).send().await {
+            Ok(told) => return Ok(Told::Made(told.attributes.unwrap_or_default())),
+            Err(error) => error,
+        };
+        let Some(refusal) = refusal(&error) else {
+            return Err(Failure::from(error).into());
+        };
+        let known = refusal.item().and_then(|item| item.get(KEY_REVISION));
+        let known = known.map(|known| known.as_n().ok().and_then(|known| known.parse().ok()));
+        match known {
+            Some(Some(known)) if known < u64::MAX => Ok(if known > key.revision {
+                Told::Knows(known)
+            } else {
+                Told::Refused
+            }),
+            // Nothing can be told to it.
+            Some(_) => {
+                self.uproot(&key.id, plan_id).await?;
+                Ok(Told::Refused)
+            }
+            None => Ok(Told::Refused),
+        }
     }
 
     /// A meter that is left behind will be gone some day: what it counted is written out.
     async fn write_out(&self, key: &KeyRecord, plan_id: &str, meter: &Meter) -> Result<(), Error> {
+        let left = self.left_of(key, plan_id, meter).await?;
+        self.write_days_out(&key.id, plan_id, meter, left).await
+    }
+
+    pub(super) async fn write_days_out(
+        &self,
+        key_id: &str,
+        plan_id: &str,
+        meter: &Meter,
+        left: Option<i64>,
+    ) -> Result<(), Error> {
         let today = ClosedDay {
             day: meter.day,
             count: meter.count,
-            left: self.left_of(key, plan_id, meter).await?,
+            left,
         };
         let days = [Some(today).filter(|day| day.count > 0), meter.closed];
         for day in days.into_iter().flatten() {
-            let put = put_usage(&self.client(), &self.table, &key.id, plan_id, &day);
+            let put = put_usage(&self.client(), &self.table, key_id, plan_id, &day);
             conditional(put.send().await)?;
         }
         Ok(())
@@ -236,9 +299,16 @@ impl Manager {
         plan_id: &str,
         meter: &Meter,
     ) -> Result<Option<i64>, Error> {
-        let plan: Option<PlanRecord> = self.read(&ItemKey::plan(plan_id)).await?;
+        let plan = match self.any_plan(plan_id).await {
+            Err(error) if error.is_damage() => None,
+            plan => plan?,
+        };
         let quota = plan.and_then(|plan| key.terms(&plan).quota(meter.day));
-        Ok(quota.map(|quota| left(&quota, meter)))
+        let Some(quota) = quota else {
+            return Ok(None);
+        };
+        let history = self.history(&key.id, plan_id, meter, &quota).await?;
+        Ok(Some(left(&quota, meter, history)))
     }
 }
 

@@ -3,17 +3,18 @@
 //! First the record says that the key has left the one plan and is on its way to the other, and every meter is told: from then on
 //! nothing is charged to either. Then the new meter is brought up: what was spent, and what is owed to buckets. Only then does
 //! the record say that the key is in the other plan. In between, authorizers wait. What an interrupted move has left undone is
-//! done by the next one of the key, whichever it is.
+//! done by the next call that puts the key into a plan, unless that says the contrary: to take the key out of either plan, to
+//! put it back into the one that it is leaving, or to move it from there to elsewhere calls the move off.
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use tollgate_core::bucket::Level;
 use tollgate_core::calendar::{day_of, start_of};
-use tollgate_core::charge::{self, History};
+use tollgate_core::charge;
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
 
-use super::links::MOST_LEFT;
 use super::meters::revision;
+use super::unpublished::Unpublished;
 use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::meter_item::{BUCKETS, level_value};
 use crate::record::{KeyRecord, Moving, PlanRecord};
@@ -41,24 +42,28 @@ impl Manager {
             let is_this = |moving: &Moving| {
                 (&*moving.from, &*moving.to, moving.carries) == (from, to, carries)
             };
+            let mut leaves_elsewhere = false;
             if let Some(moving) = &before.moving {
                 if is_this(moving) {
-                    return self.arrive(before).await;
+                    return self.arrive(Unpublished::again(before)).await;
                 }
-                self.arrive_anywhere(before).await?;
-                continue;
+                leaves_elsewhere = moving.from == from;
+                if !leaves_elsewhere {
+                    self.arrive_anywhere(before).await?;
+                    continue;
+                }
             }
             if before.moved.as_ref().is_some_and(is_this) {
                 // An earlier call got at least that far.
-                self.publish(&before).await?;
-                self.hint(&before).await?;
-                return Ok(before);
+                let record = self.publish(Unpublished::again(before)).await?;
+                self.hint(&record).await?;
+                return Ok(record);
             }
             let plan = self.plan(to).await?;
             if before.plans.contains(&plan.id) {
                 return Err(Error::AlreadyLinked);
             }
-            if !before.plans.iter().any(|linked| linked == from) {
+            if !leaves_elsewhere && !before.plans.iter().any(|linked| linked == from) {
                 return Err(Error::NotLinked);
             }
             self.check_stages(&before, &plan, Some(from)).await?;
@@ -66,15 +71,15 @@ impl Manager {
                 from: from.to_owned(),
                 to: to.to_owned(),
                 carries,
-                since: before.revision + 1,
+                since: before.revision.saturating_add(1),
             };
             let leave = |record: &mut KeyRecord| {
-                record.leave(from, MOST_LEFT);
+                record.leave(from);
                 record.moving = Some(moving.clone());
                 Ok::<_, Error>(())
             };
-            if let Some(record) = self.replace_key(before, leave).await? {
-                return self.arrive(record).await;
+            if let Some(change) = self.replace_key(before, leave).await? {
+                return self.arrive(change).await;
             }
         }
         Err(Error::Contended)
@@ -82,21 +87,26 @@ impl Manager {
 
     /// Ends the move that a key is on, whether or not its plan is still there.
     pub(super) async fn arrive_anywhere(&self, record: KeyRecord) -> Result<(), Error> {
-        match self.arrive(record).await {
-            Ok(_) | Err(Error::NoSuchPlan) => Ok(()),
+        match self.arrive(Unpublished::again(record)).await {
+            Ok(_) | Err(Error::NoSuchPlan | Error::MoveCalledOff) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Ends the move that a key is on. Where the plan is gone that it was to be in, it stays in the one that it was leaving.
-    async fn arrive(&self, mut record: KeyRecord) -> Result<KeyRecord, Error> {
-        let id = record.id.clone();
+    async fn arrive(&self, mut change: Unpublished) -> Result<KeyRecord, Error> {
+        let mut wanted = None;
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
+            let record = self.publish(change).await?;
+            let id = record.id.clone();
             let Some(moving) = record.moving.clone() else {
-                return Ok(record);
+                return match wanted {
+                    Some(to) if !record.plans.contains(&to) => Err(Error::MoveCalledOff),
+                    _ => Ok(record),
+                };
             };
-            self.publish(&record).await?;
+            wanted = Some(moving.to.clone());
             let plan = self.any_plan(&moving.to).await?;
             let plan = plan.filter(|plan| !plan.deleted);
             // Where it was put into the plan otherwise, it is charged there already.
@@ -104,7 +114,7 @@ impl Manager {
             if let Some(plan) = brings {
                 match self.bring_up(&record, plan, &moving).await {
                     Err(Error::Contended) => {
-                        record = self.key(&id).await?;
+                        change = Unpublished::again(self.key(&id).await?);
                         continue;
                     }
                     brought => brought?,
@@ -117,20 +127,17 @@ impl Manager {
             };
             let arrive = |record: &mut KeyRecord| {
                 record.moving = None;
+                record.enter(entered);
                 record.moved = plan.as_ref().map(|_| moving.clone());
                 record.updated = self.now().as_millisecond();
-                record.left.retain(|left| left != entered);
-                if !record.plans.contains(entered) {
-                    record.plans.push(entered.clone());
-                }
                 Ok::<_, Error>(())
             };
             if let Some(arrived) = self.replace_key(record, arrive).await? {
-                self.publish(&arrived).await?;
+                let arrived = self.publish(arrived).await?;
                 self.hint(&arrived).await?;
                 return self.unless_gone(&moving.to, arrived).await;
             }
-            record = self.key(&id).await?;
+            change = Unpublished::again(self.key(&id).await?);
         }
         Err(Error::Contended)
     }
@@ -186,19 +193,8 @@ impl Manager {
         quota: &Quota,
         now: Timestamp,
     ) -> Result<i64, Error> {
-        let period = quota.period_of(charge::today(meter, now));
-        let mut admitted = 0;
-        if meter.period != Some(period) && period.start < meter.day {
-            let last = meter.day.saturating_sub(1.day());
-            let range = (period.start, last);
-            admitted = self.admitted(&key.id, plan_id, range).await?;
-        }
-        let history = History {
-            period,
-            before: meter.day,
-            admitted,
-        };
-        Ok(charge::spent(meter, quota, Some(history), now).1)
+        let history = self.history_at(&key.id, plan_id, meter, quota, now).await?;
+        Ok(charge::spent(meter, quota, history, now).1)
     }
 
     /// What was used in the current period of `quota` under a plan whose meter is gone by its time to live.

@@ -7,12 +7,12 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
-use tollgate_core::key::KeyValue;
+use tollgate_core::key::{KeyHash, KeyValue};
 
-use super::keys::item_of;
+use super::unpublished::Unpublished;
 use super::{Error, MAX_TRIES, Manager, back_off};
 use crate::failure::conditional;
-use crate::record::{HashRecord, ItemKey, KeyRecord, Retiring, Sealed, to_item};
+use crate::record::{HashRecord, ItemKey, KeyRecord, Retiring, Sealed};
 use crate::schema::{ITEM_VERSION, TTL};
 
 /// How long the item of a value is kept beyond its time, so that who still sends it is told why it is refused.
@@ -38,7 +38,7 @@ impl Manager {
             let now = self.now();
             if before.has_value(&hash.to_string()) {
                 // Perhaps this very rotation, asked for again because it was interrupted.
-                self.publish(&before).await?;
+                let before = self.publish(Unpublished::again(before)).await?;
                 let is_current = before.hash == hash.to_string();
                 return match (until, &before.retiring) {
                     (Some(_), Some(_)) | (None, None) if is_current => Ok(before),
@@ -51,7 +51,7 @@ impl Manager {
             }
             match &before.retiring {
                 Some(retiring) if retiring.until > now.as_millisecond() => {
-                    self.publish(&before).await?;
+                    self.publish(Unpublished::again(before)).await?;
                     return Err(Error::RotatesAlready(id.to_owned()));
                 }
                 Some(_) => {
@@ -64,19 +64,16 @@ impl Manager {
                 hash: before.hash.clone(),
                 until: until.unwrap_or(now).as_millisecond(),
             };
-            let after = KeyRecord {
-                revision: before.revision + 1,
-                hash: hash.to_string(),
-                sealed: sealed.clone(),
-                updated: now.as_millisecond(),
-                retiring: Some(retiring.clone()),
-                ..before.clone()
-            };
-            if self
-                .transact(self.rotation(&before, &after, &retiring))
-                .await?
-            {
-                self.publish(&after).await?;
+            let after = Unpublished::after(&before, |record| {
+                record.hash = hash.to_string();
+                record.sealed.clone_from(&sealed);
+                record.updated = now.as_millisecond();
+                record.retiring = Some(retiring.clone());
+                Ok::<_, Error>(())
+            })?;
+            let writes = self.rotation(&before, &after, &hash, &retiring);
+            if self.transact(writes).await? {
+                let after = self.publish(after).await?;
                 return match until {
                     Some(_) => Ok(after),
                     None => self.end_rotation(id).await,
@@ -94,15 +91,12 @@ impl Manager {
     fn rotation(
         &self,
         before: &KeyRecord,
-        after: &KeyRecord,
+        after: &Unpublished,
+        hash: &KeyHash,
         retiring: &Retiring,
     ) -> Vec<TransactWriteItem> {
-        let owner = HashRecord {
-            key_id: after.id.clone(),
-            plans: after.plans.clone(),
-        };
-        let new = self.put_new(to_item(&ItemKey::hash(&after.hash), &owner));
-        let record = self.put_in_place(item_of(after), before.revision);
+        let new = self.put_new(after.value_item(hash));
+        let record = self.put_in_place(after.item(), before.revision);
         let number = |number: i64| AttributeValue::N(number.to_string());
         let earlier = Update::builder()
             .table_name(&self.table)
@@ -111,7 +105,7 @@ impl Manager {
             .condition_expression("attribute_not_exists(pk) OR key_id = :id")
             .expression_attribute_names("#ttl", TTL)
             .expression_attribute_values(":ttl", number(retiring.until / 1000 + KEPT_SECONDS))
-            .expression_attribute_values(":id", AttributeValue::S(after.id.clone()))
+            .expression_attribute_values(":id", AttributeValue::S(before.id.clone()))
             .expression_attribute_values(":v", number(ITEM_VERSION.into()))
             .build()
             .expect("table, key and expression are set");
@@ -132,7 +126,7 @@ impl Manager {
             back_off(tries).await;
             let before = self.key(id).await?;
             let Some(retiring) = &before.retiring else {
-                self.publish(&before).await?;
+                let before = self.publish(Unpublished::again(before)).await?;
                 return if tries == 0 {
                     Err(Error::NoRotation)
                 } else {
@@ -149,7 +143,9 @@ impl Manager {
                     record.updated = now;
                     Ok::<_, Error>(())
                 };
-                self.replace_key(before, end).await?;
+                if let Some(change) = self.replace_key(before, end).await? {
+                    self.publish(change).await?;
+                }
             } else if let Some(record) = self.drop_retired(before).await? {
                 return Ok(record);
             }
@@ -159,23 +155,25 @@ impl Manager {
 
     /// Forgets a value whose time is over, once every meter has been told so. `None` where the record was changed meanwhile.
     async fn drop_retired(&self, before: KeyRecord) -> Result<Option<KeyRecord>, Error> {
-        self.publish(&before).await?;
-        let mut after = before.clone();
-        let Some(retiring) = after.retiring.take() else {
+        let before = self.publish(Unpublished::again(before)).await?;
+        let Some(retiring) = before.retiring.clone() else {
             return Ok(Some(before));
         };
-        after.revision += 1;
-        let record = self.put_in_place(item_of(&after), before.revision);
+        let after = Unpublished::after(&before, |record| {
+            record.retiring = None;
+            Ok::<_, Error>(())
+        })?;
+        let record = self.put_in_place(after.item(), before.revision);
         let mut writes = vec![TransactWriteItem::builder().put(record).build()];
         let item = ItemKey::hash(&retiring.hash);
         let owner: Option<HashRecord> = self.read(&item).await?;
         // It may be gone by its time to live, and be another key's since.
-        if owner.is_some_and(|owner| owner.key_id == after.id) {
+        if owner.is_some_and(|owner| owner.key_id == before.id) {
             let delete = Delete::builder()
                 .table_name(&self.table)
                 .set_key(Some(item.attributes()))
                 .condition_expression("key_id = :id")
-                .expression_attribute_values(":id", AttributeValue::S(after.id.clone()))
+                .expression_attribute_values(":id", AttributeValue::S(before.id.clone()))
                 .build()
                 .expect("table and key are set");
             writes.push(TransactWriteItem::builder().delete(delete).build());
@@ -183,8 +181,7 @@ impl Manager {
         if !self.transact(writes).await? {
             return Ok(None);
         }
-        self.publish(&after).await?;
-        Ok(Some(after))
+        Ok(Some(self.publish(after).await?))
     }
 
     /// Deletes the item of a deleted key's value, unless the value belongs to another key by now.

@@ -6,11 +6,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_core::calendar::start_of;
-use tollgate_core::charge;
+use tollgate_core::charge::{self, History};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 
@@ -83,15 +84,68 @@ impl Manager {
         let quota = terms.quota(start);
         let from = quota.map_or(start, |quota| quota.period_of(start).start);
         // The meter first: a day that leaves it in between is then found among the closed ones.
-        let meter = self.meter(key_id, plan_id).await?;
+        let meter = self.readable_meter(key_id, plan_id).await?;
         let mut days = self.closed_days(key_id, plan_id, from, end).await?;
         if let Some(meter) = &meter {
-            live_days(&mut days, meter, terms.quota(meter.day));
+            let quota = terms.quota(meter.day);
+            let history = match quota {
+                Some(quota) => self.history(key_id, plan_id, meter, &quota).await?,
+                None => None,
+            };
+            live_days(&mut days, meter, quota, history);
         }
         Ok(filled(&days, |day| terms.quota(day), from, end)
             .into_iter()
             .filter(|usage| usage.day >= start)
             .collect())
+    }
+
+    /// A meter for lists, where one that is damaged must not hide the rest.
+    async fn readable_meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
+        match self.meter(key_id, plan_id).await {
+            Err(Error::Store(Failure::Damaged(damaged))) => {
+                tracing::error!(%damaged, "left out of a list");
+                Ok(None)
+            }
+            meter => meter,
+        }
+    }
+
+    /// What was admitted before a meter's day in the period of its quota, where that was changed to one that had begun before.
+    pub(super) async fn history(
+        &self,
+        key_id: &str,
+        plan_id: &str,
+        meter: &Meter,
+        quota: &Quota,
+    ) -> Result<Option<History>, Error> {
+        self.history_at(key_id, plan_id, meter, quota, start_of(meter.day))
+            .await
+    }
+
+    /// As [`history`](Self::history), of the period at `now`.
+    pub(super) async fn history_at(
+        &self,
+        key_id: &str,
+        plan_id: &str,
+        meter: &Meter,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<Option<History>, Error> {
+        let Some((period, before)) = charge::missing_history(meter, quota, None, now) else {
+            return Ok(None);
+        };
+        let last = before.saturating_sub(1.day());
+        let range = (period.start, last);
+        let mut days = self.closed_days(key_id, plan_id, range.0, range.1).await?;
+        if let Some(waiting) = meter.closed.filter(|closed| closed.day >= period.start) {
+            days.insert(waiting.day, waiting);
+        }
+        Ok(Some(History {
+            period,
+            before,
+            admitted: days.values().map(|day| day.count).sum(),
+        }))
     }
 
     /// The last day on which a key was charged, under any plan that it is in or was in lately; `None` where there is none. The
@@ -107,7 +161,7 @@ impl Manager {
     }
 
     async fn last_used_under(&self, key_id: &str, plan_id: &str) -> Result<Option<Date>, Error> {
-        let meter = self.meter(key_id, plan_id).await?;
+        let meter = self.readable_meter(key_id, plan_id).await?;
         let live = meter.and_then(|meter| match meter.count {
             0 => meter.closed.map(|closed| closed.day),
             _ => Some(meter.day),
@@ -189,11 +243,16 @@ impl Manager {
 }
 
 /// Adds the days that the meter still holds.
-fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<Quota>) {
+fn live_days(
+    days: &mut BTreeMap<Date, ClosedDay>,
+    meter: &Meter,
+    quota: Option<Quota>,
+    history: Option<History>,
+) {
     let today = ClosedDay {
         day: meter.day,
         count: meter.count,
-        left: quota.map(|quota| left(&quota, meter)),
+        left: quota.map(|quota| left(&quota, meter, history)),
     };
     for live in [Some(today), meter.closed].into_iter().flatten() {
         let there = days.entry(live.day).or_insert(live);
@@ -205,8 +264,8 @@ fn live_days(days: &mut BTreeMap<Date, ClosedDay>, meter: &Meter, quota: Option<
 }
 
 /// What a quota has left on the meter's day.
-pub(super) fn left(quota: &Quota, meter: &Meter) -> i64 {
-    let (_, spent) = charge::spent(meter, quota, None, start_of(meter.day));
+pub(super) fn left(quota: &Quota, meter: &Meter, history: Option<History>) -> i64 {
+    let (_, spent) = charge::spent(meter, quota, history, start_of(meter.day));
     i64::try_from(quota.limit())
         .unwrap_or(i64::MAX)
         .saturating_sub(spent)

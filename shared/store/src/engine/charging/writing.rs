@@ -38,11 +38,12 @@ impl Batch {
         self.started.get_or_insert(view.now);
         self.tries += 1;
         let item = ItemKey::meter(&key, &plan);
-        let (written, (), ()) = future::join3(
+        let (written, (), (), ()) = future::join4(
             decider
                 .table
                 .charge(&item, charge, stamp.as_ref(), &scope.budget),
             decider.refresh_plan(scope, &plan),
+            decider.refresh_record(scope),
             self.flush_beside(view.seen),
         )
         .await;
@@ -117,11 +118,17 @@ impl Batch {
                 decider.reread(self.of.scope, &self.of.record).await?;
                 return Ok(self.again(true));
             }
-            Err(failure @ (Failure::Busy(_) | Failure::Lost(_))) if self.tries < MAX_TRIES => {
+            Err(failure) => {
+                if matches!(failure, Failure::Busy(_)) {
+                    self.of.decider.throttled(self.of.scope);
+                }
+                let passes = matches!(failure, Failure::Busy(_) | Failure::Lost(_));
+                if !passes || self.tries >= MAX_TRIES {
+                    return Err(failure);
+                }
                 tracing::warn!(%failure, "trying again");
                 sleep(Instance::back_off(self.tries)).await;
             }
-            Err(failure) => return Err(failure),
         }
         Ok(Turn::Next)
     }

@@ -7,8 +7,9 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::rows::{Edit, Row, Sorted, batches, is_published};
 use super::{Outcome, Plans, being_deleted, rotated, warning};
-use crate::manage::keys::{NewKey, item_of};
-use crate::manage::meters::Place;
+use crate::manage::keys::NewKey;
+use crate::manage::meters::{Place, Surroundings};
+use crate::manage::unpublished::Unpublished;
 use crate::manage::{Error, Manager};
 use crate::record::{ItemKey, KeyRecord, name_of};
 
@@ -60,15 +61,15 @@ impl Manager {
     ) -> Result<Vec<Outcome>, Error> {
         let now = self.now().as_millisecond();
         let changed = edits.iter().map(|edit| {
-            let mut record = edit.owner.clone();
-            edit.row.apply(&mut record);
-            record.revision += 1;
-            record.updated = now;
-            record
+            Unpublished::after(&edit.owner, |record| {
+                edit.row.apply(record);
+                record.updated = now;
+                Ok::<_, Error>(())
+            })
         });
-        let changed: Vec<KeyRecord> = changed.collect();
-        let puts = changed.iter().map(|record| {
-            let put = self.put_in_place(item_of(record), record.revision - 1);
+        let changed: Vec<Unpublished> = changed.collect::<Result<_, _>>()?;
+        let puts = changed.iter().zip(edits).map(|(change, edit)| {
+            let put = self.put_in_place(change.item(), edit.owner.revision);
             TransactWriteItem::builder().put(put).build()
         });
         let mut outcomes = Vec::with_capacity(edits.len());
@@ -78,12 +79,18 @@ impl Manager {
             }
             return Ok(outcomes);
         }
-        for (edit, record) in edits.iter().zip(changed) {
-            let kept = record.plans.iter().filter_map(|id| plans.get(id).cloned());
-            let ending = record.plans.iter().filter(|id| !plans.contains_key(*id));
-            let ending: Vec<_> = ending.cloned().collect();
-            self.publish_to(&record, kept.collect(), &ending, &edit.places)
-                .await?;
+        for (edit, change) in edits.iter().zip(changed) {
+            let theirs = edit.owner.plans.iter();
+            let (kept, ending): (Vec<_>, Vec<_>) = theirs.partition(|id| plans.contains_key(*id));
+            let around = Surroundings {
+                kept: kept
+                    .into_iter()
+                    .filter_map(|id| plans.get(id).cloned())
+                    .collect(),
+                ending: ending.into_iter().cloned().collect(),
+                meters: edit.places.clone(),
+            };
+            let record = self.publish_among(change, &around).await?;
             outcomes.push((edit.row.key.row, Some(record.id), Vec::new()));
         }
         Ok(outcomes)

@@ -1,0 +1,499 @@
+//! What is revoked stays revoked: after calls that were interrupted, contradicted, or that met items which cannot be read.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::http::Method;
+use serde_json::{Value, json};
+use tollgate_core::calendar::PeriodKind;
+use tollgate_core::plan::Plan;
+use tollgate_core::verdict::Reason;
+use tollgate_store::engine::Engine;
+use tollgate_store::manage::{Error, Manager};
+use tollgate_tests::api::{Api, text};
+use tollgate_tests::on_both_stores;
+use tollgate_tests::proxy::Fault;
+use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::world::{
+    Key, PATIENT, decide, engine, linked, make_plan, manager, plan, stopped_at,
+};
+
+on_both_stores!(
+    wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back,
+    a_meter_that_was_left_behind_refuses_until_the_link_is_published,
+    an_interrupted_move_that_is_contradicted_never_comes_about,
+    a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made,
+    a_key_whose_meter_is_ahead_of_its_record_can_be_revoked,
+    a_key_whose_record_cannot_be_read_can_be_revoked,
+    a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans,
+    an_item_of_a_later_version_is_not_understood,
+);
+
+const QUOTA: u64 = 5;
+
+async fn admitted(engine: &Engine, key: &str, tries: u32) -> u64 {
+    let mut admitted = 0;
+    for _ in 0..tries {
+        admitted += u64::from(decide(engine, key).await == Reason::Ok);
+    }
+    admitted
+}
+
+/// Deletes what `DynamoDB` would delete once its time is over.
+async fn let_time_to_live_run_out(store: &Store) {
+    let client = store.client().await;
+    let found = client
+        .scan()
+        .table_name(&store.table)
+        .filter_expression("attribute_exists(#ttl) AND begins_with(sk, :meter)")
+        .expression_attribute_names("#ttl", "ttl")
+        .expression_attribute_values(":meter", AttributeValue::S("METER#".to_owned()))
+        .send()
+        .await
+        .unwrap();
+    for item in found.items() {
+        let delete = client.delete_item().table_name(&store.table);
+        let delete = delete
+            .key("pk", item["pk"].clone())
+            .key("sk", item["sk"].clone());
+        delete.send().await.unwrap();
+    }
+}
+
+/// Changes an attribute of an item by hand; `None` takes it away.
+async fn damage(store: &Store, item: (&str, &str), name: &str, value: Option<AttributeValue>) {
+    let update = store.client().await.update_item().table_name(&store.table);
+    let update = update
+        .key("pk", AttributeValue::S(item.0.to_owned()))
+        .key("sk", AttributeValue::S(item.1.to_owned()))
+        .expression_attribute_names("#name", name);
+    let update = match value {
+        Some(value) => update
+            .update_expression("SET #name = :value")
+            .expression_attribute_values(":value", value),
+        None => update.update_expression("REMOVE #name"),
+    };
+    update.send().await.unwrap();
+}
+
+fn key_item(key: &Key) -> String {
+    format!("KEY#{}", key.record.id)
+}
+
+async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back(kind: Kind) {
+    for n in 0.. {
+        let store = Store::new(kind).await;
+        let manager = manager(&store).await;
+        let limits = plan(None, Some((QUOTA, PeriodKind::Month)));
+        let (plan, key) = linked(&manager, limits).await;
+        let engine = engine(&store, PATIENT).await;
+        assert_eq!(admitted(&engine, &key.value, 3).await, 3);
+        let id = key.record.id.as_str();
+        manager.unlink(&plan.id, id).await.unwrap();
+        let (stopped, proxy) = stopped_at(&store, n).await;
+        let linked = stopped.link(&plan.id, id).await;
+        let mut used = 3 + admitted(&engine, &key.value, 9).await;
+        proxy.rule(|_, _| Fault::None);
+        let_time_to_live_run_out(&store).await;
+        used += admitted(&engine, &key.value, 9).await;
+        match manager.link(&plan.id, id).await {
+            Ok(_) | Err(Error::AlreadyLinked) => {}
+            Err(error) => panic!("{n}: {error}"),
+        }
+        used += admitted(&engine, &key.value, 9).await;
+        assert_eq!(used, QUOTA, "{n}");
+        if linked.is_ok() {
+            assert!(n > 5, "{n}");
+            break;
+        }
+    }
+}
+
+async fn a_meter_that_was_left_behind_refuses_until_the_link_is_published(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
+    let (warm, id) = (engine(&store, PATIENT).await, key.record.id.as_str());
+    assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+    let meter = format!("METER#{}", plan.id);
+    let later = AttributeValue::N("99999999999".to_owned());
+    damage(&store, (&key_item(&key), &meter), "ttl", Some(later)).await;
+    // The record says that the key is in the plan, and is news to the meter.
+    let revision = AttributeValue::N((key.record.revision + 9).to_string());
+    damage(&store, (&key_item(&key), "KEY"), "revision", Some(revision)).await;
+    let cold = engine(&store, PATIENT).await;
+    assert_eq!(decide(&cold, &key.value).await, Reason::NotInPlan);
+    manager.link(&plan.id, id).await.unwrap_err();
+    manager.unlink(&plan.id, id).await.unwrap();
+    manager.link(&plan.id, id).await.unwrap();
+    assert_eq!(admitted(&cold, &key.value, 9).await, QUOTA - 1);
+}
+
+struct Moving {
+    store: Store,
+    manager: Manager,
+    key: Key,
+    /// Where it comes from and goes to, and a third one elsewhere.
+    plans: [String; 3],
+    engine: Engine,
+}
+
+impl Moving {
+    /// A key whose move from the first plan to the second was cut off after it had left.
+    async fn begun(kind: Kind) -> Self {
+        for n in 0.. {
+            let store = Store::new(kind).await;
+            let manager = manager(&store).await;
+            let (first, key) = linked(&manager, plan(None, None)).await;
+            let second = make_plan(&manager, plan(None, None)).await;
+            let mut elsewhere = plan(None, None);
+            elsewhere.stages[0].stage = "dev".to_owned();
+            let third = make_plan(&manager, elsewhere).await;
+            let engine = engine(&store, PATIENT).await;
+            let id = key.record.id.as_str();
+            let (stopped, proxy) = stopped_at(&store, n).await;
+            let moved = stopped.move_key(id, &first.id, &second.id, true).await;
+            proxy.rule(|_, _| Fault::None);
+            assert!(moved.is_err(), "it was never cut off on its way");
+            let record = manager.key(id).await.unwrap();
+            if record.moving.is_some() {
+                return Self {
+                    plans: [first.id, second.id, third.id],
+                    store,
+                    manager,
+                    key,
+                    engine,
+                };
+            }
+        }
+        unreachable!()
+    }
+
+    async fn decides(&self) -> (Reason, Vec<String>) {
+        let reason = decide(&self.engine, &self.key.value).await;
+        let record = self.manager.key(&self.key.record.id).await.unwrap();
+        (reason, record.plans)
+    }
+}
+
+async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) {
+    for end in [0, 1] {
+        let moving = Moving::begun(kind).await;
+        let Moving {
+            manager,
+            key,
+            plans,
+            ..
+        } = &moving;
+        let id = key.record.id.as_str();
+        manager.unlink(&plans[end], id).await.unwrap();
+        manager.link(&plans[2], id).await.unwrap();
+        assert_eq!(
+            moving.decides().await,
+            (Reason::NotInPlan, vec![plans[2].clone()]),
+            "{end}"
+        );
+        // Nor when the plan is deleted that it was to be in.
+        let open_nothing = |record: &mut tollgate_store::record::PlanRecord| {
+            record.limits = Plan::default();
+            Ok::<_, Error>(())
+        };
+        manager.update_plan(&plans[1], open_nothing).await.unwrap();
+        manager.delete_plan(&plans[1], None).await.unwrap();
+        assert_eq!(
+            moving.decides().await,
+            (Reason::NotInPlan, vec![plans[2].clone()]),
+            "{end}"
+        );
+        let error = manager.move_key(id, &plans[0], &plans[2], true).await;
+        assert!(matches!(error, Err(Error::AlreadyLinked)), "{error:?}");
+    }
+    // Put back: it is in the one, and not in the other.
+    let moving = Moving::begun(kind).await;
+    let Moving {
+        manager,
+        key,
+        plans,
+        ..
+    } = &moving;
+    manager.link(&plans[0], &key.record.id).await.unwrap();
+    assert_eq!(moving.decides().await, (Reason::Ok, vec![plans[0].clone()]));
+    // Moved elsewhere from where it was.
+    let moving = Moving::begun(kind).await;
+    let Moving {
+        manager,
+        key,
+        plans,
+        ..
+    } = &moving;
+    let id = key.record.id.as_str();
+    manager
+        .move_key(id, &plans[0], &plans[2], true)
+        .await
+        .unwrap();
+    assert_eq!(
+        moving.decides().await,
+        (Reason::NotInPlan, vec![plans[2].clone()])
+    );
+    // A disabled key stays so, whatever ends its move.
+    let moving = Moving::begun(kind).await;
+    let Moving {
+        manager,
+        key,
+        plans,
+        store,
+        ..
+    } = &moving;
+    let off = |record: &mut tollgate_store::record::KeyRecord| {
+        record.enabled = false;
+        Ok::<_, Error>(())
+    };
+    manager.update_key(&key.record.id, off).await.unwrap();
+    manager
+        .move_key(&key.record.id, &plans[0], &plans[1], true)
+        .await
+        .unwrap();
+    assert_eq!(
+        moving.decides().await,
+        (Reason::Disabled, vec![plans[1].clone()])
+    );
+    assert_eq!(
+        decide(&engine(store, PATIENT).await, &key.value).await,
+        Reason::Disabled
+    );
+}
+
+async fn a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (first, key) = linked(&manager, plan(None, None)).await;
+    let second = make_plan(&manager, plan(None, None)).await;
+    let id = key.record.id.as_str();
+    manager
+        .move_key(id, &first.id, &second.id, true)
+        .await
+        .unwrap();
+    // Asked for again because the answer was lost.
+    manager
+        .move_key(id, &first.id, &second.id, true)
+        .await
+        .unwrap();
+    manager.unlink(&second.id, id).await.unwrap();
+    manager.link(&first.id, id).await.unwrap();
+    let moved = manager
+        .move_key(id, &first.id, &second.id, true)
+        .await
+        .unwrap();
+    assert_eq!(moved.plans, [second.id.clone()]);
+    let mut elsewhere = plan(None, None);
+    elsewhere.stages[0].stage = "dev".to_owned();
+    let third = make_plan(&manager, elsewhere).await;
+    manager
+        .move_key(id, &second.id, &third.id, true)
+        .await
+        .unwrap();
+    manager.link(&second.id, id).await.unwrap();
+    // It is in both now: there is nothing to move, and nobody is told that there was.
+    let again = manager.move_key(id, &second.id, &third.id, true).await;
+    assert!(matches!(again, Err(Error::AlreadyLinked)), "{again:?}");
+}
+
+async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
+    for known in [
+        "9",
+        "18446744073709551614",
+        "18446744073709551615",
+        "no number",
+    ] {
+        for deletes in [false, true] {
+            let store = Store::new(kind).await;
+            let manager = manager(&store).await;
+            let (plan, key) = linked(&manager, plan(None, None)).await;
+            let (item, meter) = (key_item(&key), format!("METER#{}", plan.id));
+            let ahead = match known {
+                "no number" => AttributeValue::S(known.to_owned()),
+                known => AttributeValue::N(known.to_owned()),
+            };
+            // As after a restore of the record alone: the instance has seen a later one.
+            if known != "no number" {
+                damage(&store, (&item, "KEY"), "revision", Some(ahead.clone())).await;
+                damage(&store, (&item, &meter), "kr", Some(ahead.clone())).await;
+            }
+            let warm = engine(&store, PATIENT).await;
+            assert_eq!(decide(&warm, &key.value).await, Reason::Ok, "{known}");
+            if known == "no number" {
+                damage(&store, (&item, &meter), "kr", Some(ahead)).await;
+            }
+            let before = AttributeValue::N("5".to_owned());
+            damage(&store, (&item, "KEY"), "revision", Some(before)).await;
+            let id = key.record.id.as_str();
+            if deletes {
+                manager.delete_key(id).await.unwrap();
+                assert_eq!(
+                    decide(&warm, &key.value).await,
+                    Reason::UnknownKey,
+                    "{known}"
+                );
+                continue;
+            }
+            let switch = |on: bool| {
+                manager.update_key(id, move |record| {
+                    record.enabled = on;
+                    Ok::<_, Error>(())
+                })
+            };
+            switch(false).await.unwrap();
+            assert_eq!(decide(&warm, &key.value).await, Reason::Disabled, "{known}");
+            if known == "18446744073709551614" {
+                // It has come to the end of its revisions: it can be deleted, and nothing else.
+                switch(true).await.unwrap_err();
+                manager.delete_key(id).await.unwrap();
+                continue;
+            }
+            // It goes on living.
+            switch(true).await.unwrap();
+            assert_eq!(decide(&warm, &key.value).await, Reason::Ok, "{known}");
+        }
+    }
+}
+
+async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
+    let number = |text: &str| Some(AttributeValue::N(text.to_owned()));
+    let damages = [
+        ("enabled", None),
+        ("created", Some(AttributeValue::S("yesterday".to_owned()))),
+        ("revision", number("18446744073709551616")),
+        ("revision", number("18446744073709551615")),
+        ("v", number("2")),
+    ];
+    for (name, value) in damages {
+        for way in ["disable", "unlink", "delete"] {
+            let store = Store::new(kind).await;
+            let (api, manager) = Api::managed(&store).await;
+            let (plan, key) = linked(&manager, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
+            let warm = engine(&store, PATIENT).await;
+            assert_eq!(admitted(&warm, &key.value, 2).await, 2);
+            damage(&store, (&key_item(&key), "KEY"), name, value.clone()).await;
+            let what = format!("{name} {value:?} {way}");
+            match way {
+                "disable" => {
+                    let off = json!({ "patchOperations": [{ "op": "replace", "path": "/enabled", "value": "false" }] });
+                    let (status, answer, _) =
+                        api.raw(Method::PATCH, &key.path(), off.to_string()).await;
+                    let heals = matches!(name, "enabled" | "revision");
+                    assert_eq!(
+                        status.as_u16(),
+                        if heals { 200 } else { 500 },
+                        "{what} {answer}"
+                    );
+                    assert_eq!(
+                        answer["enabled"],
+                        if heals { json!(false) } else { Value::Null },
+                        "{what}"
+                    );
+                }
+                "unlink" => {
+                    let path = format!("/usageplans/{}/keys/{}", plan.id, key.record.id);
+                    let (status, answer, _) = api.raw(Method::DELETE, &path, String::new()).await;
+                    assert_eq!(status.as_u16(), 202, "{what} {answer}");
+                }
+                _ => {
+                    let (status, answer, _) =
+                        api.raw(Method::DELETE, &key.path(), String::new()).await;
+                    assert_eq!(status.as_u16(), 202, "{what} {answer}");
+                    assert_eq!(
+                        api.raw(Method::GET, &key.path(), String::new())
+                            .await
+                            .0
+                            .as_u16(),
+                        404,
+                        "{what}"
+                    );
+                }
+            }
+            for engine in [&warm, &engine(&store, PATIENT).await] {
+                assert_ne!(decide(engine, &key.value).await, Reason::Ok, "{what}");
+            }
+            if way == "disable" && name == "enabled" {
+                let on = |record: &mut tollgate_store::record::KeyRecord| {
+                    record.enabled = true;
+                    Ok::<_, Error>(())
+                };
+                manager.update_key(&key.record.id, on).await.unwrap();
+                assert_eq!(
+                    admitted(&warm, &key.value, 9).await,
+                    QUOTA - 2,
+                    "{what}: usage is kept"
+                );
+            }
+        }
+    }
+}
+
+async fn a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = Api::managed(&store).await;
+    let mut elsewhere = plan(None, None);
+    elsewhere.stages[0].stage = "dev".to_owned();
+    let (broken, key) = linked(&manager, elsewhere).await;
+    let sound = make_plan(&manager, plan(None, None)).await;
+    manager.link(&sound.id, &key.record.id).await.unwrap();
+    let warm = engine(&store, PATIENT).await;
+    assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+    let plan_item = format!("PLAN#{}", broken.id);
+    let meter = format!("METER#{}", broken.id);
+    let nonsense = || Some(AttributeValue::S("?".to_owned()));
+    damage(&store, (&plan_item, "PLAN"), "limits", nonsense()).await;
+    assert_eq!(
+        decide(&engine(&store, PATIENT).await, &key.value).await,
+        Reason::Ok
+    );
+    damage(&store, (&key_item(&key), &meter), "count", nonsense()).await;
+    assert_eq!(
+        decide(&engine(&store, PATIENT).await, &key.value).await,
+        Reason::Ok
+    );
+    let off = [["replace", "/enabled", "false"]];
+    api.patch(200, &key.path(), &off).await;
+    assert_eq!(decide(&warm, &key.value).await, Reason::Disabled);
+    api.patch(200, &key.path(), &[["replace", "/enabled", "true"]])
+        .await;
+    assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+    let shown = api.get(&key.path()).await;
+    assert_eq!(text(&shown["id"]), key.record.id);
+}
+
+async fn an_item_of_a_later_version_is_not_understood(kind: Kind) {
+    for (item, sort) in [
+        ("KEY", "KEY"),
+        ("KEY", "METER"),
+        ("PLAN", "PLAN"),
+        ("HASH", "HASH"),
+    ] {
+        let store = Store::new(kind).await;
+        let manager = manager(&store).await;
+        let (plan, key) = linked(&manager, plan(None, None)).await;
+        let pk = match item {
+            "KEY" => key_item(&key),
+            "PLAN" => format!("PLAN#{}", plan.id),
+            _ => format!("HASH#{}", key.record.hash),
+        };
+        let sk = match sort {
+            "METER" => format!("METER#{}", plan.id),
+            other => other.to_owned(),
+        };
+        damage(
+            &store,
+            (&pk, &sk),
+            "v",
+            Some(AttributeValue::N("2".to_owned())),
+        )
+        .await;
+        let cold = engine(&store, PATIENT).await;
+        assert_eq!(
+            decide(&cold, &key.value).await,
+            Reason::StoreUnavailable,
+            "{pk} {sk}"
+        );
+    }
+}
