@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 mod crowd;
 mod fleet;
 mod ledger;
+mod management;
 mod network;
 
 pub use crowd::{Crowd, Met};

@@ -1,6 +1,7 @@
 //! Who takes part: instances that decide, and management that interferes.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,20 +12,18 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tollgate_core::calendar::PeriodKind;
-use tollgate_core::key::KeyValue;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::Plan;
 use tollgate_store::connection::{Connection, Ground, sdk_config_at};
 use tollgate_store::engine::{Engine, Request, Settings};
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_store::manage::Manager;
 use tollgate_store::schema;
 use tollgate_store::table::Table;
 
-use super::ledger::{Instance, Ledger, Standing, Summary, Trace};
+use super::ledger::{Instance, Ledger, Summary, Trace};
 use super::network::{DECISION, Faults, Network};
 use super::{Time, frozen};
-use crate::world::{linked, plan, target};
+use crate::world::{linked, make_plan, plan, target};
 
 const TABLE: &str = "simulated";
 const KEYS: usize = 3;
@@ -74,44 +73,56 @@ impl World {
 
 /// Everyone.
 pub(super) struct Fleet {
-    world: World,
+    pub(super) world: World,
     instances: Mutex<Vec<Engine>>,
-    keys: Vec<Arc<Key>>,
+    pub(super) keys: Mutex<Vec<Arc<Key>>>,
     is_calm: bool,
+    /// How far apart a caller's requests are at most, milliseconds.
+    pub(super) pace: AtomicU64,
 }
 
-/// A key under test, and the values it has had.
-struct Key {
-    id: String,
-    plan: String,
-    values: Mutex<Vec<String>>,
+/// A key under test, the plans that it may be in, one at a time, and the values it has had.
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) plans: [String; 2],
+    pub(super) values: Mutex<Vec<String>>,
 }
 
 impl Fleet {
     pub(super) async fn new(faults: Faults, is_calm: bool, random: &mut Rng) -> Self {
-        let world = World::new(random).await;
-        let mut keys = Vec::new();
-        for _ in 0..KEYS {
-            let (plan, key) = linked(&world.manager, limits(random)).await;
-            world.ledger.limits(&plan.id, plan.revision, &plan.limits);
-            keys.push(Arc::new(Key {
-                id: key.record.id,
-                plan: plan.id,
-                values: Mutex::new(vec![key.value]),
-            }));
-        }
         let fleet = Self {
-            world,
+            world: World::new(random).await,
             instances: Mutex::default(),
-            keys,
+            keys: Mutex::default(),
             is_calm,
+            pace: AtomicU64::new(1),
         };
+        for _ in 0..KEYS {
+            let key = fleet.new_key(random).await;
+            fleet.keys.lock().expect("not poisoned").push(key);
+        }
         for _ in 0..random.usize(1..=6) {
             let instance = fleet.instance(random).await;
             fleet.instances.lock().expect("not poisoned").push(instance);
         }
         fleet.world.network.set_faults(faults);
         fleet
+    }
+
+    /// A key in the first of two plans.
+    pub(super) async fn new_key(&self, random: &mut Rng) -> Arc<Key> {
+        let manager = &self.world.manager;
+        let (first, key) = linked(manager, limits(random)).await;
+        let second = make_plan(manager, limits(random)).await;
+        for plan in [&first, &second] {
+            let ledger = &self.world.ledger;
+            ledger.limits(&plan.id, plan.revision, &plan.limits);
+        }
+        Arc::new(Key {
+            id: key.record.id,
+            plans: [first.id, second.id],
+            values: Mutex::new(vec![key.value]),
+        })
     }
 
     /// The true time.
@@ -147,6 +158,7 @@ impl Fleet {
         let callers: Vec<_> = callers.collect();
         let share = decisions.div_ceil(callers.len());
         let pace = random.u64(1..100);
+        self.pace.store(pace, Ordering::Relaxed);
         for (number, engine) in callers {
             let caller = Caller {
                 engine: engine.clone(),
@@ -157,7 +169,7 @@ impl Fleet {
                 },
                 time: self.time(),
                 is_calm: self.is_calm,
-                keys: self.keys.clone(),
+                keys: self.keys.lock().expect("not poisoned").clone(),
                 ledger: Arc::clone(&self.world.ledger),
                 random: Rng::with_seed(random.u64(..)),
             };
@@ -165,96 +177,13 @@ impl Fleet {
         }
         let mut interference = Rng::with_seed(random.u64(..));
         for _ in 0..random.usize(..4) {
-            sleep(Duration::from_millis(interference.u64(..pace * 50))).await;
-            let key = &self.keys[interference.usize(..KEYS)];
-            self.interfere(key, &mut interference).await;
+            sleep(Duration::from_millis(interference.u64(..pace * 8))).await;
+            self.interfere(interference.usize(..KEYS), &mut interference)
+                .await;
         }
         while let Some(ended) = tasks.join_next().await {
             ended.expect("no panic");
         }
-    }
-
-    async fn interfere(&self, key: &Key, random: &mut Rng) {
-        self.interfere_somehow(key, random).await;
-        self.world.ledger.disturbed(&key.id, self.world.time.now());
-    }
-
-    async fn interfere_somehow(&self, key: &Key, random: &mut Rng) {
-        self.world.ledger.disturbed(&key.id, self.world.time.now());
-        let pause = Duration::from_millis(random.u64(..5_000));
-        match random.u8(..4) {
-            0 => {
-                self.revoke(&key.id, || self.set_enabled(key, false)).await;
-                sleep(pause).await;
-                self.restore(key).await;
-            }
-            1 => {
-                let unlink = || self.world.manager.unlink(&key.plan, &key.id);
-                self.revoke(&key.id, async || match unlink().await {
-                    // A try before has done it.
-                    Ok(()) | Err(Error::NotLinked) => Ok(()),
-                    Err(error) => Err(error),
-                })
-                .await;
-                sleep(pause).await;
-                self.restore(key).await;
-            }
-            2 => {
-                let new = tollgate_store::manage::keys::generate_value();
-                let old = key.values.lock().expect("not poisoned").last().cloned();
-                self.rotate(key, &new, &old.expect("a value")).await;
-            }
-            _ => {
-                let limits = limits(random);
-                insist(async || {
-                    let limits = limits.clone();
-                    let edit = |record: &mut PlanRecord| {
-                        record.limits = limits.clone();
-                        Ok::<_, Error>(())
-                    };
-                    self.world.manager.update_plan(&key.plan, edit).await
-                })
-                .await;
-            }
-        }
-    }
-
-    /// From the call's answer on, nothing may be charged to what it revokes.
-    async fn revoke<T>(&self, what: &str, call: impl AsyncFn() -> Result<T, Error>) {
-        self.world.ledger.stands(what, Standing::Unsure);
-        insist(call).await;
-        self.world.ledger.stands(what, Standing::Revoked);
-    }
-
-    async fn rotate(&self, key: &Key, new: &KeyValue, old: &str) {
-        let values = || key.values.lock().expect("not poisoned");
-        values().push(new.expose().to_owned());
-        self.revoke(old, || {
-            self.world.manager.rotate_key(&key.id, new, None, None)
-        })
-        .await;
-    }
-
-    async fn set_enabled(&self, key: &Key, enabled: bool) -> Result<KeyRecord, Error> {
-        let set = |record: &mut KeyRecord| {
-            record.enabled = enabled;
-            Ok::<_, Error>(())
-        };
-        self.world.manager.update_key(&key.id, set).await
-    }
-
-    /// Whatever was done to it, the key is good again.
-    async fn restore(&self, key: &Key) {
-        self.world.ledger.stands(&key.id, Standing::Unsure);
-        insist(async || self.set_enabled(key, true).await).await;
-        insist(
-            async || match self.world.manager.link(&key.plan, &key.id).await {
-                Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
-                Err(error) => Err(error),
-            },
-        )
-        .await;
-        self.world.ledger.stands(&key.id, Standing::Good);
     }
 
     /// When nothing is under way any more: what was charged, beside what usage says.
@@ -263,39 +192,26 @@ impl Fleet {
         sleep(Duration::from_secs(30)).await;
         let last = self.world.time.now().to_zoned(TimeZone::UTC).date();
         let days = (last.saturating_sub(89.days()), last.saturating_add(1.day()));
-        for key in &self.keys {
-            self.restore(key).await;
-            let plan = self.world.manager.plan(&key.plan).await.expect("a plan");
+        let keys = self.keys.lock().expect("not poisoned").clone();
+        let mut random = Rng::with_seed(0);
+        for key in &keys {
+            self.restore(key, &mut random).await;
             let record = self.world.manager.key(&key.id).await.expect("a key");
-            let usage = self
-                .world
-                .manager
-                .usage(&plan, &record, days)
-                .await
-                .expect("usage");
-            let used: u64 = usage.iter().map(|day| day.used).sum();
-            let charged = self.world.ledger.charged(&key.id, &key.plan);
-            if used != charged {
-                self.world.ledger.breaks(format!(
-                    "key {}: {charged} charged, {used} in its usage",
-                    key.id
-                ));
+            for plan in &key.plans {
+                let plan = self.world.manager.plan(plan).await.expect("a plan");
+                let usage = self.world.manager.usage(&plan, &record, days).await;
+                let used: u64 = usage.expect("usage").iter().map(|day| day.used).sum();
+                let charged = self.world.ledger.charged(&key.id, &plan.id);
+                if used != charged {
+                    self.world.ledger.breaks(format!(
+                        "key {} under {}: {charged} charged, {used} in its usage",
+                        key.id, plan.id
+                    ));
+                }
             }
         }
         self.world.ledger.close(self.is_calm)
     }
-}
-
-/// Tries until it is answered: a call whose answer was lost is made again, as its users do.
-async fn insist<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
-    for _ in 0..100 {
-        match call().await {
-            Ok(done) => return done,
-            Err(Error::Store(_) | Error::Contended) => sleep(Duration::from_millis(100)).await,
-            Err(error) => panic!("management refuses: {error}"),
-        }
-    }
-    panic!("management is never answered");
 }
 
 /// Someone with several keys, by way of one instance.
@@ -365,7 +281,7 @@ impl Caller {
 }
 
 /// Limits that are met often.
-fn limits(random: &mut Rng) -> Plan {
+pub(super) fn limits(random: &mut Rng) -> Plan {
     let throttle = |random: &mut Rng| {
         let rate = [1.0, 10.0, 100.0, 1_000.0][random.usize(..4)];
         (rate, random.u32(1..40))

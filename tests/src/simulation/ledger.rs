@@ -2,7 +2,7 @@
 //!
 //! - `limits`: none was exceeded; `cause`: nothing was refused without one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,6 +12,8 @@ use tollgate_core::bucket::Bucket;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::{Reason, Verdict};
 use tollgate_store::engine::TimeSource;
+
+use super::management::Over;
 
 mod cause;
 mod limits;
@@ -158,6 +160,14 @@ struct Inner {
     ahead: Option<(i128, i128)>,
     /// When management last did something about a key or a plan.
     disturbed: HashMap<String, Timestamp>,
+    /// Keys under plans whose quota was set, or carried along from elsewhere.
+    adjusted: HashSet<(String, String)>,
+    /// What a key may be charged under a plan beyond its quota, as what is left was set.
+    granted: HashMap<(String, String), u64>,
+    /// How often the quota of a key under a plan began anew.
+    anew: HashMap<(String, String), u64>,
+    /// When keys were over.
+    over: Vec<(String, Over)>,
     broken: Vec<String>,
 }
 
@@ -199,6 +209,30 @@ impl Ledger {
         self.inner().disturbed.insert(what.to_owned(), now);
     }
 
+    /// What is spent of a quota is not what was charged under it.
+    pub(super) fn adjusted(&self, key: &str, plan: &str) {
+        let meter = (key.to_owned(), plan.to_owned());
+        self.inner().adjusted.insert(meter);
+    }
+
+    /// So much may be charged more.
+    pub(super) fn granted(&self, key: &str, plan: &str, remaining: u64) {
+        let meter = (key.to_owned(), plan.to_owned());
+        *self.inner().granted.entry(meter).or_default() += remaining;
+    }
+
+    /// The quota begins anew.
+    pub(super) fn begins_anew(&self, key: &str, plan: &str) {
+        let meter = (key.to_owned(), plan.to_owned());
+        *self.inner().anew.entry(meter).or_default() += 1;
+    }
+
+    /// A key was over.
+    pub(super) fn expired(&self, key: &str, from: Timestamp, to: Timestamp) {
+        let over = Over { from, to };
+        self.inner().over.push((key.to_owned(), over));
+    }
+
     pub(super) fn limits(&self, plan: &str, revision: u64, limits: &Plan) {
         let key = (plan.to_owned(), revision);
         self.inner().limits.insert(key, limits.clone());
@@ -229,6 +263,11 @@ impl Ledger {
             // A move or a link may carry counts over, but then it is no request's.
             return;
         };
+        if !before["ttl"].is_null() {
+            let what =
+                format!("{now}: the meter of {key} under {plan} was left behind, and charged");
+            inner.broken.push(what);
+        }
         for revoked in [key, decision.value.as_str()] {
             if inner.standing.get(revoked) == Some(&Standing::Revoked) {
                 inner
@@ -295,6 +334,7 @@ impl Ledger {
         broken.extend(charges);
         broken.extend(inner.over_quota());
         broken.extend(inner.over_rate());
+        broken.extend(inner.admitted_when_over());
         if is_calm {
             broken.extend(inner.refused_without_cause());
         }

@@ -198,6 +198,7 @@ impl Network {
             "Query" => call(body, |request| store.query(request)),
             "PutItem" => call(body, |request| store.put_item(request)),
             "UpdateItem" => call(body, |request| store.update_item(request)),
+            "BatchWriteItem" => call(body, |request| store.batch_write_item(request)),
             "DeleteItem" => call(body, |request| store.delete_item(request)),
             "TransactWriteItems" => call(body, |request| store.transact_write_items(request)),
             other => panic!("the simulated store has no {other}"),

@@ -103,6 +103,13 @@ impl<'a> Timelines<'a> {
                     stages.flat_map(|(_, throttle)| methods.iter().map(move |id| (*id, throttle)));
                 of_plan.chain(of_methods).any(is_full)
             }
+            Reason::Quota
+                if inner
+                    .adjusted
+                    .contains(&(trace.key.clone(), plan.to_owned())) =>
+            {
+                true
+            }
             Reason::Quota => limits.quota.is_some_and(|quota| {
                 let period = quota.period_of(day_of(at)).to_string();
                 let charges = inner.charges.iter().filter(|charge| {

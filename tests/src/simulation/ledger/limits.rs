@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use tollgate_core::bucket::Bucket;
 use tollgate_core::plan::{PLAN_BUCKET, Plan};
 
-use super::{Charge, Inner, Owed};
+use super::{Charge, Inner, Over, Owed};
 
 impl Inner {
     /// Periods in which more was charged than the largest quota that was in force.
@@ -22,11 +22,30 @@ impl Inner {
         }
         let over = spent
             .into_iter()
-            .filter(|(_, (spent, limit))| spent > limit);
+            .filter(|((key, plan, _), (spent, limit))| {
+                let meter = ((*key).clone(), (*plan).clone());
+                let times = 1 + self.anew.get(&meter).copied().unwrap_or(0);
+                let granted = self.granted.get(&meter).copied().unwrap_or(0);
+                *spent > limit * times + granted
+            });
         over.map(|(meter, (spent, limit))| {
             format!("{meter:?}: {spent} charged of a quota of {limit}")
         })
         .collect()
+    }
+
+    /// Requests that came when their key was over, and were admitted.
+    pub(super) fn admitted_when_over(&self) -> Vec<String> {
+        let admitted = self.traces.iter().filter(|trace| {
+            let state = trace.state();
+            let (verdict, _, at) = state.verdict.as_ref().expect("it is decided");
+            let mut over = self.over.iter().filter(|(key, _)| *key == trace.key);
+            let is_within = |over: &Over| trace.came > over.from && *at < over.to;
+            verdict.is_allowed() && over.any(|(_, over)| is_within(over))
+        });
+        admitted
+            .map(|trace| format!("{}: {} was over, and admitted", trace.came, trace.key))
+            .collect()
     }
 
     /// Buckets that held more than they may. In the order of the store, and by the instances' own times, it has to be exact,
@@ -86,8 +105,10 @@ impl Inner {
         let fastest = between.iter().map(Bucket::interval).min().unwrap_or(1);
         let smallest = between.iter().map(Bucket::burst).min().unwrap_or(0);
         let elapsed = (now - owed.at).max(0) + self.apart();
-        let requests = (owed.paid - owed.at) / owed.bucket.interval() - elapsed / fastest - 1;
-        now + requests.clamp(0, i128::from(smallest)) * bucket.interval()
+        // A smaller burst forgives what is beyond it, and then time goes on.
+        let owed = (owed.paid - owed.at) / owed.bucket.interval();
+        let requests = owed.min(i128::from(smallest)) - elapsed / fastest - 1;
+        now + requests.max(0) * bucket.interval()
     }
 
     pub(super) fn bucket(&self, plan: &str, revision: u64, id: &str) -> Option<Bucket> {
