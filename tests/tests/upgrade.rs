@@ -19,10 +19,10 @@ on_both_stores!(
 
 /// The authorizer of the release before, which `./test` builds.
 fn previous() -> PathBuf {
-    const VARIABLE: &str = "TOLLGATE_TEST_PREVIOUS_AUTHORIZER";
-    let path =
+    const VARIABLE: &str = "TOLLGATE_TEST_PREVIOUS";
+    let folder =
         std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE} is not set; run ./test"));
-    path.into()
+    PathBuf::from(folder).join("authorizer")
 }
 
 /// A caller that asks until its quota is spent: how many of its requests were admitted.
