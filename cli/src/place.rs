@@ -143,9 +143,15 @@ async fn url_of_stack(sdk: &SdkConfig, stack: &str) -> Result<Url, CallError> {
     };
     let client = aws_sdk_cloudformation::Client::new(sdk);
     let answer = client.describe_stacks().stack_name(stack).send().await;
-    let answer = answer.map_err(|error| match error.message() {
-        Some(message) => no_way(message),
-        None => no_way(&chain(&error)),
+    let answer = answer.map_err(|error| {
+        let message = error.message().map_or_else(|| chain(&error), str::to_owned);
+        match error.code() {
+            Some("AccessDenied" | "AccessDeniedException") => CallError::NoWay(format!(
+                "cannot read the outputs of stack {stack}: {message}; your AWS identity needs cloudformation:DescribeStacks on \
+                 it; or give the stack's ManagementUrl with --url"
+            )),
+            _ => no_way(&message),
+        }
     })?;
     let outputs = answer.stacks().iter().flat_map(Stack::outputs);
     let mut named = outputs.filter(|output| output.output_key() == Some(OUTPUT));

@@ -91,6 +91,66 @@ print(len(found))
     assert!(found >= 5, "{found}");
 }
 
+/// Two stacks that share uploaded code take it from each other when one is deleted.
+#[test]
+fn every_documented_second_stack_has_an_upload_prefix_of_its_own() {
+    let docs = fs::read_dir(sam::root().join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let mut found = 0;
+    for path in docs.chain([sam::root().join("README.md")]) {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        for line in text.replace("\\\n", " ").lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let value = |option| {
+                let at = words.iter().position(|word| *word == option)?;
+                words.get(at + 1)
+            };
+            if line.contains("sam deploy") && value("--stack-name").is_some() {
+                assert_eq!(value("--s3-prefix"), value("--stack-name"), "{line}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 2, "{found}");
+}
+
+/// API Gateway refuses to remove a route that the settings of its stage name.
+#[tokio::test]
+async fn no_route_that_another_release_may_lack_has_settings_of_its_own() {
+    let stack = sam::template(TEMPLATES[0]).await;
+    let api = &stack["Resources"]["ManagementApi"]["Properties"];
+    let settings = api["RouteSettings"].as_object().unwrap();
+    assert_eq!(settings.keys().collect::<Vec<_>>(), ["$default"]);
+    let rate = |settings: &Value| settings["ThrottlingRateLimit"].as_f64().unwrap();
+    // Management is not to suffer from guesses at the other routes.
+    assert!(rate(&settings["$default"]) >= 10.0 * rate(&api["DefaultRouteSettings"]));
+}
+
+/// The restore finds the calls that have changed something by the status in their lines; 0.3.0 has written it as a string.
+#[tokio::test]
+async fn the_restores_query_reads_the_status_in_every_line_of_the_audit_trail() {
+    const MATCH: &str = "import re, sys; print(re.search(sys.argv[1], sys.argv[2])['code'])";
+    let stack = sam::template(TEMPLATES[0]).await;
+    let settings = &stack["Resources"]["ManagementApi"]["Properties"]["AccessLogSettings"];
+    let line = settings["Format"].as_str().unwrap();
+    let line = line.replace("$context.status", "204");
+    let parsed: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(parsed["status"], json!(204), "{line}");
+    let docs = fs::read_to_string(sam::root().join("docs/operations.md")).unwrap();
+    let (_, pattern) = docs.split_once("parse @message /").unwrap();
+    let (pattern, rest) = pattern.split_once("/ ").unwrap();
+    assert!(rest.starts_with("| filter code like /^2/"), "{rest}");
+    let pattern = pattern.replace("(?<", "(?P<");
+    let before = line.replace("204", "\"204\"");
+    for line in [line, before] {
+        let mut python = sam::command("python");
+        let output = sam::run(python.args(["-c", MATCH, &pattern, &line])).await;
+        assert_eq!(output.stdout, b"204\n", "{line}");
+    }
+}
+
 /// What two descriptions of a table must share, in an order of its own.
 fn schema(table: &Value) -> Value {
     let sorted = |list: &Value| {
