@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::stores::Store;
 
 /// Where `./test` has installed the SAM CLI and AWS's clients; it sets this.
-const PYTHON: &str = "TOLLGATE_TEST_PYTHON";
+pub(crate) const PYTHON: &str = "TOLLGATE_TEST_PYTHON";
 /// Where containers find this machine.
 const DOCKER_HOST: &str = "TOLLGATE_TEST_DOCKER_HOST";
 
