@@ -48,6 +48,10 @@ async fn import(manager: &Manager, plan: &str, values: &[String]) {
             description: None,
             enabled: Some(true),
             plans: vec![plan.to_owned()],
+            customer_id: None,
+            expires: None,
+            restriction: None,
+            overrides: std::collections::BTreeMap::new(),
         });
         let imported = manager.import_keys(rows.collect(), Vec::new(), true, None);
         let ids = imported.await.expect("an import").ids;

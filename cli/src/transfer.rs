@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use csv::{StringRecord, Writer};
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -20,7 +20,8 @@ const ROWS: usize = 500;
 /// `tollgate keys import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// A CSV file whose header names Name and Key, and perhaps Description, Enabled and `UsagePlanIds`
+    /// A CSV file whose header names Name and Key, and perhaps Description, Enabled, `UsagePlanIds`, `CustomerId`, Expires,
+    /// Restriction and Overrides, as `keys export` writes them
     file: PathBuf,
     /// Import all or nothing: with any warning nothing is imported. The file then goes in one call, 4 MB at most
     #[arg(long)]
@@ -73,7 +74,12 @@ impl Import {
                 ids.extend(more);
             }
             let more = imported["warnings"].as_array().into_iter().flatten();
-            warnings.extend(more.map(|warning| in_file(&text(warning), chunk)));
+            for warning in more.map(|warning| in_file(&text(warning), chunk)) {
+                // What is said of the file is said with each call.
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
             done += chunk.len();
             bar.inc(u64::try_from(chunk.len())?);
         }
@@ -152,6 +158,23 @@ fn raw(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// A time, as exactly as it is kept: an import goes by it.
+fn to_the_second(value: &Value) -> String {
+    let time = value
+        .as_i64()
+        .and_then(|second| Timestamp::from_second(second).ok());
+    time.map_or_else(String::new, |time| time.to_string())
+}
+
+/// What is no text, as an import reads it.
+fn json_of(value: &Value) -> String {
+    if value.is_null() {
+        String::new()
+    } else {
+        value.to_string()
+    }
+}
+
 /// A field that a spreadsheet would run as a formula, as text.
 fn inert(field: String) -> String {
     if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
@@ -195,6 +218,8 @@ pub(crate) async fn export_keys(
         "CustomerId",
         "Created",
         "Expires",
+        "Restriction",
+        "Overrides",
     ])?;
     for key in &keys {
         let plans = key["usagePlanIds"].as_array().into_iter().flatten();
@@ -208,7 +233,9 @@ pub(crate) async fn export_keys(
             plans.join(","),
             raw(&key["customerId"]),
             time(&key["createdDate"]),
-            time(&key["tollgate"]["expiresAt"]),
+            to_the_second(&key["tollgate"]["expiresAt"]),
+            json_of(&key["tollgate"]["restriction"]),
+            json_of(&key["tollgate"]["overrides"]),
         ];
         if for_spreadsheets {
             writer.write_record(fields.map(inert))?;

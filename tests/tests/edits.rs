@@ -24,7 +24,82 @@ on_both_stores!(
     a_thaw_after_an_hour_reads_the_plan_before_it_admits,
     a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage,
     relinking_does_not_reset_a_spent_quota,
+    a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spent,
+    what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more,
 );
+
+async fn a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spent(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((5, PeriodKind::Month)))).await;
+    let warm = engine(&store, PATIENT).await;
+    let now = at("2054-11-22T12:00:00Z");
+    for _ in 0..3 {
+        assert_eq!(decide_at(&warm, &key.value, now).await.reason, Reason::Ok);
+    }
+    let meter = tollgate_store::record::ItemKey::meter(&key.record.id, &plan.id);
+    let update = store.client().await.update_item().table_name(&store.table);
+    update
+        .set_key(Some(meter.attributes()))
+        .update_expression("SET #day = :day")
+        .expression_attribute_names("#day", "day")
+        .expression_attribute_values(
+            ":day",
+            aws_sdk_dynamodb::types::AttributeValue::S("2099-01-01".to_owned()),
+        )
+        .send()
+        .await
+        .unwrap();
+    let cold = engine(&store, PATIENT).await;
+    let mut reasons = Vec::new();
+    for engine in [&cold, &warm, &cold] {
+        let verdict = decide_at(engine, &key.value, now).await;
+        reasons.push(verdict.reason);
+    }
+    assert_eq!(reasons, [Reason::Ok, Reason::Ok, Reason::Quota]);
+    // The next month is a new one.
+    let next = at("2054-12-01T00:00:00Z");
+    assert_eq!(decide_at(&cold, &key.value, next).await.reason, Reason::Ok);
+}
+
+async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind) {
+    for n in 0.. {
+        let store = Store::new(kind).await;
+        let manager = manager(&store).await;
+        let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
+        let second = make_plan(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
+        let warm = engine(&store, PATIENT).await;
+        assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+        let id = key.record.id.as_str();
+        // The move comes in between two calls of the other operation.
+        let proxy = tollgate_tests::proxy::Proxy::to(&store.endpoint).await;
+        proxy.rule(move |number, _| match number {
+            number if number == n => {
+                tollgate_tests::proxy::Fault::Delay(std::time::Duration::from_millis(300))
+            }
+            _ => tollgate_tests::proxy::Fault::None,
+        });
+        let other = tollgate_tests::world::manager(&store.through(&proxy.endpoint)).await;
+        let (set, moved) = tokio::join!(other.set_remaining(&first.id, id, 4), async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            manager.move_key(id, &first.id, &second.id, true).await
+        },);
+        moved.unwrap();
+        let told = decide_at(&warm, &key.value, jiff::Timestamp::now()).await;
+        let left = told.standing.quota.unwrap().remaining;
+        let expected = match set {
+            // What was set has gone along, or the caller was told that it has not.
+            Ok(()) => 3,
+            Err(Error::NotLinked) => 8,
+            Err(error) => panic!("{n}: {error}"),
+        };
+        assert_eq!(left, expected, "{n}");
+        if proxy.take_calls().len() <= n {
+            assert!(n > 5, "{n}");
+            break;
+        }
+    }
+}
 
 async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: Kind) {
     let store = Store::new(kind).await;

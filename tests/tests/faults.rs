@@ -23,6 +23,7 @@ on_both_stores!(
     with_many_instances_and_all_faults_it_is_never_over_and_nothing_is_lost,
     a_store_that_stalls_is_given_up_in_time,
     by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away,
+    a_store_that_is_only_too_busy_or_refuses_is_no_outage,
 );
 
 /// Quick to give up, so that the faults cost little time.
@@ -234,6 +235,40 @@ async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
         "{:?}",
         started.elapsed()
     );
+}
+
+async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (_, key) = linked(&manager, plan(Some((2.0, 2)), None)).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let allowing = Settings {
+        on_store_failure: OnStoreFailure::Allow,
+        ..QUICK
+    };
+    let engine = engine(&store.through(&proxy.endpoint), allowing).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    let throttled = |number: usize, operation: &str| match (operation, number % 10) {
+        ("UpdateItem", 1..) => Fault::Refuse("ProvisionedThroughputExceededException"),
+        _ => Fault::None,
+    };
+    let now = Timestamp::now();
+    for fault in ["throttling", "refusing"] {
+        match fault {
+            "throttling" => proxy.rule(throttled),
+            _ => proxy.rule(|_, _| Fault::Refuse("AccessDeniedException")),
+        }
+        let mut admitted = 0;
+        for _ in 0..44 {
+            // A caller at its own limit makes the store busy, and must gain nothing by it.
+            let verdict = decide_at(&engine, &key.value, now).await;
+            admitted += u32::from(verdict.is_allowed());
+        }
+        assert!(
+            admitted <= 2,
+            "{fault}: {admitted} admitted of a burst of 2"
+        );
+    }
 }
 
 async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away(kind: Kind) {

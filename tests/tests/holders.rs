@@ -16,6 +16,7 @@ use tollgate_tests::world::{PATIENT, decide, decide_on, engine, linked, plan, ta
 on_both_stores!(
     a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
     capacity_is_what_the_active_keys_are_entitled_to,
+    a_quota_of_another_period_is_told_as_requests_meet_it,
 );
 
 async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
@@ -69,6 +70,63 @@ async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind)
         .await;
     let (status, told) = asked.whoami(Some(&key.value)).await;
     assert_eq!((status, &told["reason"]), (401, &json!("disabled")));
+}
+
+async fn a_quota_of_another_period_is_told_as_requests_meet_it(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = Api::managed(&store).await;
+    let (plan, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let engine = engine(&store, PATIENT).await;
+    let now = Timestamp::now();
+    let yesterday = now - 24.hours();
+    // The meter is made anew as of yesterday.
+    let meter = tollgate_store::record::ItemKey::meter(&key.record.id, &plan.id);
+    let update = store.client().await.update_item().table_name(&store.table);
+    update
+        .set_key(Some(meter.attributes()))
+        .update_expression("SET #day = :day, period = :period")
+        .expression_attribute_names("#day", "day")
+        .expression_attribute_values(":day", day_value(&yesterday, ""))
+        .expression_attribute_values(":period", day_value(&yesterday, "D"))
+        .send()
+        .await
+        .unwrap();
+    for time in [yesterday; 8].into_iter().chain([now; 2]) {
+        let told = decide_on(&engine, &key.value, &target("/"), 1, time).await;
+        assert_eq!(told.reason, Reason::Ok, "{time}");
+    }
+    // A week that began yesterday: all ten are of it.
+    let weekday = day_of(yesterday).weekday().to_sunday_zero_offset();
+    let week = [
+        ["replace", "/quota/period", "WEEK"],
+        ["replace", "/quota/offset", &weekday.to_string()],
+    ];
+    api.patch(200, &format!("/usageplans/{}", plan.id), &week)
+        .await;
+    let (_, told) = api.whoami(Some(&key.value)).await;
+    assert_eq!(told["usagePlans"][0]["quota"]["left"], 0, "{told}");
+    let today = day_of(now);
+    let usage = format!(
+        "/usageplans/{}/usage?keyId={}&startDate={today}&endDate={today}",
+        plan.id, key.record.id
+    );
+    let usage = api.get(&usage).await;
+    assert_eq!(usage["values"][&key.record.id], json!([[2, 0]]));
+    let other = tollgate_tests::world::engine(&store, PATIENT).await;
+    assert_eq!(decide(&other, &key.value).await, Reason::Quota);
+}
+
+/// A day as a meter holds it, or the period that it is.
+fn day_value(time: &Timestamp, of_kind: &str) -> aws_sdk_dynamodb::types::AttributeValue {
+    let day = day_of(*time);
+    let text = match of_kind {
+        "" => day.to_string(),
+        _ => tollgate_core::limit::Quota::new(1, PeriodKind::Day, 0)
+            .unwrap()
+            .period_of(day)
+            .to_string(),
+    };
+    aws_sdk_dynamodb::types::AttributeValue::S(text)
 }
 
 async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {

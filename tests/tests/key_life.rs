@@ -229,6 +229,13 @@ async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_met
         Reason::Ok
     );
     assert_eq!(decide_at(&other, &new, over).await.reason, Reason::Quota);
+    // A day later it is forgotten, though its item may be there for longer.
+    let forgotten = over + SignedDuration::from_hours(24);
+    let cold = tollgate_tests::world::engine(&store, PATIENT).await;
+    for engine in [&engine, &cold] {
+        let told = decide_at(engine, &key.value, forgotten).await;
+        assert_eq!(told.reason, Reason::UnknownKey);
+    }
     let day = day_of(Timestamp::now());
     assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 6);
     // The next rotation waits for the end of this one.

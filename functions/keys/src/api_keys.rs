@@ -80,8 +80,7 @@ async fn create(
         tags: tags(body.tags)?,
         expires: expires.transpose()?,
         restriction: own.restriction.as_ref().map(restriction).transpose()?,
-        sealed: None,
-        value: None,
+        ..NewKey::default()
     };
     // What was asked for can be done: only now is KMS called.
     new.sealed = vault.seal(&value).await?;

@@ -1,7 +1,8 @@
 //! `ImportApiKeys`: keys from a CSV file, in API Gateway's own format.
 //!
 //! A header row names the columns, in any order and case: `Name` and `Key` must be there, `Description`, `Enabled` (true
-//! for a new key where it says nothing) and `UsagePlanIds` (several separated by commas) may be, others are ignored.
+//! for a new key where it says nothing) and `UsagePlanIds` (several separated by commas) may be. So may Tollgate's own, which
+//! `tollgate keys export` writes: `CustomerId`, `Expires`, `Restriction` and `Overrides`, the last two as JSON. Others are ignored.
 
 use std::time::Instant;
 
@@ -16,6 +17,10 @@ use tollgate_store::manage::imports::{ImportKey, Imported, warning};
 use crate::error::ApiError;
 use crate::vault::Vault;
 use crate::wire::{bad, description, name};
+
+mod terms;
+
+use terms::Given;
 
 /// What the resource is called in messages.
 const WHAT: &str = "API Key";
@@ -75,9 +80,19 @@ pub async fn run(
         Some(other) => return Err(bad(format!("Invalid format: expected csv, got {other:?}"))),
         None => return Err(bad("format is required: expected csv".to_owned())),
     }
-    let (mut keys, warnings) = read(body)?;
-    for key in &mut keys {
+    let (rows, mut warnings) = read(body)?;
+    let plans = terms::plans(manager, rows.iter().map(|(_, given)| given)).await?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for (mut key, given) in rows {
+        match terms::overrides(&given.overrides, &plans, manager.now()) {
+            Ok(overrides) => key.overrides = overrides,
+            Err(reason) => {
+                warnings.push(warning(key.row, format!("{reason}; left out")));
+                continue;
+            }
+        }
         key.sealed = vault.seal(&key.value).await?;
+        keys.push(key);
     }
     let Imported { ids, warnings } = manager
         .import_keys(keys, warnings, fail_on_warnings, until)
@@ -92,6 +107,7 @@ struct Columns {
     description: Option<usize>,
     enabled: Option<usize>,
     plans: Option<usize>,
+    terms: terms::Columns,
 }
 
 impl Columns {
@@ -105,6 +121,7 @@ impl Columns {
             description: column(header, "Description")?,
             enabled: column(header, "Enabled")?,
             plans: column(header, PLANS)?,
+            terms: terms::Columns::of(header)?,
         })
     }
 }
@@ -119,10 +136,11 @@ fn column(header: &StringRecord, name: &str) -> Result<Option<usize>, ApiError> 
 }
 
 /// The rows that can be keys, and what is wrong with the others.
-fn read(body: &[u8]) -> Result<(Vec<ImportKey>, Vec<String>), ApiError> {
+fn read(body: &[u8]) -> Result<(Vec<(ImportKey, Given)>, Vec<String>), ApiError> {
     let (header, rows) = table(body)?;
     let columns = Columns::of(&header)?;
-    let (mut keys, mut warnings) = (Vec::with_capacity(rows.len()), Vec::new());
+    let mut warnings: Vec<_> = columns.terms.warning(&header)?.into_iter().collect();
+    let mut keys = Vec::with_capacity(rows.len());
     for (number, record) in &rows {
         match row(*number, record, &columns) {
             Ok(key) => keys.push(key),
@@ -148,6 +166,14 @@ fn read(body: &[u8]) -> Result<(Vec<ImportKey>, Vec<String>), ApiError> {
 /// # Errors
 /// [`ApiError::BadRequest`] says in which row and line the file is malformed.
 pub fn table(body: &[u8]) -> Result<(StringRecord, Vec<(usize, StringRecord)>), ApiError> {
+    if matches!(
+        body,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..]
+    ) {
+        return Err(bad(
+            "Malformed CSV: expected UTF-8, got UTF-16; save the file as \"CSV UTF-8\"".to_owned(),
+        ));
+    }
     // Spreadsheets put a mark in front.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let body = quotes_first(body).ok_or_else(|| {
@@ -159,12 +185,20 @@ pub fn table(body: &[u8]) -> Result<(StringRecord, Vec<(usize, StringRecord)>), 
         .flexible(true)
         .from_reader(&*body);
     let header = reader.headers().map_err(|error| malformed(&error))?.clone();
+    for (separator, name) in [(';', "semicolons"), ('\t', "tabs")] {
+        if header.len() == 1 && header[0].contains(separator) {
+            return Err(bad(format!(
+                "Malformed CSV: columns must be separated by commas, got {name}"
+            )));
+        }
+    }
     let plans = column(&header, PLANS)?;
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| malformed(&error))?;
         let line = record.position().map_or(0, csv::Position::line);
-        if record.len() == 1 && record[0].is_empty() {
+        // Spreadsheets leave rows of nothing but commas.
+        if record.iter().all(str::is_empty) {
             continue;
         }
         let record = match plans {
@@ -229,13 +263,18 @@ fn single_quoted(record: StringRecord, column: usize) -> StringRecord {
     }
 }
 
-fn row(number: usize, record: &StringRecord, columns: &Columns) -> Result<ImportKey, ApiError> {
+fn row(
+    number: usize,
+    record: &StringRecord,
+    columns: &Columns,
+) -> Result<(ImportKey, Given), ApiError> {
     let text = |column: usize| record.get(column).unwrap_or_default();
     let optional = |column: Option<usize>| column.map(text).filter(|text| !text.is_empty());
     let value = KeyValue::parse(text(columns.key)).map_err(|error| bad(error.to_string()))?;
     let plans = optional(columns.plans).unwrap_or_default().split(',');
     let plans = plans.map(str::trim).filter(|id| !id.is_empty());
-    Ok(ImportKey {
+    let mut given = columns.terms.read(record)?;
+    let key = ImportKey {
         row: number,
         value,
         sealed: None,
@@ -243,7 +282,12 @@ fn row(number: usize, record: &StringRecord, columns: &Columns) -> Result<Import
         description: description(WHAT, optional(columns.description).map(str::to_owned))?,
         enabled: optional(columns.enabled).map(|text| text.eq_ignore_ascii_case("true")),
         plans: plans.map(str::to_owned).collect(),
-    })
+        customer_id: given.customer_id.take(),
+        expires: given.expires.take(),
+        restriction: given.restriction.take(),
+        overrides: std::collections::BTreeMap::new(),
+    };
+    Ok((key, given))
 }
 
 /// What is wrong with the file as such. It never quotes the file, which holds keys.
@@ -270,6 +314,29 @@ mod tests {
         read(body).expect_err("malformed").to_string()
     }
 
+    fn keys_of(body: &[u8]) -> Result<(Vec<ImportKey>, Vec<String>), ApiError> {
+        let (rows, warnings) = read(body)?;
+        Ok((rows.into_iter().map(|(key, _)| key).collect(), warnings))
+    }
+
+    #[test]
+    fn a_file_of_another_encoding_or_with_other_separators_says_what_is_wrong() {
+        let file = format!("Name,Key\na,{VALUE}\n");
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            for mark in ["", "\u{feff}"] {
+                let utf16 = format!("{mark}{file}");
+                let utf16: Vec<u8> = utf16.encode_utf16().flat_map(order).collect();
+                assert!(error(&utf16).contains("expected UTF-8, got UTF-16"));
+            }
+        }
+        for (separator, name) in [(";", "semicolons"), ("\t", "tabs")] {
+            let other = file.replace(',', separator);
+            let expected =
+                format!("Malformed CSV: columns must be separated by commas, got {name}");
+            assert_eq!(error(other.as_bytes()), expected);
+        }
+    }
+
     #[test]
     fn columns_come_in_any_order_and_case_and_unknown_ones_are_ignored() {
         let file = format!(
@@ -278,7 +345,7 @@ mod tests {
              red,{VALUE}2,,FALSE,\n\
              red,{VALUE}3,p1,,third"
         );
-        let (keys, warnings) = read(file.as_bytes()).expect("readable");
+        let (keys, warnings) = keys_of(file.as_bytes()).expect("readable");
         assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!(keys[0].plans, ["p1", "p2"]);
         assert_eq!(keys[0].name.as_deref(), Some("first"));
@@ -301,7 +368,7 @@ mod tests {
             let file = format!(
                 "Name, \"Key\",UsagePlanIds, Enabled\n\t\"a \"\"b\"\"\", \"{VALUE}\",{plans}, \"true\"\n"
             );
-            let (keys, warnings) = read(file.as_bytes()).expect(&file);
+            let (keys, warnings) = keys_of(file.as_bytes()).expect(&file);
             assert_eq!(keys[0].plans, expected, "{file}");
             assert_eq!(keys[0].value.expose(), VALUE);
             assert_eq!(keys[0].name.as_deref(), Some("a \"b\""));
@@ -311,8 +378,8 @@ mod tests {
 
     #[test]
     fn an_inch_mark_is_text_and_blank_lines_are_no_rows() {
-        let file = format!("Name,Key\n24\"\" monitor,{VALUE}\n  \n\n'tis,{VALUE}2\n\t\n");
-        let (keys, _) = read(file.as_bytes()).expect("readable");
+        let file = format!("Name,Key\n24\"\" monitor,{VALUE}\n  \n,\n , ,,\n\n'tis,{VALUE}2\n\t\n");
+        let (keys, _) = keys_of(file.as_bytes()).expect("readable");
         let names: Vec<_> = keys.iter().map(|key| key.name.as_deref()).collect();
         assert_eq!(names, [Some("24\"\" monitor"), Some("'tis")]);
         assert_eq!(keys[1].row, 2);
@@ -330,7 +397,7 @@ mod tests {
     #[test]
     fn enabled_that_is_neither_true_nor_false_is_false_with_a_warning() {
         let file = format!("Name,Key,Enabled\na,{VALUE},yes\nb,{VALUE}2,FALSE\n");
-        let (keys, warnings) = read(file.as_bytes()).expect("readable");
+        let (keys, warnings) = keys_of(file.as_bytes()).expect("readable");
         assert_eq!(keys[0].enabled, Some(false));
         assert_eq!(
             warnings,
@@ -366,7 +433,7 @@ mod tests {
     #[test]
     fn a_row_that_can_be_no_key_is_a_warning() {
         let file = format!("Name,Key\na,short\nb,{VALUE}\nc,tg_{VALUE}\n");
-        let (keys, warnings) = read(file.as_bytes()).expect("readable");
+        let (keys, warnings) = keys_of(file.as_bytes()).expect("readable");
         assert_eq!((keys.len(), keys[0].row), (1, 2));
         assert_eq!(
             warnings[0],

@@ -59,11 +59,8 @@ impl Decider {
             if known.record.is_within(RECORD_HARD_AGE, now) {
                 return Ok(Some(known));
             }
-            self.reread(attempt.scope, &known.record.value).await?;
-            if let Some(known) = self.keys.get(&hash) {
-                attempt.fresh = true;
-                return Ok(Some(known));
-            }
+            // From the value on: that may be another key's by now.
+            self.keys.remove(&hash);
         }
         let unknown = self.unknown.get(&hash);
         if unknown.is_some_and(|unknown| unknown.is_within(NEGATIVE_AGE, now)) {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, TryFutureExt, stream};
 use tollgate_core::key::KeyValue;
+use tollgate_core::terms::{Override, Restriction};
 
 use super::{Error, Manager, is_id, is_in_time};
 use crate::record::{HashRecord, Item, ItemKey, KeyRecord, PlanRecord, Sealed, from_item};
@@ -44,6 +45,14 @@ pub struct ImportKey {
     pub enabled: Option<bool>,
     /// The plans it is put into.
     pub plans: Vec<String>,
+    /// The customer it belongs to.
+    pub customer_id: Option<String>,
+    /// From when on requests with it are refused, milliseconds since the epoch.
+    pub expires: Option<i64>,
+    /// The methods that it may call.
+    pub restriction: Option<Restriction>,
+    /// Limits in place of its plans', by plan id.
+    pub overrides: BTreeMap<String, Override>,
 }
 
 /// What became of an import.

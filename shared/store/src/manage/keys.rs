@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, WriteRequest};
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
-use tollgate_core::terms::Restriction;
+use tollgate_core::terms::{Override, Restriction};
 
 use super::listing::{List, by_name, by_time, shard_of};
 use super::meters::new_meter;
@@ -38,6 +38,8 @@ pub struct NewKey {
     pub expires: Option<i64>,
     /// The methods that it may call; `None` for all that its plans open.
     pub restriction: Option<Restriction>,
+    /// Limits in place of its plans', by plan id.
+    pub overrides: BTreeMap<String, Override>,
 }
 
 /// Which keys a list shows, the newest first; where more than a thousand names start as asked for, in the order of names.
@@ -112,7 +114,7 @@ impl Manager {
             sealed: new.sealed,
             expires: new.expires,
             restriction: new.restriction,
-            overrides: BTreeMap::new(),
+            overrides: new.overrides,
             moving: None,
             moved: None,
             retiring: None,

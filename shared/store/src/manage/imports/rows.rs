@@ -1,6 +1,6 @@
 //! Rows, looked at before anything is written: what each is going to be, and what of it cannot be.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tollgate_core::plan::ApiStage;
 
@@ -14,6 +14,8 @@ use crate::schema::{BY_CREATED, BY_NAME, TTL};
 const MOST_WRITES: usize = 100;
 /// Bytes of names and descriptions in a transaction, which takes 4 MB in all.
 const MOST_BYTES: usize = 2_000_000;
+/// About what a method takes of that, with its throttle.
+const BYTES_OF_A_METHOD: usize = 200;
 /// Plans of a row at most: with its meters a key has to fit a transaction.
 const MOST_PLANS: usize = 50;
 
@@ -35,6 +37,13 @@ impl Row {
         key.enabled.is_none_or(|enabled| enabled == owner.enabled)
             && same(&key.name, &owner.name)
             && same(&key.description, &owner.description)
+            && same(&key.customer_id, &owner.customer_id)
+            && (key.expires.is_none() || key.expires == owner.expires)
+            && (key.restriction.is_none() || key.restriction == owner.restriction)
+            && key
+                .overrides
+                .iter()
+                .all(|(plan, it)| owner.overrides.get(plan) == Some(it))
             && (key.sealed.is_none() || owner.sealed.is_some())
             && self.plans.iter().all(|plan| owner.plans.contains(&plan.id))
     }
@@ -49,6 +58,14 @@ impl Row {
         if key.description.is_some() {
             record.description.clone_from(&key.description);
         }
+        if key.customer_id.is_some() {
+            record.customer_id.clone_from(&key.customer_id);
+        }
+        record.expires = key.expires.or(record.expires);
+        if key.restriction.is_some() {
+            record.restriction.clone_from(&key.restriction);
+        }
+        record.overrides.extend(key.overrides.clone());
         // It may be from before values were kept.
         if record.sealed.is_none() {
             record.sealed.clone_from(&key.sealed);
@@ -68,7 +85,15 @@ impl Row {
     /// Bytes that people have written.
     fn bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        length(&self.key.name) + length(&self.key.description)
+        let methods = self.key.restriction.iter().flat_map(|it| it.values());
+        let own = self
+            .key
+            .overrides
+            .values()
+            .flat_map(|it| it.methods.values());
+        let methods = methods.map(BTreeSet::len).chain(own.map(BTreeMap::len));
+        let methods = methods.map(|number| number * BYTES_OF_A_METHOD);
+        length(&self.key.name) + length(&self.key.description) + methods.sum::<usize>()
     }
 }
 

@@ -111,6 +111,10 @@ impl Manager {
                 description: row.key.description.clone(),
                 enabled: row.key.enabled.unwrap_or(true),
                 sealed: row.key.sealed.clone(),
+                customer_id: row.key.customer_id.clone(),
+                expires: row.key.expires,
+                restriction: row.key.restriction.clone(),
+                overrides: row.key.overrides.clone(),
                 ..NewKey::default()
             };
             let (record, items) = self.new_key(new, &row.key.value, &row.plans);
