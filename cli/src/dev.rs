@@ -22,7 +22,7 @@ use tollgate_store::table::Table;
 
 use crate::gateway::{self, Api, Backend};
 use crate::store::StoreArguments;
-use crate::{Failure, demo};
+use crate::{Failure, demo, server};
 
 /// `tollgate dev`.
 #[derive(Debug, Args)]
@@ -82,11 +82,11 @@ impl Dev {
         let (gateway_url, management_url) = (url(&gateway)?, url(&management)?);
         let manager = Arc::new(self.manager(&sdk));
         let app = self.gateway(config, Connection::deciding(&sdk), backend);
-        let gateway = axum::serve(gateway, app);
+        let gateway = server::serve(gateway, app);
         let table = Table::new(Connection::deciding(&sdk), self.store.table.clone());
         let engine = Arc::new(Engine::new(table, Settings::default()));
         let app = tollgate_keys::app(Arc::clone(&manager), engine, Arc::clone(&vault));
-        let management = axum::serve(management, app);
+        let management = server::serve(management, app);
 
         // Both listen already: what connects from here on is served.
         say(format!(
@@ -96,8 +96,8 @@ impl Dev {
             demo::make(&manager, &vault, &gateway_url).await?;
         }
         tokio::select! {
-            served = gateway => served?,
-            served = management => served?,
+            () = gateway => {}
+            () = management => {}
             () = stopped() => {}
         }
         Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! `tollgate`: the command line.
 //!
-//! - [`dev`]: the local gateway with everything it needs; [`gateway`], [`demo`]: its parts.
+//! - [`dev`]: the local gateway with everything it needs; [`gateway`], [`demo`], [`server`]: its parts.
 //! - [`keys`], [`plans`], [`usage`], [`capacity`], [`whoami`]: the management API's clients; [`api`], [`place`]: how it is called, and which one;
 //!   [`output`]: what they print; [`transfer`]: CSV files, in and out.
 //! - [`times`]: times and durations, as people type them.
@@ -24,6 +24,7 @@ mod keys;
 mod output;
 mod place;
 mod plans;
+mod server;
 mod store;
 mod table;
 mod times;

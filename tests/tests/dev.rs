@@ -311,3 +311,34 @@ fn around_today() -> String {
     let (yesterday, tomorrow) = (today.yesterday().unwrap(), today.tomorrow().unwrap());
     format!("startDate={yesterday}&endDate={tomorrow}")
 }
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_is_not_kept() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dev = Dev::start(&[], &[]).await;
+    for url in [&dev.gateway, &dev.management] {
+        let address = url.strip_prefix("http://").unwrap();
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        // Half a request, and then silence.
+        connection
+            .write_all(b"GET /pets HTTP/1.1\r\nhost: x\r\n")
+            .await
+            .unwrap();
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_mins(1), connection.read_to_end(&mut rest));
+        ended.await.expect("it is closed").ok();
+    }
+}
+
+#[test]
+fn a_reader_that_has_left_is_no_panic() {
+    let program = binary("tollgate").display().to_string();
+    for line in ["table status", "table create"] {
+        let command = format!(
+            "{program} {line} --dynamodb-endpoint http://127.0.0.1:1 2>&1 >/dev/full; true"
+        );
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}

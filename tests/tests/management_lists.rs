@@ -45,6 +45,10 @@ fn rows(names: &[String], plan: Option<&PlanRecord>) -> Vec<ImportKey> {
         description: None,
         enabled: Some(true),
         plans: plan.iter().map(|plan| plan.id.clone()).collect(),
+        customer_id: None,
+        expires: None,
+        restriction: None,
+        overrides: std::collections::BTreeMap::new(),
     });
     rows.collect()
 }

@@ -63,6 +63,7 @@ impl Authorizer {
             Err(error) => {
                 tracing::error!(%error, "cannot read the event");
                 let verdict = Verdict::because(Reason::BadEvent);
+                tollgate_store::engine::report::count(&verdict);
                 report::decision(&self.config.report, &verdict, None);
                 self.answer(event::format_of_unreadable(json), &verdict, None, None)
             }

@@ -1,34 +1,16 @@
-//! Decisions, counted and logged.
-//!
-//! | metric | what |
-//! |---|---|
-//! | `Allowed`, `Throttled`, `QuotaExceeded`, `Denied` | decisions; per plan as well where that is switched on |
-//! | `Contended`, `Uncertain`, `StoreUnavailable`, `BadEvents` | decisions that were no client's fault, by reason |
+//! Decisions, logged, and counted by plan where that is switched on. The engine counts them otherwise.
 
 use metrics::counter;
 use tollgate_core::plan::Target;
-use tollgate_core::verdict::{Decision, Reason, Verdict};
+use tollgate_core::verdict::Verdict;
+use tollgate_store::engine::report::metric;
 
 use crate::config::Reporting;
 
-/// Counts a decision, and logs it where its turn comes.
+/// Counts a decision for its plan, and logs it where its turn comes.
 pub fn decision(reporting: &Reporting, verdict: &Verdict, target: Option<&Target>) {
-    let name = match verdict.decision {
-        Decision::Allow => "Allowed",
-        Decision::Throttled => "Throttled",
-        Decision::QuotaExceeded => "QuotaExceeded",
-        Decision::Denied => "Denied",
-    };
-    counter!(name).increment(1);
     if let Some(plan) = verdict.plan_id.as_ref().filter(|_| reporting.by_plan) {
-        counter!(name, "Plan" => plan.clone()).increment(1);
-    }
-    match verdict.reason {
-        Reason::Contended => counter!("Contended").increment(1),
-        Reason::Uncertain => counter!("Uncertain").increment(1),
-        Reason::StoreUnavailable => counter!("StoreUnavailable").increment(1),
-        Reason::BadEvent => counter!("BadEvents").increment(1),
-        _ => {}
+        counter!(metric(verdict.decision), "Plan" => plan.clone()).increment(1);
     }
     if fastrand::f64() < reporting.log_sample {
         log(verdict, target);

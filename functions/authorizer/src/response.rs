@@ -68,7 +68,7 @@ impl Failed {
             return Ok(());
         }
         match Refused::of(&Context::of(verdict)).map(|refused| refused.status) {
-            Some(401 | 403) => Err(Self::Unauthorized),
+            Some(400 | 401 | 403) => Err(Self::Unauthorized),
             Some(503) => Err(Self::Undecided),
             _ => Ok(()),
         }

@@ -193,8 +193,12 @@ impl ApiStage {
     /// says nothing of the path all paths are one method, or callers could make buckets without end; so are HTTP methods
     /// that API Gateway does not know.
     fn each_bucket_id(&self, target: &Target) -> BucketId {
-        let known = template::METHODS.contains(&&*target.method);
-        let method = if known { &target.method } else { template::ANY };
+        let method = match &*target.method {
+            // As everywhere: whoever asks for the head of an answer calls the same method.
+            "HEAD" => "GET",
+            method if template::METHODS.contains(&method) => method,
+            _ => template::ANY,
+        };
         let route = target.route.as_deref().unwrap_or("$default");
         self.hashed(&format!("*/*{method} {route}"))
     }
@@ -380,5 +384,6 @@ mod tests {
         assert_eq!(id("GET", None, "/a").0, id("GET", None, "/b").0);
         assert_ne!(id("GET", None, "/a").0, id("POST", None, "/a").0);
         assert_eq!(id("MADE", None, "/a").0, id("UP", None, "/a").0);
+        assert_eq!(id("HEAD", None, "/a").0, id("GET", None, "/a").0);
     }
 }

@@ -36,6 +36,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! What is decided in process is counted by the [`metrics`](https://docs.rs/metrics) facade, under the names of the authorizer's
+//! metrics (`Allowed`, `Throttled`, `StoreUnavailable` ...): install the recorder of your choice.
+//!
 //! - `answer`: decisions as HTTP; `handed_on`: decisions of an authorizer; `gate`: decisions made here.
 
 mod answer;

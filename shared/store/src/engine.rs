@@ -3,7 +3,7 @@
 //! - `memory`: what is remembered of keys and plans, and how it comes to be known; `seen`: of meters, and their time.
 //! - `combine`: requests that are charged together; `charging`: the write, and its further tries.
 //! - `instance`: lanes and sequence numbers; `policy`: what is answered if the store gives no answer.
-//! - [`inspect`]: what a key has left.
+//! - [`inspect`]: what a key has left; [`report`]: decisions, counted.
 //!
 //! Everything remembered here only says which write to try, or for how long a refusal may be repeated without asking;
 //! whether a request is admitted is always for the store to confirm.
@@ -33,6 +33,7 @@ pub mod inspect;
 mod instance;
 mod memory;
 mod policy;
+pub mod report;
 mod seen;
 
 use charging::Charging;
@@ -207,8 +208,15 @@ impl Engine {
         Arc::new(move || clock.now())
     }
 
-    /// Decides a request. Never takes longer than the time limit of a decision, and never fails: trouble is a refusal.
+    /// Decides a request, and counts the decision. Never takes longer than the time limit of a decision, and never fails:
+    /// trouble is a refusal.
     pub async fn decide(&self, request: &Request<'_>) -> Verdict {
+        let verdict = self.verdict(request).await;
+        report::count(&verdict);
+        verdict
+    }
+
+    async fn verdict(&self, request: &Request<'_>) -> Verdict {
         let Some(credential) = request.credential else {
             return Verdict::because(Reason::MissingKey);
         };

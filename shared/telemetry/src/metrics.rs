@@ -17,7 +17,7 @@ const DIMENSION: &str = "FunctionName";
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Everything that is counted.
-const COUNTERS: [&str; 10] = [
+const COUNTERS: [&str; 14] = [
     "Allowed",
     "Throttled",
     "QuotaExceeded",
@@ -28,6 +28,10 @@ const COUNTERS: [&str; 10] = [
     "BadEvents",
     "StoreCalls",
     "StoreFailures",
+    "ManagementCalls",
+    "ManagementFailures",
+    "WhoAmI",
+    "WhoAmIThrottled",
 ];
 
 /// The process's metrics.
