@@ -10,16 +10,18 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tollgate_tests::sam::root;
 
-const NODE: &str = r"
-const guarded = exports.guard(async (event) => event.plain ? { pets: 1 } : { statusCode: 201, headers: { a: 'b' }, body: 'pets' });
+const NODE: &str = r#"
+const answer = { statusCode: 201, headers: { a: 'b' }, body: 'pets' };
+const guarded = exports.guard(async (event) => "answer" in event ? event.answer : answer);
 let text = ''; process.stdin.on('data', (some) => text += some).on('end', async () => {
   const answers = []; for (const event of JSON.parse(text)) answers.push(await guarded(event, {}));
   console.log(JSON.stringify(answers));
 });
-";
+"#;
 const PYTHON: &str = r#"
 import sys
-guarded = guard(lambda event, context: {"pets": 1} if event.get("plain") else {"statusCode": 201, "headers": {"a": "b"}, "body": "pets"})
+answer = {"statusCode": 201, "headers": {"a": "b"}, "body": "pets"}
+guarded = guard(lambda event, context: event.get("answer", answer))
 print(json.dumps([guarded(event, None) for event in json.load(sys.stdin)]))
 "#;
 
@@ -49,8 +51,65 @@ async fn answers(program: &str, flag: &str, code: &str, events: &Value) -> Vec<V
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// An event with this context of an authorizer.
+fn event(authorizer: &Value) -> Value {
+    json!({ "requestContext": { "authorizer": authorizer } })
+}
+
+/// API Gateway's rule for payload format 2.0: a handler's answer without a `statusCode` is the body of a 200, JSON.
+async fn answers_without_a_status_are_json(program: &str, flag: &str, code: &str) {
+    let admitted = |answer: &Value| {
+        let mut event = event(&json!({ "lambda": { "decision": "allow" } }));
+        event["answer"] = answer.clone();
+        event
+    };
+    let own =
+        json!({ "statusCode": 202, "headers": { "content-type": "text/plain" }, "body": "{}" });
+    let given = json!([{ "hello": 1 }, "hello", "{\"hello\":1}", [1, 2], 7, null, own]);
+    let events: Vec<_> = given.as_array().unwrap().iter().map(admitted).collect();
+    let mut answers = answers(program, flag, code, &json!(events)).await;
+    assert_eq!(answers.pop().unwrap(), own);
+    for (given, answer) in given.as_array().unwrap().iter().zip(&answers) {
+        assert_eq!(answer["statusCode"], 200, "{given}");
+        let headers = json!({ "content-type": "application/json" });
+        assert_eq!(answer["headers"], headers, "{given}");
+        let body = answer["body"].as_str().unwrap();
+        match given {
+            Value::String(text) => assert_eq!(body, text),
+            other => assert_eq!(&serde_json::from_str::<Value>(body).unwrap(), other),
+        }
+    }
+}
+
+/// `Retry-After` is a whole number of seconds, never too few, whatever the context holds.
+async fn any_wait_is_whole_seconds(program: &str, flag: &str, code: &str) {
+    let waits = [
+        (json!("1.5"), json!("2")),
+        (json!(1.5), json!("2")),
+        (json!("3"), json!("3")),
+        (json!(""), Value::Null),
+        (json!(0), Value::Null),
+        (json!("-1"), Value::Null),
+        (json!("soon"), Value::Null),
+        (json!("Infinity"), Value::Null),
+        (json!({}), Value::Null),
+        (Value::Null, Value::Null),
+    ];
+    let refused = |wait: &Value| {
+        event(
+            &json!({ "lambda": { "decision": "throttled", "reason": "rate", "retryAfter": wait } }),
+        )
+    };
+    let events: Vec<_> = waits.iter().map(|(wait, _)| refused(wait)).collect();
+    let answers = answers(program, flag, code, &json!(events)).await;
+    for ((wait, expected), answer) in waits.iter().zip(&answers) {
+        assert_eq!(answer["statusCode"], 429, "{wait}");
+        assert_eq!(&answer["headers"]["retry-after"], expected, "{wait}");
+    }
+}
+
 async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
-    let event = |authorizer: Value| json!({ "requestContext": { "authorizer": authorizer } });
+    let event = |authorizer: Value| event(&authorizer);
     let told = json!({
         "decision": "allow", "reason": "ok", "violatedPolicy": "rate",
         "rateLimit": "\"rate\";r=4;t=1", "rateLimitPolicy": "\"rate\";q=5;w=1",
@@ -62,12 +121,9 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
         told["retryAfter"] = json!(3);
         told
     };
-    let mut plain = event(json!({ "lambda": told }));
-    plain["plain"] = json!(true);
     let events = json!([
         event(json!({ "lambda": told })),
         event(told.clone()),
-        plain,
         event(json!({ "lambda": refused("throttled") })),
         event(refused("quota_exceeded")),
         event(json!({ "lambda": refused("denied") })),
@@ -85,10 +141,10 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
     assert_eq!(
         statuses,
         [
-            201, 201, 200, 429, 429, 403, 403, 403, 403, 403, 403, 403, 403, 403
+            201, 201, 429, 429, 403, 403, 403, 403, 403, 403, 403, 403, 403
         ]
     );
-    for answer in &answers[..6] {
+    for answer in &answers[..5] {
         assert_eq!(answer["headers"]["ratelimit"], "\"rate\";r=4;t=1");
         assert_eq!(answer["headers"]["ratelimit-policy"], "\"rate\";q=5;w=1");
     }
@@ -101,8 +157,7 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
     let body = |answer: &Value| -> Value {
         serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
     };
-    assert_eq!(body(&answers[2]), json!({ "pets": 1 }));
-    for answer in &answers[3..5] {
+    for answer in &answers[2..4] {
         assert_eq!(answer["headers"]["retry-after"], "3");
         let problem = body(answer);
         assert_eq!(problem["violated-policies"], json!(["rate"]));
@@ -123,12 +178,16 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
 async fn the_guard_for_node_guards_as_the_layer_does() {
     let code = snippet("js") + NODE;
     guards_as_the_layer_does("node", "-e", &code).await;
+    answers_without_a_status_are_json("node", "-e", &code).await;
+    any_wait_is_whole_seconds("node", "-e", &code).await;
 }
 
 #[tokio::test]
 async fn the_guard_for_python_guards_as_the_layer_does() {
     let code = snippet("python") + PYTHON;
     guards_as_the_layer_does("python3", "-c", &code).await;
+    answers_without_a_status_are_json("python3", "-c", &code).await;
+    any_wait_is_whole_seconds("python3", "-c", &code).await;
 }
 
 /// The example of a REST API answers as `tollgate dev --api rest` does, which has its body from the same text.
