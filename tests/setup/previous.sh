@@ -18,7 +18,9 @@ build_previous() {
   # In the same target directory: dependencies that both share are built once. Under a version of its own, or cargo would take
   # the crates of one release for those of the other.
   sed -i 's/^version = "[0-9.]*"/&-previous/; s/"-previous/-previous"/' "$source/Cargo.toml"
-  cargo build --quiet --manifest-path "$source/Cargo.toml" --target-dir target \
+  # Its lock file has to say the same, and then it holds: what was released is built with what it was released with.
+  sed -i '/^name = "tollgate-/{n;s/"$/-previous"/;}' "$source/Cargo.lock"
+  cargo build --quiet --locked --manifest-path "$source/Cargo.toml" --target-dir target \
     --package tollgate-authorizer --package tollgate-keys --package tollgate-sample
   cp target/debug/{authorizer,keys,sample} "$source/template.yaml" "$built"
   # Whole or not at all.
