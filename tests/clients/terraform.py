@@ -1,7 +1,7 @@
 """The calls that Terraform's aws_api_gateway_api_key, _usage_plan and _usage_plan_key make: create, read without drift,
 update in place, destroy. Its provider goes through the same service model.
 
-Its one argument is the URL of a management API with nothing in it.
+Its arguments are the URL of a management API with nothing in it, and `kept` or `hashed`: whether that API can show values again.
 """
 
 import sys
@@ -34,6 +34,54 @@ api.untag_resource(resourceArn=arn, tagKeys=["k"])
 api.tag_resource(resourceArn=arn, tags={"k2": "v2"})
 read = api.get_api_key(apiKey=key["id"], includeValue=True)
 assert (read["name"], read["enabled"], read["tags"]) == ("key2", False, {"k2": "v2"})
+
+# What `terraform apply` does with a key, again and again. The provider reads a key after it has made it, and before each plan.
+# A `value` that differs from the configured one cannot be changed in place.
+def refreshed(key_id):
+    """The state: attributes that are missing in an answer are empty."""
+    answer = api.get_api_key(apiKey=key_id, includeValue=True)
+    return {name: answer.get(name, "") for name in ("id", "name", "description", "enabled", "value")}
+
+
+def planned(configured, state):
+    drift = {name for name in configured if state[name] != configured[name]}
+    return "replace" if "value" in drift else "update" if drift else "nothing"
+
+
+def applied(configured, state=None):
+    if state:
+        state = refreshed(state["id"])
+        if planned(configured, state) == "nothing":
+            return state
+        assert planned(configured, state) == "replace"
+        api.delete_api_key(apiKey=state["id"])
+    return refreshed(api.create_api_key(**configured)["id"])
+
+
+def is_there(key_id):
+    try:
+        return bool(api.get_api_key(apiKey=key_id))
+    except api.exceptions.NotFoundException:
+        return False
+
+
+configured = {"name": "own", "description": "Managed by Terraform", "enabled": True, "value": "a-value-of-the-configuration"}
+generated = {name: configured[name] for name in ("name", "description", "enabled")}
+own, made = applied(configured), applied(generated)
+again = [applied(configured, own), applied(generated, made)]
+assert again[1] == made
+if sys.argv[2] == "kept":
+    # No drift, and the value of a key without a configured one is in the state, for outputs.
+    assert again[0] == own and own["value"] == configured["value"] and made["value"].startswith("tg_")
+else:
+    # As the documentation says: each apply replaces a key with a configured value, and nobody sees a generated value.
+    assert own["value"] == made["value"] == ""
+    assert again[0]["id"] != own["id"] and not is_there(own["id"])
+    third = applied(configured, again[0])
+    assert third["id"] != again[0]["id"] and not is_there(again[0]["id"])
+    again[0] = third
+for state in again:
+    api.delete_api_key(apiKey=state["id"])
 
 # resource "aws_api_gateway_usage_plan"
 plan = api.create_usage_plan(
@@ -73,6 +121,20 @@ assert read["throttle"] == {"burstLimit": 2, "rateLimit": 1.0} and read["quota"]
 link = api.create_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"], keyType="API_KEY")
 read = api.get_usage_plan_key(usagePlanId=plan["id"], keyId=link["id"])
 assert (read["id"], read["type"], read["name"]) == (key["id"], "API_KEY", "key2")
+
+
+def everything():
+    """All that a plan reads of the three resources."""
+    answers = [api.get_api_key(apiKey=key["id"], includeValue=True), api.get_usage_plan(usagePlanId=plan["id"]),
+               api.get_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"])]
+    for answer in answers:
+        del answer["ResponseMetadata"]
+    return answers
+
+
+# The second plan finds what the first apply has left, and so does the third.
+assert everything() == everything()
+assert everything()[0].get("value", "") == (key["value"] if sys.argv[2] == "kept" else "")
 
 # terraform destroy
 api.delete_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"])
