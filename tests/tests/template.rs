@@ -56,6 +56,23 @@ async fn the_examples_import_what_the_stack_exports_and_cache_nothing() {
 }
 
 #[tokio::test]
+async fn the_example_answers_preflight_requests_as_the_documentation_says() {
+    let read = |path: &str| fs::read_to_string(sam::root().join(path)).unwrap();
+    let docs = read("docs/operations.md");
+    let (_, rest) = docs
+        .split_once("```yaml\n      CorsConfiguration:")
+        .unwrap();
+    let cors = rest.split("```").next().unwrap();
+    assert!(read(TEMPLATES[1]).contains(cors), "{cors}");
+    // A route that takes OPTIONS would ask the authorizer.
+    let example = sam::template(TEMPLATES[1]).await;
+    let events = &example["Resources"]["Pets"]["Properties"]["Events"];
+    for event in events.as_object().unwrap().values() {
+        assert_eq!(event["Properties"]["Method"], "GET");
+    }
+}
+
+#[tokio::test]
 async fn every_parameter_and_output_is_documented() {
     let docs = fs::read_to_string(sam::root().join("docs/operations.md")).unwrap();
     let stack = sam::template(TEMPLATES[0]).await;
