@@ -102,20 +102,25 @@ def accept_internal_extensions():
     ProvidedWorker._build_handler_class = build_with_extensions
 
 
-def tell_key_policies_the_encryption_context():
-    """The policy of the values' KMS key asks for an encryption context, which MiniStack does not look at."""
+def tell_policies_what_calls_are_about():
+    """The values' KMS key asks for an encryption context, and the authorizer's role for the items' keys. MiniStack looks at neither."""
     from ministack.core import iam_actions
 
     context_of = iam_actions.request_tag_context
 
-    def context_with_encryption(service, action, body, parameters):
+    def context_with_more(service, action, body, parameters):
         context = dict(context_of(service, action, body, parameters) or {})
         if service == "kms":
             pairs = json.loads(body or b"{}").get("EncryptionContext") or {}
             context.update({f"kms:EncryptionContext:{name}": value for name, value in pairs.items()})
+        if service == "dynamodb":
+            call = json.loads(body or b"{}")
+            item = call.get("Key") or call.get("Item") or {}
+            if "pk" in item:
+                context["dynamodb:LeadingKeys"] = [item["pk"]["S"]]
         return context
 
-    iam_actions.request_tag_context = context_with_encryption
+    iam_actions.request_tag_context = context_with_more
 
 
 def _route_key(path, method):
@@ -254,7 +259,7 @@ def main():
     resolve_functions_in_conditions()
     see_changes_of_conditions()
     accept_internal_extensions()
-    tell_key_policies_the_encryption_context()
+    tell_policies_what_calls_are_about()
     import_open_api_documents()
     keep_settings_of_routes()
     import proxy

@@ -14,6 +14,10 @@ use tokio::time::{Instant, sleep, timeout};
 mod crowd;
 mod fleet;
 mod ledger;
+#[expect(
+    clippy::large_futures,
+    reason = "one call at a time, and each inside a boxed one"
+)]
 mod management;
 mod network;
 

@@ -48,7 +48,7 @@ fn rows(names: &[String], plan: Option<&PlanRecord>) -> Vec<ImportKey> {
         customer_id: None,
         expires: None,
         restriction: None,
-        overrides: std::collections::BTreeMap::new(),
+        overrides: BTreeMap::default(),
     });
     rows.collect()
 }

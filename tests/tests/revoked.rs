@@ -147,7 +147,7 @@ impl Moving {
             let (first, key) = linked(&manager, plan(None, None)).await;
             let second = make_plan(&manager, plan(None, None)).await;
             let mut elsewhere = plan(None, None);
-            elsewhere.stages[0].stage = "dev".to_owned();
+            "dev".clone_into(&mut elsewhere.stages[0].stage);
             let third = make_plan(&manager, elsewhere).await;
             let engine = engine(&store, PATIENT).await;
             let id = key.record.id.as_str();
@@ -178,7 +178,7 @@ impl Moving {
 
 async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) {
     for end in [0, 1] {
-        let moving = Moving::begun(kind).await;
+        let moving = Box::pin(Moving::begun(kind)).await;
         let Moving {
             manager,
             key,
@@ -209,7 +209,7 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
         assert!(matches!(error, Err(Error::AlreadyLinked)), "{error:?}");
     }
     // Put back: it is in the one, and not in the other.
-    let moving = Moving::begun(kind).await;
+    let moving = Box::pin(Moving::begun(kind)).await;
     let Moving {
         manager,
         key,
@@ -219,7 +219,7 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
     manager.link(&plans[0], &key.record.id).await.unwrap();
     assert_eq!(moving.decides().await, (Reason::Ok, vec![plans[0].clone()]));
     // Moved elsewhere from where it was.
-    let moving = Moving::begun(kind).await;
+    let moving = Box::pin(Moving::begun(kind)).await;
     let Moving {
         manager,
         key,
@@ -236,7 +236,7 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
         (Reason::NotInPlan, vec![plans[2].clone()])
     );
     // A disabled key stays so, whatever ends its move.
-    let moving = Moving::begun(kind).await;
+    let moving = Box::pin(Moving::begun(kind)).await;
     let Moving {
         manager,
         key,
@@ -284,9 +284,9 @@ async fn a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made(kind:
         .move_key(id, &first.id, &second.id, true)
         .await
         .unwrap();
-    assert_eq!(moved.plans, [second.id.clone()]);
+    assert_eq!(moved.plans, std::slice::from_ref(&second.id));
     let mut elsewhere = plan(None, None);
-    elsewhere.stages[0].stage = "dev".to_owned();
+    "dev".clone_into(&mut elsewhere.stages[0].stage);
     let third = make_plan(&manager, elsewhere).await;
     manager
         .move_key(id, &second.id, &third.id, true)
@@ -434,7 +434,7 @@ async fn a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans(kind: K
     let store = Store::new(kind).await;
     let (api, manager) = Api::managed(&store).await;
     let mut elsewhere = plan(None, None);
-    elsewhere.stages[0].stage = "dev".to_owned();
+    "dev".clone_into(&mut elsewhere.stages[0].stage);
     let (broken, key) = linked(&manager, elsewhere).await;
     let sound = make_plan(&manager, plan(None, None)).await;
     manager.link(&sound.id, &key.record.id).await.unwrap();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 use tollgate_tests::cli::{Tollgate, id, text};
 use tollgate_tests::gateway::Dev;
@@ -115,7 +117,7 @@ async fn a_key_that_is_over_is_over_where_it_is_imported() {
             .iter()
             .zip(["2020-01-31T00:00:00Z", "1580428800", "2020-01-31 00:00 UTC"])
     {
-        rows.push_str(&format!("n,{value},{},{time}\n", id(&plan)));
+        writeln!(rows, "n,{value},{},{time}", id(&plan)).unwrap();
     }
     let file = file(&rows);
     tollgate

@@ -35,7 +35,10 @@ async fn expires_items(store: &Store) -> bool {
 }
 
 async fn wherever_making_the_table_is_interrupted_asking_again_finishes_it(kind: Kind) {
-    for fault in [Fault::InternalErrorAfter, Fault::Refuse("AccessDeniedException")] {
+    for fault in [
+        Fault::InternalErrorAfter,
+        Fault::Refuse("AccessDeniedException"),
+    ] {
         for n in 0.. {
             let store = none(kind, &n.to_string()).await;
             let proxy = Proxy::to(&store.endpoint).await;

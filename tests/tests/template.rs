@@ -227,13 +227,25 @@ async fn the_stacks_table_is_the_one_that_the_command_line_creates() {
 async fn actions(role: &str, policy: usize) -> (BTreeSet<String>, Value) {
     let stack = sam::template(TEMPLATES[0]).await;
     let policies = &stack["Resources"][role]["Properties"]["Policies"];
-    let statement = &policies[policy]["PolicyDocument"]["Statement"][0];
-    let actions = statement["Action"].as_array().unwrap().iter();
-    let actions = actions.map(|action| action.as_str().unwrap().replace("dynamodb:", ""));
-    (
-        actions.collect(),
-        statement["Resource"]["Fn::If"][1].clone(),
-    )
+    let statements = policies[policy]["PolicyDocument"]["Statement"]
+        .as_array()
+        .unwrap();
+    let resource = statements[0]["Resource"]["Fn::If"][1].clone();
+    let mut all = BTreeSet::new();
+    for statement in statements {
+        assert_eq!(statement["Resource"]["Fn::If"][1], resource);
+        let action = &statement["Action"];
+        let actions = action
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![action.clone()]);
+        all.extend(
+            actions
+                .iter()
+                .map(|action| action.as_str().unwrap().replace("dynamodb:", "")),
+        );
+    }
+    (all, resource)
 }
 
 #[tokio::test]
@@ -255,6 +267,16 @@ async fn the_authorizer_may_do_what_it_does_and_no_more() {
     let (allowed, resource) = actions("AuthorizerRole", 1).await;
     assert_eq!(allowed, done);
     assert_eq!(resource, json!({ "Fn::GetAtt": ["Table", "Arn"] }));
+    // What it writes belongs to a key: it can make neither plans nor the items by which values are found.
+    let stack = sam::template(TEMPLATES[0]).await;
+    let charge = &stack["Resources"]["AuthorizerRole"]["Properties"]["Policies"][1];
+    let writes = &charge["PolicyDocument"]["Statement"][1];
+    assert_eq!(
+        writes["Action"],
+        json!(["dynamodb:UpdateItem", "dynamodb:PutItem"])
+    );
+    let keys = &writes["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(keys, &json!(["KEY#*"]));
 }
 
 #[tokio::test]

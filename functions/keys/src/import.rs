@@ -135,8 +135,11 @@ fn column(header: &StringRecord, name: &str) -> Result<Option<usize>, ApiError> 
     }
 }
 
-/// The rows that can be keys, and what is wrong with the others.
-fn read(body: &[u8]) -> Result<(Vec<(ImportKey, Given)>, Vec<String>), ApiError> {
+/// The rows that can be keys, each with what is still to be checked against plans, and what is wrong with the others.
+type Rows = (Vec<(ImportKey, Given)>, Vec<String>);
+
+/// Reads a file.
+fn read(body: &[u8]) -> Result<Rows, ApiError> {
     let (header, rows) = table(body)?;
     let columns = Columns::of(&header)?;
     let mut warnings: Vec<_> = columns.terms.warning(&header)?.into_iter().collect();

@@ -20,16 +20,11 @@ impl Path {
     pub fn read(text: &str) -> Self {
         let mut path = Self::default();
         for encoded in text.split('/').filter(|segment| !segment.is_empty()) {
-            match decoded(encoded) {
-                Some(segment) => {
-                    path.climbs |= may_climb(&segment);
-                    path.segments.push(segment);
-                }
-                None => {
-                    path.malformed = true;
-                    path.segments.push(encoded.to_owned());
-                }
-            }
+            let segment = decoded(encoded);
+            path.malformed |= segment.is_none();
+            let segment = segment.unwrap_or_else(|| encoded.to_owned());
+            path.climbs |= may_climb(&segment);
+            path.segments.push(segment);
         }
         path
     }

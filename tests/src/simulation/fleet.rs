@@ -178,8 +178,8 @@ impl Fleet {
         let mut interference = Rng::with_seed(random.u64(..));
         for _ in 0..random.usize(..4) {
             sleep(Duration::from_millis(interference.u64(..pace * 8))).await;
-            self.interfere(interference.usize(..KEYS), &mut interference)
-                .await;
+            let which = interference.usize(..KEYS);
+            Box::pin(self.interfere(which, &mut interference)).await;
         }
         while let Some(ended) = tasks.join_next().await {
             ended.expect("no panic");

@@ -49,7 +49,7 @@ impl Manager {
                 }
                 leaves_elsewhere = moving.from == from;
                 if !leaves_elsewhere {
-                    self.arrive_anywhere(before).await?;
+                    Box::pin(self.arrive_anywhere(before)).await?;
                     continue;
                 }
             }

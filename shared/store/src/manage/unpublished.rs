@@ -89,7 +89,8 @@ impl Manager {
         let Some(known) = self.tell_all(&record, around).await? else {
             return Ok(record);
         };
-        self.outrun(record, known).await
+        // Rare, and large.
+        Box::pin(self.outrun(record, known)).await
     }
 
     /// A meter knows a later revision than the record that it was to be told of. Either somebody has changed the record
