@@ -1,6 +1,6 @@
 //! What was charged, as the store has seen it, and what must hold of it.
 //!
-//! - `limits`: none was exceeded; `cause`: nothing was refused without one.
+//! - `trace`: a decision; `limits`: none was exceeded; `cause`: nothing was refused without one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,95 +11,15 @@ use serde_json::Value;
 use tollgate_core::bucket::Bucket;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::{Reason, Verdict};
-use tollgate_store::engine::TimeSource;
 
 use super::management::Over;
 
 mod cause;
 mod limits;
+mod trace;
 
 pub(super) use cause::is_full;
-
-/// A decision, as far as the network sees it.
-pub(super) struct Trace {
-    pub(super) key: String,
-    pub(super) cost: u32,
-    /// The key's value that it came with.
-    value: String,
-    /// Its instance, and whether that decides one request at a time.
-    pub(super) instance: Instance,
-    /// When it came, by the true time.
-    pub(super) came: Timestamp,
-    state: Mutex<State>,
-}
-
-/// Who decides.
-#[derive(Clone)]
-pub(super) struct Instance {
-    pub(super) number: usize,
-    /// The clock that it goes by.
-    pub(super) clock: TimeSource,
-    /// Whether it decides one request at a time. Otherwise several may be charged by one write, which is then one of them's.
-    pub(super) is_alone: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-struct State {
-    calls: usize,
-    /// Of these, tries to charge.
-    charges: usize,
-    /// Whether an answer to a call of it will not come, or not in time.
-    lost: bool,
-    /// What it was charged, and how often.
-    charged: Vec<u64>,
-    /// What became of it, and when that was by its instance's clock and by the true time.
-    verdict: Option<(Verdict, Timestamp, Timestamp)>,
-}
-
-impl Trace {
-    pub(super) fn new(
-        key: &str,
-        cost: u32,
-        value: &str,
-        instance: &Instance,
-        came: Timestamp,
-    ) -> Self {
-        Self {
-            key: key.to_owned(),
-            cost,
-            value: value.to_owned(),
-            instance: instance.clone(),
-            came,
-            state: Mutex::default(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("not poisoned")
-    }
-
-    /// The time by its instance's clock.
-    pub(super) fn now(&self) -> Timestamp {
-        (self.instance.clock)()
-    }
-
-    /// How often it was tried to charge it.
-    pub(super) fn tries(&self) -> usize {
-        self.state().charges
-    }
-
-    /// It was frozen, and may have missed an answer.
-    pub(super) fn froze(&self) {
-        self.state().lost = true;
-    }
-
-    pub(super) fn called(&self, operation: &str, lost: bool) {
-        let mut state = self.state();
-        state.calls += 1;
-        state.charges += usize::from(operation == "UpdateItem");
-        state.lost |= lost;
-    }
-}
+pub(super) use trace::{Instance, Trace};
 
 /// When a call was sent: by its instance's clock, and by the true time.
 #[derive(Debug, Clone, Copy)]
