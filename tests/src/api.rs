@@ -61,6 +61,10 @@ impl Api {
             .unwrap();
         let response = self.app.clone().oneshot(request).await.unwrap();
         let status = response.status();
+        assert!(
+            response.headers().contains_key("x-amzn-requestid"),
+            "{path}"
+        );
         let error = response
             .headers()
             .get("x-amzn-ErrorType")
@@ -68,6 +72,14 @@ impl Api {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         (status, body, error.unwrap_or_default())
+    }
+
+    /// The id that a GET is answered with.
+    pub async fn request_id(&self, path: &str) -> String {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let id = &response.headers()["x-amzn-requestid"];
+        id.to_str().unwrap().to_owned()
     }
 
     /// A call that must be answered with this status.

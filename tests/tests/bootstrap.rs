@@ -24,7 +24,6 @@ on_both_stores!(
     a_store_that_is_not_there_is_a_denial_in_time,
     an_endpoint_variable_that_is_empty_is_as_good_as_absent,
     a_function_that_is_sent_several_events_at_once_charges_them_together,
-    the_keys_function_serves_the_management_api,
 );
 
 async fn authorizer(store: &Store) -> Function {
@@ -334,32 +333,4 @@ async fn a_function_that_is_sent_several_events_at_once_charges_them_together(ki
     assert!(writes <= 32, "{writes} writes for 128 requests");
     let today = day_of(jiff::Timestamp::now()).yesterday().unwrap();
     assert_eq!(used(&manager, &plan.id, &key.record.id, today).await, 129);
-}
-
-async fn the_keys_function_serves_the_management_api(kind: Kind) {
-    let store = Store::new(kind).await;
-    let function = Function::start("keys", &store, Start::default()).await;
-    let mut request = event("http-api-v2", None);
-    request["routeKey"] = json!("$default");
-    request["requestContext"]["routeKey"] = json!("$default");
-    request["requestContext"]["stage"] = json!("$default");
-    request["rawPath"] = json!("/apikeys");
-    request["requestContext"]["http"]["path"] = json!("/apikeys");
-    request["requestContext"]["http"]["method"] = json!("POST");
-    request["body"] = json!(json!({ "name": "n", "enabled": true }).to_string());
-    request["isBase64Encoded"] = json!(false);
-    let answer = function.invoke(request).await;
-    assert_eq!(answer["statusCode"], 201, "{answer}");
-    let key: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    assert!(key["value"].as_str().unwrap().starts_with("tg_"));
-    assert_eq!(
-        manager(&store)
-            .await
-            .key(key["id"].as_str().unwrap())
-            .await
-            .unwrap()
-            .name
-            .as_deref(),
-        Some("n")
-    );
 }

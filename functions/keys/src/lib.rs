@@ -7,14 +7,16 @@
 //! - [`import`]: keys from a CSV file.
 //! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
+//! - [`lambda`]: Lambda's events, checked before they become requests.
+//! - [`request_id`]: the request's id on every answer.
 //! - [`vault`]: values that can be shown again, encrypted.
 //! - [`error`]: the one place that knows AWS's error names.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{get, patch, post};
+use axum::{Router, middleware};
 use tollgate_store::engine::Engine;
 use tollgate_store::manage::Manager;
 
@@ -22,10 +24,12 @@ pub mod api_keys;
 pub mod capacity;
 pub mod error;
 pub mod import;
+pub mod lambda;
 pub mod moves;
 pub mod patch;
 pub mod plan_keys;
 pub mod request;
+pub mod request_id;
 pub mod rotations;
 pub mod tags;
 pub mod usage;
@@ -114,6 +118,7 @@ pub fn app(manager: Arc<Manager>, engine: Arc<Engine>, vault: Arc<Vault>) -> Rou
         .fallback(async || ApiError::NoSuchRoute)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .layer(middleware::from_fn(request_id::tag))
         .with_state(Parts {
             manager,
             engine,

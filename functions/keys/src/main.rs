@@ -2,26 +2,27 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Error, run};
-use tollgate_keys::app;
+use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
+use serde_json::value::RawValue;
 use tollgate_keys::vault::Vault;
+use tollgate_keys::{app, lambda};
+use tollgate_store::config::Config;
 use tollgate_store::connection::{Connection, sdk_config};
-use tollgate_store::engine::{Engine, Settings};
+use tollgate_store::engine::Engine;
 use tollgate_store::manage::Manager;
-use tollgate_store::table::Table;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     tollgate_telemetry::init();
 
-    let table = std::env::var("TOLLGATE_TABLE").ok();
-    let table = table
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "tollgate".to_owned());
+    let config = Config::from_env()?;
     let sdk = sdk_config().await;
-    let decided = Table::new(Connection::deciding(&sdk), table.clone());
-    let engine = Engine::new(decided, Settings::default());
-    let manager = Manager::new(Connection::managing(&sdk), table);
+    let engine = Engine::from_config(&config, Connection::deciding(&sdk));
+    let manager = Manager::new(Connection::managing(&sdk), config.table);
     let vault = Vault::from_env(&sdk);
-    run(app(Arc::new(manager), Arc::new(engine), Arc::new(vault))).await
+    let app = app(Arc::new(manager), Arc::new(engine), Arc::new(vault));
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        lambda::handle(app.clone(), event)
+    }))
+    .await
 }
