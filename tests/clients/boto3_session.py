@@ -21,6 +21,7 @@ def refused(name, call, /, **arguments):
     try:
         call(**arguments)
     except getattr(api.exceptions, name) as error:
+        assert error.response["ResponseMetadata"]["RequestId"]
         assert error.response["Error"]["Code"] == name
         return error.response["Error"]["Message"]
     raise AssertionError(f"{name} was not raised")
@@ -32,6 +33,7 @@ def patch(**by_path):
 
 # Keys.
 bare = api.create_api_key()
+assert len(bare["ResponseMetadata"]["RequestId"]) == 36
 assert bare["enabled"] is False and "name" not in bare and bare["stageKeys"] == []
 assert bare["value"].startswith("tg_") and "tags" not in bare
 assert isinstance(bare["createdDate"], datetime.datetime)
@@ -108,6 +110,8 @@ assert usage["items"] == {first["id"]: [[0, 50]]}, usage
 extended = api.update_usage(usagePlanId=plan["id"], keyId=first["id"], patchOperations=patch(operations=[
     ("replace", "/remaining", "70")]))
 assert extended["items"] == {first["id"]: [[0, 70]]}, extended
+assert refused("NotFoundException", api.get_usage, usagePlanId=plan["id"], keyId="nosuchkey", startDate=today,
+               endDate=today) == "Invalid Key identifier specified"
 refused("BadRequestException", api.get_usage, usagePlanId=plan["id"], startDate="2026-01-01", endDate="2026-12-31")
 refused("BadRequestException", api.get_usage, usagePlanId=plan["id"], startDate="01/01/2026", endDate=today)
 
@@ -153,6 +157,9 @@ assert message == (f"Cannot delete Usage Plan {plan['id']} because there are API
                    "including api:prod"), message
 assert refused("BadRequestException", api.update_usage_plan, usagePlanId=plan["id"], patchOperations=[
     {"op": "remove", "path": "/apiStages"}]) == "Invalid API Stage specified"
+assert refused("NotFoundException", api.update_usage_plan, usagePlanId=plan["id"], patchOperations=patch(operations=[
+    ("remove", "/apiStages", "no:such")])) == (
+        f"Invalid API Stage {{api: no, stage: such}} specified for usageplan {plan['id']}")
 api.update_usage_plan(usagePlanId=plan["id"], patchOperations=patch(operations=[
     ("remove", "/apiStages", "api:prod"), ("remove", "/apiStages", "other:dev")]))
 api.delete_usage_plan(usagePlanId=plan["id"])

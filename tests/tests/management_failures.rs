@@ -128,7 +128,7 @@ async fn bad_input_is_told_what_was_expected_and_changes_nothing(kind: Kind) {
         (
             "/usageplans",
             json!({ "name": "p", "quota": { "limit": -1, "period": "DAY" } }),
-            "quota.limit must be a whole number from 0 up, got -1",
+            "quota.limit must be a whole number from 0 to 2147483647, got -1",
         ),
         (
             "/usageplans",

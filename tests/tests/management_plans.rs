@@ -118,7 +118,7 @@ async fn a_patch_applies_whole_or_not_at_all(kind: Kind) {
         ["replace", "/throttle/burstLimit", "1.5"],
         ["replace", "/throttle/rateLimit", "fast"],
         ["replace", "/name", ""],
-        ["remove", "/apiStages", "a:s"],
+        ["remove", "/apiStages", "a"],
         ["add", "/apiStages", "as"],
         ["replace", "/apiStages/a:s/throttle/~1x/GET/rateLimit", "1"],
         ["remove", "/name", ""],
@@ -131,6 +131,31 @@ async fn a_patch_applies_whole_or_not_at_all(kind: Kind) {
     let mut shown = api.get(&path).await;
     shown.as_object_mut().unwrap().remove("tags");
     assert_eq!(shown, plan);
+    for (stage, named) in [("a:s", "api: a, stage: s"), ("a:b:c", "api: a, stage: b:c")] {
+        let gone = api
+            .patch(404, &path, &[["remove", "/apiStages", stage]])
+            .await;
+        let id = text(&plan["id"]);
+        assert_eq!(
+            gone["message"],
+            json!(format!(
+                "Invalid API Stage {{{named}}} specified for usageplan {id}"
+            ))
+        );
+    }
+    for (missing, stage) in [
+        ("apiId", json!({ "apiId": "", "stage": "s" })),
+        ("stage", json!({ "apiId": "a" })),
+    ] {
+        let body = json!({ "name": "p", "apiStages": [stage] });
+        let refused = api.call(400, Method::POST, "/usageplans", body).await;
+        assert_eq!(
+            refused["message"],
+            json!(format!(
+                "Invalid API Stage specified: each of apiStages needs {missing}, which must not be empty"
+            ))
+        );
+    }
     let both = [
         ["replace", "/quota/limit", "5"],
         ["replace", "/quota/period", "MONTH"],
@@ -299,7 +324,13 @@ async fn usage_has_a_pair_for_every_day_of_the_range(kind: Kind) {
     )
     .await;
     let unknown = path(&plan, "startDate=2026-01-01&endDate=2026-01-01&keyId=nope");
-    api.call(404, Method::GET, &unknown, Value::Null).await;
+    let unknown = api.call(404, Method::GET, &unknown, Value::Null).await;
+    assert_eq!(unknown["message"], "Invalid Key identifier specified");
+    assert_eq!(unknown["__type"], "NotFoundException");
+    let outside = api.key(json!({})).await;
+    let day = "startDate=2026-01-01&endDate=2026-01-01";
+    let outside = path(&plan, &format!("{day}&keyId={outside}"));
+    api.get(&outside).await;
 }
 
 async fn the_plans_of_a_key_are_paged(kind: Kind) {

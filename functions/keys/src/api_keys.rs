@@ -19,7 +19,9 @@ use crate::patch::{self, Patch};
 use crate::request::{Body, Bytes, Ids, Paging, Params, TimeLeft, parse};
 use crate::vault::Vault;
 use crate::wire::key::{expiry, restriction};
-use crate::wire::{ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, name, tags};
+use crate::wire::{
+    ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, name, object, tags,
+};
 
 /// What the resource is called in messages.
 pub(crate) const WHAT: &str = "API Key";
@@ -39,6 +41,7 @@ pub struct CreateApiKey {
     value: Option<String>,
     customer_id: Option<String>,
     tags: Option<Tags>,
+    #[serde(deserialize_with = "object")]
     tollgate: Option<NewKeyFields>,
     #[serde(flatten)]
     _object: ObjectOnly,

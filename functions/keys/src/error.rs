@@ -15,6 +15,9 @@ pub enum ApiError {
     /// The caller asked for something that cannot be; the text says what was expected.
     #[error("{0}")]
     BadRequest(String),
+    /// The caller named something that is not there; the text says what.
+    #[error("{0}")]
+    NotFound(String),
     /// No such path.
     #[error("no such route; expected one of API Gateway's paths for API keys and usage plans")]
     NoSuchRoute,
@@ -44,7 +47,7 @@ impl ApiError {
         );
         match self {
             Self::BadRequest(_) => BAD_REQUEST,
-            Self::NoSuchRoute => NOT_FOUND,
+            Self::NotFound(_) | Self::NoSuchRoute => NOT_FOUND,
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "BadRequestException"),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,

@@ -8,6 +8,9 @@ use crate::wire::{ObjectOnly, bad};
 pub mod key;
 pub mod plan;
 
+/// Operations of one update at most.
+const MOST_OPERATIONS: usize = 10_000;
+
 /// The body of an update.
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "a JSON object")]
@@ -182,6 +185,12 @@ impl Patch {
     /// [`ApiError::BadRequest`] with what could have been said.
     pub fn read(self, paths: Paths) -> Result<Vec<Operation>, ApiError> {
         let operations = self.patch_operations.unwrap_or_default();
+        if operations.len() > MOST_OPERATIONS {
+            return Err(bad(format!(
+                "patchOperations: expected at most {MOST_OPERATIONS} operations, got {}",
+                operations.len()
+            )));
+        }
         operations
             .into_iter()
             .map(|operation| operation.read(paths))

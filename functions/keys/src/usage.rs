@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::calendar::day_of;
 use tollgate_store::manage::grants::MOST_REMAINING;
 use tollgate_store::manage::usage::DayUsage;
-use tollgate_store::manage::{Manager, Page};
+use tollgate_store::manage::{Error, Manager, Page};
+use tollgate_store::record::KeyRecord;
 
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
@@ -69,7 +70,7 @@ pub async fn show(
     let plan = manager.plan(&plan_id).await?;
     let keys = match query.key_id.filter(|id| !id.is_empty()) {
         Some(id) => Page {
-            items: vec![manager.key(&id).await?],
+            items: vec![key_of_usage(&manager, &id).await?],
             position: None,
         },
         None => manager.linked_keys(&plan, None, &page).await?,
@@ -121,6 +122,14 @@ pub async fn update(
         position: None,
         values: BTreeMap::from([(key_id, days.iter().map(pair).collect())]),
     }))
+}
+
+/// API Gateway words the error for an unknown key differently here than for the key's own resource.
+async fn key_of_usage(manager: &Manager, id: &str) -> Result<KeyRecord, ApiError> {
+    manager.key(id).await.map_err(|error| match error {
+        Error::NoSuchKey => ApiError::NotFound("Invalid Key identifier specified".to_owned()),
+        error => error.into(),
+    })
 }
 
 fn remaining(value: Option<&str>) -> Result<u64, ApiError> {

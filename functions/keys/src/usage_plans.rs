@@ -115,11 +115,11 @@ pub async fn update(
     let operations = patch.read(patch::USAGE_PLAN)?;
     let record = manager
         .update_plan(&id, |record| {
-            let mut plan = UsagePlan::of(record.clone());
+            let mut patched = patch::plan::Patched::of(UsagePlan::of(record.clone()));
             for operation in &operations {
-                patch::plan::apply(operation, &mut plan)?;
+                patched.apply(operation)?;
             }
-            take(record, plan)
+            take(record, patched.into_plan())
         })
         .await?;
     Ok(Json(UsagePlan::tagged(record)))

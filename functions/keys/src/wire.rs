@@ -1,9 +1,13 @@
 //! The shapes of the wire, as API Gateway's service model has them.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use tollgate_store::manage::Page;
 use tollgate_store::record::KeyRecord;
 
@@ -28,6 +32,42 @@ const MAX_TAG_VALUE: usize = 256;
 /// Makes serde take a shape from a JSON object only: without it, a list would be read as the fields in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ObjectOnly {}
+
+/// A shape that is read from a JSON object only. It does for shapes that deny unknown fields what [`ObjectOnly`] does for
+/// the others: serde cannot combine that member with `deny_unknown_fields`.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(OfMap(PhantomData)).map(Self)
+    }
+}
+
+/// A member that is an [`Object`], or is not there.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|Object(shape)| shape))
+}
+
+/// The largest number that API Gateway's model has room for: clients read its `Integer` into 32 bits, and some cannot read the
+/// rest of an answer with a larger one in it.
+pub(crate) const MAX_INTEGER: i64 = i32::MAX as i64;
 
 /// Milliseconds as the whole seconds that are over by then.
 const fn seconds(milliseconds: i64) -> i64 {

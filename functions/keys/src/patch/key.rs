@@ -10,7 +10,7 @@ use super::{Op, Operation, entry};
 use crate::api_keys::{WHAT, customer_id};
 use crate::error::ApiError;
 use crate::wire::key::{expiry, json_value, restriction};
-use crate::wire::{WireOverride, bad, description, name};
+use crate::wire::{Object, WireOverride, bad, description, name};
 
 /// Where overrides are.
 const OVERRIDES: &str = "/tollgate/overrides/";
@@ -26,7 +26,9 @@ pub async fn plans_of(
     let mut plans = BTreeMap::new();
     let set = operations.iter().filter(|it| it.op != Op::Remove);
     for id in set.filter_map(|operation| entry(&operation.path, OVERRIDES)) {
-        plans.insert(id.to_owned(), manager.plan(id).await?);
+        if !plans.contains_key(id) {
+            plans.insert(id.to_owned(), manager.plan(id).await?);
+        }
     }
     Ok(plans)
 }
@@ -93,10 +95,8 @@ fn overrides(
         return Err(Error::NotLinked.into());
     }
     let expected = "an object of throttle, quotaLimit, methods and until";
-    // An object, and not its fields in a list, which serde would take too.
     let value = operation.value.as_deref();
-    let _: serde_json::Map<_, _> = json_value(&operation.path, value, expected)?;
-    let given: WireOverride = json_value(&operation.path, value, expected)?;
+    let Object(given): Object<WireOverride> = json_value(&operation.path, value, expected)?;
     record
         .overrides
         .insert(plan.id.clone(), given.read(plan, now)?);

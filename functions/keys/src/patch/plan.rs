@@ -1,6 +1,6 @@
 //! What patch operations do to a usage plan. They work on its wire shape; only the whole has to make sense.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use super::{METHOD, METHOD_BURST, METHOD_RATE, Op, Operation, STAGE_THROTTLE};
@@ -68,101 +68,137 @@ fn unescape(text: &str) -> String {
     text.replace("~1", "/").replace("~0", "~")
 }
 
-/// Makes one change. `add` and `replace` are the same where both are allowed: either creates what is not there.
-///
-/// # Errors
-/// [`ApiError::BadRequest`] for a value that cannot be.
-pub fn apply(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
-    let removes = operation.op == Op::Remove;
-    match operation.path.as_str() {
-        "/name" => plan.name.clone_from(&operation.value),
-        "/description" => plan.description.clone_from(&operation.value),
-        "/productCode" if removes => plan.product_code = None,
-        "/productCode" => plan.product_code.clone_from(&operation.value),
-        "/quota" => plan.quota = None,
-        "/quota/limit" => plan.quota.get_or_insert_default().limit = Some(number(operation)?),
-        "/quota/offset" => plan.quota.get_or_insert_default().offset = Some(number(operation)?),
-        "/quota/period" => plan
-            .quota
-            .get_or_insert_default()
-            .period
-            .clone_from(&operation.value),
-        "/throttle" => plan.throttle = None,
-        "/throttle/rateLimit" => {
-            plan.throttle.get_or_insert_default().rate_limit = Some(number(operation)?);
-        }
-        "/throttle/burstLimit" => {
-            plan.throttle.get_or_insert_default().burst_limit = Some(number(operation)?);
-        }
-        "/apiStages" => stages(operation, plan)?,
-        path if let Some(stage) = super::entry(path, METHODS) => methods(stage, operation, plan)?,
-        path => {
-            let rest = path.strip_prefix("/apiStages/").unwrap_or_default();
-            if let Some(path) = StagePath::parse(rest) {
-                throttle(&path, operation, plan)?;
-            }
-        }
-    }
-    Ok(())
+/// A plan that is being patched. Its stages are found by name: a search by each operation would cost the product of both.
+pub struct Patched {
+    plan: UsagePlan,
+    /// The plan's stages in their order; `None` in the place of one that was removed.
+    stages: Vec<Option<WireStage>>,
+    /// Where each stage is.
+    places: HashMap<String, usize>,
 }
 
-fn stages(operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
-    let value = operation.value.as_deref().unwrap_or_default();
-    let invalid = || bad("Invalid API Stage specified".to_owned());
-    let (api_id, stage) = value.split_once(':').ok_or_else(invalid)?;
-    if api_id.is_empty() || stage.is_empty() {
-        return Err(invalid());
+impl Patched {
+    /// A plan before its first change.
+    pub fn of(mut plan: UsagePlan) -> Self {
+        let stages = std::mem::take(&mut plan.api_stages);
+        let names = stages.iter().map(WireStage::name);
+        Self {
+            places: names.zip(0..).collect(),
+            stages: stages.into_iter().map(Some).collect(),
+            plan,
+        }
     }
-    let known = plan
-        .api_stages
-        .iter()
-        .position(|stage| stage.name() == value);
-    match (operation.op, known) {
-        (Op::Remove, None) => return Err(invalid()),
-        (Op::Remove, Some(index)) => {
-            plan.api_stages.remove(index);
-            if let Some(own) = &mut plan.tollgate {
+
+    /// The plan after all changes.
+    pub fn into_plan(self) -> UsagePlan {
+        UsagePlan {
+            api_stages: self.stages.into_iter().flatten().collect(),
+            ..self.plan
+        }
+    }
+
+    /// Makes one change. `add` and `replace` are the same where both are allowed: either creates what is not there.
+    ///
+    /// # Errors
+    /// [`ApiError`] for a value that cannot be, or a stage that is not there.
+    pub fn apply(&mut self, operation: &Operation) -> Result<(), ApiError> {
+        let plan = &mut self.plan;
+        let removes = operation.op == Op::Remove;
+        match operation.path.as_str() {
+            "/name" => plan.name.clone_from(&operation.value),
+            "/description" => plan.description.clone_from(&operation.value),
+            "/productCode" if removes => plan.product_code = None,
+            "/productCode" => plan.product_code.clone_from(&operation.value),
+            "/quota" => plan.quota = None,
+            "/quota/limit" => {
+                let quota = plan.quota.get_or_insert_default();
+                quota.limit = Some(number(operation)?);
+                quota.stored_limit = None;
+            }
+            "/quota/offset" => plan.quota.get_or_insert_default().offset = Some(number(operation)?),
+            "/quota/period" => {
+                let quota = plan.quota.get_or_insert_default();
+                quota.period.clone_from(&operation.value);
+            }
+            "/throttle" => plan.throttle = None,
+            "/throttle/rateLimit" => {
+                plan.throttle.get_or_insert_default().rate_limit = Some(number(operation)?);
+            }
+            "/throttle/burstLimit" => {
+                plan.throttle.get_or_insert_default().burst_limit = Some(number(operation)?);
+            }
+            "/apiStages" => self.change_stages(operation)?,
+            path if let Some(stage) = super::entry(path, METHODS) => {
+                methods(stage, operation, plan)?;
+            }
+            path => {
+                let rest = path.strip_prefix("/apiStages/").unwrap_or_default();
+                if let Some(path) = StagePath::parse(rest) {
+                    self.throttle(&path, operation)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn change_stages(&mut self, operation: &Operation) -> Result<(), ApiError> {
+        let value = operation.value.as_deref().unwrap_or_default();
+        let invalid = || bad("Invalid API Stage specified".to_owned());
+        let (api_id, stage) = value.split_once(':').ok_or_else(invalid)?;
+        if api_id.is_empty() || stage.is_empty() {
+            return Err(invalid());
+        }
+        if operation.op == Op::Remove {
+            let Some(place) = self.places.remove(value) else {
+                let id = self.plan.id.as_deref().unwrap_or_default();
+                return Err(ApiError::NotFound(format!(
+                    "Invalid API Stage {{api: {api_id}, stage: {stage}}} specified for usageplan {id}"
+                )));
+            };
+            self.stages[place] = None;
+            if let Some(own) = &mut self.plan.tollgate {
                 own.methods.remove(value);
             }
+        } else if !self.places.contains_key(value) {
+            self.places.insert(value.to_owned(), self.stages.len());
+            self.stages.push(Some(WireStage {
+                api_id: api_id.to_owned(),
+                stage: stage.to_owned(),
+                ..WireStage::default()
+            }));
         }
-        (_, Some(_)) => {}
-        (_, None) => plan.api_stages.push(WireStage {
-            api_id: api_id.to_owned(),
-            stage: stage.to_owned(),
-            ..WireStage::default()
-        }),
+        Ok(())
     }
-    Ok(())
-}
 
-fn throttle(path: &StagePath, operation: &Operation, plan: &mut UsagePlan) -> Result<(), ApiError> {
-    let mut stages = plan.api_stages.iter_mut();
-    let Some(stage) = stages.find(|stage| stage.name() == path.stage) else {
-        return Err(bad(format!(
-            "Invalid API Stage specified: {} is not in this usage plan",
-            path.stage
-        )));
-    };
-    let throttles = &mut stage.throttle;
-    match (&path.method, path.number) {
-        (None, _) if operation.op == Op::Remove => throttles.clear(),
-        (None, _) => *throttles = throttle_map(operation)?,
-        (Some(method), None) => {
-            if throttles.remove(method).is_none() {
-                return Err(bad(format!(
-                    "Invalid method specified: {method} has no throttle to remove"
-                )));
+    fn throttle(&mut self, path: &StagePath, operation: &Operation) -> Result<(), ApiError> {
+        let place = self.places.get(&path.stage).copied();
+        let Some(Some(stage)) = place.and_then(|place| self.stages.get_mut(place)) else {
+            return Err(bad(format!(
+                "Invalid API Stage specified: {} is not in this usage plan",
+                path.stage
+            )));
+        };
+        let throttles = &mut stage.throttle;
+        match (&path.method, path.number) {
+            (None, _) if operation.op == Op::Remove => throttles.clear(),
+            (None, _) => *throttles = throttle_map(operation)?,
+            (Some(method), None) => {
+                if throttles.remove(method).is_none() {
+                    return Err(bad(format!(
+                        "Invalid method specified: {method} has no throttle to remove"
+                    )));
+                }
+            }
+            (Some(method), Some(which)) => {
+                let throttle: &mut WireThrottle = throttles.entry(method.clone()).or_default();
+                match which {
+                    Number::Rate => throttle.rate_limit = Some(number(operation)?),
+                    Number::Burst => throttle.burst_limit = Some(number(operation)?),
+                }
             }
         }
-        (Some(method), Some(which)) => {
-            let throttle: &mut WireThrottle = throttles.entry(method.clone()).or_default();
-            match which {
-                Number::Rate => throttle.rate_limit = Some(number(operation)?),
-                Number::Burst => throttle.burst_limit = Some(number(operation)?),
-            }
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Which methods of a stage are open.
@@ -210,16 +246,18 @@ mod tests {
     use super::*;
 
     fn patched(operations: &[(Op, &str, &str)]) -> Result<UsagePlan, String> {
-        let mut plan = UsagePlan::default();
+        let mut patched = Patched::of(UsagePlan::default());
         for (op, path, value) in operations {
             let operation = Operation {
                 op: *op,
                 path: (*path).to_owned(),
                 value: Some((*value).to_owned()),
             };
-            apply(&operation, &mut plan).map_err(|error| error.to_string())?;
+            patched
+                .apply(&operation)
+                .map_err(|error| error.to_string())?;
         }
-        Ok(plan)
+        Ok(patched.into_plan())
     }
 
     #[test]
@@ -272,10 +310,15 @@ mod tests {
 
     #[test]
     fn a_stage_that_is_malformed_or_not_there_cannot_be_removed() {
-        for value in ["", "a", ":s", "a:", "a:s"] {
+        for value in ["", "a", ":s", "a:"] {
             let error = patched(&[(Op::Remove, "/apiStages", value)]).expect_err("invalid");
-            assert!(error.starts_with("Invalid API Stage specified"), "{error}");
+            assert_eq!(error, "Invalid API Stage specified");
         }
+        let error = patched(&[(Op::Remove, "/apiStages", "a:s")]).expect_err("not there");
+        assert!(
+            error.starts_with("Invalid API Stage {api: a, stage: s}"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tollgate's own fields of a key: how long it is good, what it may call, and limits of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -160,11 +160,14 @@ impl WireOverride {
             }
             whole_number(&format!("{path}.quotaLimit"), limit)
         });
+        let mut known = HashMap::new();
+        if !self.methods.is_empty() {
+            known.extend(plan.limits.stages.iter().map(|stage| (stage.name(), stage)));
+        }
         let mut methods = BTreeMap::new();
         for (stage, throttles) in &self.methods {
             let path = format!("{path}.methods[{stage}]");
-            let known = plan.limits.stages.iter().find(|it| it.name() == *stage);
-            let Some(known) = known else {
+            let Some(known) = known.get(stage) else {
                 return Err(bad(format!(
                     "{path}: the usage plan does not open this stage"
                 )));

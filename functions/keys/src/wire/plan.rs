@@ -1,19 +1,23 @@
 //! The shapes of usage plans, and the limits that they state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_store::record::PlanRecord;
 
 use super::key::{Methods, template, templates, texts};
-use super::{ObjectOnly, Tags, bad};
+use super::{MAX_INTEGER, ObjectOnly, Tags, bad, object};
 use crate::error::ApiError;
 
-/// The largest `burstLimit`: an `Integer` of the service model.
-const MAX_BURST: i64 = i32::MAX as i64;
+/// API stages of a plan at most. A plan is one item of at most 400 KB, and a stage takes 30 bytes and its names.
+const MOST_STAGES: usize = 10_000;
+/// Method throttles of a plan at most, over all of its stages. Each takes 20 bytes and its path.
+const MOST_METHOD_THROTTLES: usize = 10_000;
 
 /// `UsagePlan`: what is created, shown, and changed by patches.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -33,7 +37,11 @@ pub struct UsagePlan {
     #[serde(default, deserialize_with = "or_default")]
     pub api_stages: Vec<WireStage>,
     /// Its throttle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "of_the_plan",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub throttle: Option<WireThrottle>,
     /// Its quota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +53,11 @@ pub struct UsagePlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
     /// Tollgate's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub tollgate: Option<PlanFields>,
     /// Not a list.
     #[serde(flatten)]
@@ -77,6 +89,36 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A plan's own throttle. Unknown members are ignored, but one that is an object is a method's throttle in the wrong place:
+/// without an error the method would have no limit.
+fn of_the_plan<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<WireThrottle>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", expecting = "a JSON object")]
+    struct OfThePlan {
+        burst_limit: Option<i64>,
+        rate_limit: Option<f64>,
+        #[serde(flatten)]
+        others: BTreeMap<String, Value>,
+    }
+
+    let Some(given) = Option::<OfThePlan>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let mut others = given.others.iter();
+    if let Some((method, _)) = others.find(|(_, value)| value.is_object()) {
+        return Err(D::Error::custom(format!(
+            "expected rateLimit and burstLimit, got {method:?}; throttles of methods belong in apiStages[].throttle"
+        )));
+    }
+    Ok(Some(WireThrottle {
+        burst_limit: given.burst_limit,
+        rate_limit: given.rate_limit,
+        object: ObjectOnly {},
+    }))
 }
 
 /// `ApiStage`.
@@ -131,6 +173,9 @@ pub struct WireQuota {
     /// DAY, WEEK or MONTH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<String>,
+    /// The limit as an earlier release stored it, if it is larger than `limit` can show. A patch of something else keeps it.
+    #[serde(skip)]
+    pub stored_limit: Option<u64>,
     /// Not a list.
     #[serde(flatten)]
     pub object: ObjectOnly,
@@ -171,15 +216,35 @@ impl UsagePlan {
         }
     }
 
+    /// Refuses what no item of 400 KB can hold before anything is done with it.
+    fn check_size(&self) -> Result<(), ApiError> {
+        let stages = self.api_stages.len();
+        if stages > MOST_STAGES {
+            return Err(bad(format!(
+                "apiStages: expected at most {MOST_STAGES} API stages in a usage plan, got {stages}"
+            )));
+        }
+        let methods = self.api_stages.iter().map(|stage| stage.throttle.len());
+        let methods = methods.sum::<usize>();
+        if methods > MOST_METHOD_THROTTLES {
+            return Err(bad(format!(
+                "apiStages: expected at most {MOST_METHOD_THROTTLES} method throttles in a usage plan, got {methods}"
+            )));
+        }
+        Ok(())
+    }
+
     /// The limits it states.
     ///
     /// # Errors
     /// [`ApiError::BadRequest`] names the field and what was expected.
     pub fn limits(&self) -> Result<Plan, ApiError> {
-        let mut stages: Vec<ApiStage> = Vec::new();
+        self.check_size()?;
+        let mut stages: Vec<ApiStage> = Vec::with_capacity(self.api_stages.len());
+        let mut places = HashMap::with_capacity(self.api_stages.len());
         for stage in &self.api_stages {
             let stage = stage.read()?;
-            if stages.iter().any(|known| known.name() == stage.name()) {
+            if places.insert(stage.name(), stages.len()).is_some() {
                 return Err(bad(format!("apiStages names {} twice", stage.name())));
             }
             stages.push(stage);
@@ -187,7 +252,7 @@ impl UsagePlan {
         let own = self.tollgate.iter().flat_map(|own| &own.methods);
         for (name, methods) in own {
             let path = format!("tollgate.methods[{name}]");
-            let Some(stage) = stages.iter_mut().find(|stage| stage.name() == *name) else {
+            let Some(stage) = places.get(name).and_then(|place| stages.get_mut(*place)) else {
                 return Err(bad(format!(
                     "{path}: expected one of the plan's apiStages, as apiId:stage"
                 )));
@@ -229,11 +294,11 @@ impl WireStage {
     }
 
     fn read(&self) -> Result<ApiStage, ApiError> {
-        if self.api_id.is_empty() || self.stage.is_empty() {
-            return Err(bad(
-                "Invalid API Stage specified: expected apiId and stage in each of apiStages"
-                    .to_owned(),
-            ));
+        let missing = [("apiId", &self.api_id), ("stage", &self.stage)];
+        if let Some((missing, _)) = missing.iter().find(|(_, part)| part.is_empty()) {
+            return Err(bad(format!(
+                "Invalid API Stage specified: each of apiStages needs {missing}, which must not be empty"
+            )));
         }
         let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
         if !self.api_id.chars().all(is_known) || !self.stage.chars().all(is_known) {
@@ -267,10 +332,10 @@ impl WireThrottle {
     pub(super) fn read(self, path: &str) -> Result<Throttle, ApiError> {
         let burst = match self.burst_limit {
             None => None,
-            Some(burst @ 0..=MAX_BURST) => u32::try_from(burst).ok(),
+            Some(burst @ 0..=MAX_INTEGER) => u32::try_from(burst).ok(),
             Some(burst) => {
                 return Err(bad(format!(
-                    "{path}.burstLimit must be a whole number from 0 to {MAX_BURST}, got {burst}"
+                    "{path}.burstLimit must be a whole number from 0 to {MAX_INTEGER}, got {burst}"
                 )));
             }
         };
@@ -278,21 +343,25 @@ impl WireThrottle {
     }
 }
 
-/// A number of requests.
+/// A number of requests, of those that the API's model has room for.
 pub(super) fn whole_number(path: &str, number: i64) -> Result<u64, ApiError> {
-    u64::try_from(number).map_err(|_| {
+    let fits = u64::try_from(number).ok();
+    fits.filter(|_| number <= MAX_INTEGER).ok_or_else(|| {
         bad(format!(
-            "{path} must be a whole number from 0 up, got {number}"
+            "{path} must be a whole number from 0 to {MAX_INTEGER}, got {number}"
         ))
     })
 }
 
 impl WireQuota {
     fn of(quota: &Quota) -> Self {
+        let fits = i64::try_from(quota.limit()).ok();
+        let fits = fits.filter(|limit| *limit <= MAX_INTEGER);
         Self {
-            limit: i64::try_from(quota.limit()).ok(),
+            limit: Some(fits.unwrap_or(MAX_INTEGER)),
             offset: Some(i64::from(quota.offset())),
             period: Some(quota.period().as_str().to_owned()),
+            stored_limit: fits.is_none().then_some(quota.limit()),
             object: ObjectOnly {},
         }
     }
@@ -301,7 +370,10 @@ impl WireQuota {
         let limit = self
             .limit
             .ok_or_else(|| bad("quota.limit is required".to_owned()))?;
-        let limit = whole_number("quota.limit", limit)?;
+        let limit = match self.stored_limit {
+            Some(stored) => stored,
+            None => whole_number("quota.limit", limit)?,
+        };
         let period = self.period.as_deref().ok_or_else(|| {
             bad("quota.period: expected DAY, WEEK or MONTH; it is required".to_owned())
         })?;

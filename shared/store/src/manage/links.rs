@@ -1,5 +1,7 @@
 //! Which keys are in which plans. A key's record lists its plans; its meters are brought in line with it.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::plan::ApiStage;
 
@@ -94,10 +96,10 @@ impl Manager {
         let others = key.plans.iter().filter(|id| Some(id.as_str()) != leaves);
         let others: Vec<_> = others.map(|id| ItemKey::plan(id)).collect();
         let others: Vec<PlanRecord> = self.read_many(&others).await?;
+        let wanted: HashSet<_> = plan.limits.stages.iter().map(ApiStage::name).collect();
         for other in others.iter().filter(|other| !other.deleted) {
             let mut stages = other.limits.stages.iter().map(ApiStage::name);
-            let taken =
-                stages.find(|name| plan.limits.stages.iter().any(|stage| stage.name() == *name));
+            let taken = stages.find(|name| wanted.contains(name));
             if let Some(stage) = taken {
                 return Err(Error::StageTaken {
                     key: key.id.clone(),

@@ -208,15 +208,13 @@ pub(super) fn openable(
             warnings.push(warning(key.row, reason));
             continue;
         };
-        let is_open = |name: &String| {
-            let stages = |other: &&PlanRecord| {
-                let mut stages = other.limits.stages.iter().map(ApiStage::name);
-                other.id != plan.id && stages.any(|stage| stage == *name)
-            };
-            others.iter().any(stages)
-        };
+        let rest = others.iter().filter(|other| other.id != plan.id);
+        let taken: HashSet<_> = rest
+            .flat_map(|other| &other.limits.stages)
+            .map(ApiStage::name)
+            .collect();
         let mut stages = plan.limits.stages.iter().map(ApiStage::name);
-        match stages.find(is_open) {
+        match stages.find(|name| taken.contains(name)) {
             None => {
                 others.push(plan);
                 kept.push(plan.clone());
