@@ -134,9 +134,15 @@ impl Api {
 
     /// What the holder of a key is told: the status and the body.
     pub async fn whoami(&self, key: Option<&str>) -> (u16, Value) {
+        let headers: Vec<_> = key.into_iter().map(|key| ("x-api-key", key)).collect();
+        self.whoami_with(&headers).await
+    }
+
+    /// As [`whoami`](Self::whoami), by these headers.
+    pub async fn whoami_with(&self, headers: &[(&str, &str)]) -> (u16, Value) {
         let mut request = Request::get("/whoami");
-        if let Some(key) = key {
-            request = request.header("x-api-key", key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).unwrap();
         let response = self.app.clone().oneshot(request).await.unwrap();

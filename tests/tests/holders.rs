@@ -17,6 +17,7 @@ on_both_stores!(
     a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
     capacity_is_what_the_active_keys_are_entitled_to,
     a_quota_of_another_period_is_told_as_requests_meet_it,
+    of_several_keys_none_is_taken_before_the_others,
 );
 
 async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
@@ -186,4 +187,32 @@ async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
         }
     }
     assert!((active - 3.0).abs() < f64::EPSILON);
+}
+
+async fn of_several_keys_none_is_taken_before_the_others(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = Api::managed(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let good = key.value.as_str();
+    let token = format!("Bearer {good}");
+    for several in [
+        [("x-api-key", good), ("x-api-key", "another-value-of-a-key")],
+        [("x-api-key", good), ("x-api-key", good)],
+        [
+            ("authorization", token.as_str()),
+            ("authorization", "Basic x"),
+        ],
+    ] {
+        let (status, told) = api.whoami_with(&several).await;
+        assert_eq!(status, 401, "{several:?}: {told}");
+    }
+    let (status, told) = api
+        .whoami_with(&[("x-api-key", good), ("x-api-key", "")])
+        .await;
+    assert_eq!(
+        (status, &told["reason"]),
+        (401, &json!("malformed_key")),
+        "{told}"
+    );
+    assert_eq!(api.whoami_with(&[("authorization", &token)]).await.0, 200);
 }

@@ -19,6 +19,8 @@ on_both_stores!(
     the_throttle_of_every_method_is_made_changed_and_removed,
     stages_and_method_throttles_are_bounded_and_the_most_of_them_work,
     every_answer_has_an_id_of_its_own,
+    a_position_of_one_list_is_taken_by_no_other,
+    a_restriction_names_stages_that_plans_can_have,
 );
 
 /// `whole` with each of its objects in turn written as a list of its values, and as an empty one.
@@ -300,4 +302,71 @@ async fn every_answer_has_an_id_of_its_own(kind: Kind) {
         assert_eq!(id.len(), 36, "{id}");
         assert!(seen.insert(id), "{path}");
     }
+}
+
+async fn a_position_of_one_list_is_taken_by_no_other(kind: Kind) {
+    let api = Api::new(kind).await;
+    let mut plans = Vec::new();
+    for _ in 0..2 {
+        let plan = api.post("/usageplans", json!({ "name": "p" })).await;
+        plans.push(text(&plan["id"]));
+    }
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let key = api
+            .key(json!({ "name": "name", "customerId": "acme" }))
+            .await;
+        for plan in &plans {
+            let link = json!({ "keyId": key, "keyType": "API_KEY" });
+            api.post(&format!("/usageplans/{plan}/keys"), link).await;
+        }
+        keys.push(key);
+    }
+    let mut lists = vec![
+        "/apikeys?".to_owned(),
+        "/apikeys?name=na&".to_owned(),
+        "/apikeys?name=name&".to_owned(),
+        "/apikeys?customerId=acme&".to_owned(),
+        "/apikeys?customerId=acme&name=na&".to_owned(),
+        "/usageplans?".to_owned(),
+    ];
+    lists.extend(keys.iter().map(|key| format!("/usageplans?keyId={key}&")));
+    for plan in &plans {
+        let of = format!("/usageplans/{plan}");
+        lists.push(format!("{of}/keys?"));
+        lists.push(format!("{of}/keys?name=na&"));
+        lists.push(format!("{of}/capacity?"));
+        lists.push(format!(
+            "{of}/usage?startDate=2026-01-01&endDate=2026-01-01&"
+        ));
+    }
+    for of in &lists {
+        let page = api.get(&format!("{of}limit=1")).await;
+        let position = text(&page["position"]);
+        for list in &lists {
+            let expected = if list == of { 200 } else { 400 };
+            let path = format!("{list}limit=1&position={position}");
+            let answer = api.call(expected, Method::GET, &path, Value::Null).await;
+            if list != of {
+                assert!(text(&answer["message"]).starts_with("Invalid position specified"));
+            }
+        }
+    }
+}
+
+async fn a_restriction_names_stages_that_plans_can_have(kind: Kind) {
+    let api = Api::new(kind).await;
+    let key = api.key(json!({})).await;
+    let path = format!("/apikeys/{key}");
+    for stage in ["a", ":s", "a:", "a:s:t", "a b:s", "a:\u{e9}", "a/b:s"] {
+        let restriction = json!({ stage: [] });
+        let body = json!({ "tollgate": { "restriction": restriction } });
+        let refused = api.call(400, Method::POST, "/apikeys", body).await;
+        assert!(text(&refused["message"]).contains("expected apiId:stage"));
+        let value = restriction.to_string();
+        let operation = ["replace", "/tollgate/restriction", value.as_str()];
+        api.patch(400, &path, &[operation]).await;
+    }
+    let good = json!({ "tollgate": { "restriction": { "a:$default": [] } } });
+    api.post("/apikeys", good).await;
 }

@@ -103,16 +103,8 @@ async fn names_are_listed_newest_first_while_they_are_few_and_pages_hold_while_k
     })
     .await;
     assert_eq!(came.concat(), expected);
-    // The last: "n", "team", the last character there is, twice, and "z".
     let long = "bnRlYW0".to_owned() + &"YWFh".repeat(400);
-    let behind = "bnRlYW30j7-_9I-_v3o";
-    for (position, expected) in [
-        ("%21", 400),
-        ("bm8", 400),
-        (&long, 400),
-        ("", 200),
-        (behind, 200),
-    ] {
+    for (position, expected) in [("%21", 400), ("bm8", 400), (&long, 400), ("", 200)] {
         let path = format!("/apikeys?name=team&position={position}");
         api.call(expected, Method::GET, &path, Value::Null).await;
     }

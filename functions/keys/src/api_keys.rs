@@ -139,7 +139,8 @@ pub async fn list(
         name_prefix: query.name.filter(|name| !name.is_empty()),
         customer_id: customer_id(query.customer_id)?,
     };
-    let page = Paging::new(query.position, query.limit).page()?;
+    let list = format!("keys {:?} {:?}", filter.name_prefix, filter.customer_id);
+    let page = Paging::new(query.position, query.limit).page(list)?;
     let keys = manager.keys(&filter, &page).await?;
     let mut values = if asked(query.include_values) {
         vault.reveal(&keys.items).await?

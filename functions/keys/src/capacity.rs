@@ -88,7 +88,7 @@ pub async fn show(
     Ids(plan_id): Ids<String>,
     Params(query): Params<CapacityQuery>,
 ) -> Result<Json<Capacity>, ApiError> {
-    let page = Paging::new(query.position, query.limit).page()?;
+    let page = Paging::new(query.position, query.limit).page("capacity")?;
     let plan = manager.plan(&plan_id).await?;
     let (found, position) = manager.capacity(&plan, &page).await?;
     let capacity::Capacity {

@@ -72,8 +72,8 @@ pub async fn list(
     Ids(plan_id): Ids<String>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
-    let page = Paging::new(query.position, query.limit).page()?;
     let prefix = query.name.filter(|name| !name.is_empty());
+    let page = Paging::new(query.position, query.limit).page(format!("plan keys {prefix:?}"))?;
     let keys = match manager.plan(&plan_id).await {
         Ok(plan) => manager.linked_keys(&plan, prefix.as_deref(), &page).await?,
         Err(manage::Error::NoSuchPlan) => Page::default(),

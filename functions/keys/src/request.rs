@@ -141,11 +141,12 @@ impl Paging {
         Self { position, limit }
     }
 
-    /// The page that is asked for: 25 entries where nothing is said, at most 500, none for a negative limit.
+    /// The page that is asked for: 25 entries where nothing is said, at most 500, none for a negative limit. `list` is what is
+    /// listed, with its filters: a position is good for that alone.
     ///
     /// # Errors
     /// [`ApiError::BadRequest`] where the limit is no whole number.
-    pub fn page(self) -> Result<PageRequest, ApiError> {
+    pub fn page(self, list: impl Into<String>) -> Result<PageRequest, ApiError> {
         let limit = match self.limit.as_deref().map(str::parse::<i64>) {
             None | Some(Ok(0)) => DEFAULT_LIMIT,
             Some(Ok(limit)) => usize::try_from(limit).unwrap_or(0).min(MAX_LIMIT),
@@ -158,6 +159,7 @@ impl Paging {
         Ok(PageRequest {
             position: self.position.filter(|position| !position.is_empty()),
             limit,
+            list: list.into(),
         })
     }
 }

@@ -66,7 +66,7 @@ pub async fn show(
             "Invalid date range: expected endDate on or after startDate and at most {MAX_DAYS} days, got {start} to {end}"
         )));
     }
-    let page = Paging::new(query.position, query.limit).page()?;
+    let page = Paging::new(query.position, query.limit).page("usage")?;
     let plan = manager.plan(&plan_id).await?;
     let keys = match query.key_id.filter(|id| !id.is_empty()) {
         Some(id) => Page {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_store::manage::plans::NewPlan;
-use tollgate_store::manage::{self, Manager, Page, PageRequest};
+use tollgate_store::manage::{Manager, Page, PageRequest};
 use tollgate_store::record::PlanRecord;
 
 use crate::error::ApiError;
@@ -62,7 +62,7 @@ pub async fn list(
     State(manager): State<Arc<Manager>>,
     Params(query): Params<ListQuery>,
 ) -> Answer<Json<Items<UsagePlan>>> {
-    let page = Paging::new(query.position, query.limit).page()?;
+    let page = Paging::new(query.position, query.limit).page("plans")?;
     let plans = match query.key_id.filter(|id| !id.is_empty()) {
         Some(id) => plans_of(&manager, &id, &page).await?,
         None => manager.plans(&page).await?,
@@ -73,22 +73,20 @@ pub async fn list(
 /// A page of a key's plans, the newest first; its position is where the page's last plan is among them.
 async fn plans_of(manager: &Manager, key: &str, page: &PageRequest) -> Answer<Page<PlanRecord>> {
     let place = |plan: &PlanRecord| format!("{:014}-{}", plan.created, plan.id);
+    let part = format!("of key {key}");
+    let after = page.after(&part)?;
     let ids = manager.key(key).await?.plans;
     let mut plans = manager.plans_by_id(&ids).await?;
     plans.sort_by_cached_key(|plan| Reverse(place(plan)));
-    if let Some(after) = &page.position {
-        let is_place = after.len() > 15 && after.as_bytes()[14] == b'-';
-        if !is_place {
-            return Err(manage::Error::BadPosition.into());
-        }
-        plans.retain(|plan| place(plan) < *after);
+    if let Some(after) = after {
+        plans.retain(|plan| place(plan) < after);
     }
     let more = plans.len() > page.limit;
     plans.truncate(page.limit);
     let end = plans.last().filter(|_| more).map(place);
     Ok(Page {
         items: plans,
-        position: end,
+        position: end.map(|end| page.position(&part, &end)),
     })
 }
 

@@ -86,12 +86,16 @@ pub async fn show(State(engine): State<Arc<Engine>>, headers: HeaderMap) -> Resp
     }
 }
 
+/// What stands for several values, as in a guard, or for one that is no text: no key looks like it.
+const NO_KEY: &str = ",";
+
 struct Headers(HeaderMap);
 
 impl Carrier for Headers {
     fn header(&self, name: &str) -> Option<&str> {
-        // What is no text is no key.
-        Some(self.0.get(name)?.to_str().unwrap_or("?"))
+        let mut values = self.0.get_all(name).iter();
+        let value = values.next()?.to_str().unwrap_or(NO_KEY);
+        Some(values.next().map_or(value, |_| NO_KEY))
     }
 
     fn query(&self, _: &str) -> Option<&str> {

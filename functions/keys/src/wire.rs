@@ -69,6 +69,13 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// rest of an answer with a larger one in it.
 pub(crate) const MAX_INTEGER: i64 = i32::MAX as i64;
 
+/// Whether an API can have this id and its stage this name. Tollgate cannot know which exist; what can never be one is refused.
+fn is_stage(api_id: &str, stage: &str) -> bool {
+    let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(is_known);
+    is_name(api_id) && is_name(stage)
+}
+
 /// Milliseconds as the whole seconds that are over by then.
 const fn seconds(milliseconds: i64) -> i64 {
     milliseconds.div_euclid(1000)

@@ -12,7 +12,7 @@ use tollgate_core::terms::{Override, Restriction, Terms};
 use tollgate_store::record::{KeyRecord, PlanRecord};
 
 use super::plan::{WireThrottle, whole_number};
-use super::{bad, seconds};
+use super::{bad, is_stage, seconds};
 use crate::error::ApiError;
 
 /// Templates that one list may have.
@@ -253,12 +253,10 @@ pub fn restriction(stages: &Methods) -> Result<Restriction, ApiError> {
         ));
     }
     let read = stages.iter().map(|(stage, methods)| {
-        let is_stage = stage
-            .split_once(':')
-            .is_some_and(|(api, stage)| !api.is_empty() && !stage.is_empty());
-        if !is_stage {
+        let named = stage.split_once(':');
+        if !named.is_some_and(|(api, stage)| is_stage(api, stage)) {
             return Err(bad(format!(
-                "restriction: expected apiId:stage, got {stage:?}"
+                "restriction: expected apiId:stage of ASCII letters, digits and -_.$, got {stage:?}"
             )));
         }
         Ok((

@@ -11,7 +11,7 @@ use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_store::record::PlanRecord;
 
 use super::key::{Methods, template, templates, texts};
-use super::{MAX_INTEGER, ObjectOnly, Tags, bad, object};
+use super::{MAX_INTEGER, ObjectOnly, Tags, bad, is_stage, object};
 use crate::error::ApiError;
 
 /// API stages of a plan at most. A plan is one item of at most 400 KB, and a stage takes 30 bytes and its names.
@@ -300,8 +300,7 @@ impl WireStage {
                 "Invalid API Stage specified: each of apiStages needs {missing}, which must not be empty"
             )));
         }
-        let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
-        if !self.api_id.chars().all(is_known) || !self.stage.chars().all(is_known) {
+        if !is_stage(&self.api_id, &self.stage) {
             return Err(bad(format!(
                 "Invalid API Stage specified: expected an apiId and a stage of ASCII letters, digits and -_.$, got {:?}",
                 self.name()

@@ -36,6 +36,36 @@ pub struct PageRequest {
     pub position: Option<String>,
     /// Entries at most.
     pub limit: usize,
+    /// What is listed, with its filters: positions are bound to it.
+    pub list: String,
+}
+
+impl PageRequest {
+    /// Where in the part `part` of the list the earlier page ended.
+    ///
+    /// # Errors
+    /// [`Error::BadPosition`] for a position of another list.
+    pub fn after(&self, part: &str) -> Result<Option<String>, Error> {
+        let decoded = self.position.as_ref().map(|position| {
+            let bytes = URL_SAFE_NO_PAD.decode(position).ok()?;
+            let place = bytes.strip_prefix(&self.mark(part))?;
+            String::from_utf8(place.to_vec()).ok()
+        });
+        match decoded {
+            None => Ok(None),
+            Some(place) => place.map(Some).ok_or(Error::BadPosition),
+        }
+    }
+
+    /// The position at `place` in the part `part` of the list.
+    pub fn position(&self, part: &str, place: &str) -> String {
+        URL_SAFE_NO_PAD.encode([&self.mark(part), place.as_bytes()].concat())
+    }
+
+    /// What the positions of a list start with. It tells mistakes, and keeps no secret: a checksum does.
+    fn mark(&self, part: &str) -> [u8; 4] {
+        crc32fast::hash(format!("{}\n{part}", self.list).as_bytes()).to_be_bytes()
+    }
 }
 
 /// A page of a list.
@@ -86,6 +116,13 @@ impl List {
     }
 }
 
+impl List {
+    /// Which of all lists it is.
+    fn part(&self) -> String {
+        format!("{} {} {:?}", self.index.name, self.partition, self.prefix)
+    }
+}
+
 /// Where a page of names starts.
 enum After {
     /// After this entry in the order of names, by its sort key.
@@ -129,23 +166,35 @@ impl Manager {
         list: &List,
         page: &PageRequest,
     ) -> Result<Page<String>, Error> {
+        let part = list.part();
+        let position = page.after(&part)?;
         if page.limit == 0 {
             return Ok(Page::default());
         }
-        let position = page.position.as_deref().map(decode).transpose()?;
+        let found = self.page_after(list, position, page.limit).await?;
+        Ok(Page {
+            position: found.position.map(|place| page.position(&part, &place)),
+            items: found.items,
+        })
+    }
+
+    async fn page_after(
+        &self,
+        list: &List,
+        position: Option<String>,
+        limit: usize,
+    ) -> Result<Page<String>, Error> {
         if let Some(prefix) = &list.prefix {
             let after = position.map(|position| named_position(&position, prefix));
-            return self
-                .page_of_names(list, after.transpose()?, page.limit)
-                .await;
+            return self.page_of_names(list, after.transpose()?, limit).await;
         }
         if position.as_ref().is_some_and(|sort| !is_sort_key(sort)) {
             return Err(Error::BadPosition);
         }
-        let shards = self.shards(list, position.as_deref(), page.limit).await?;
+        let shards = self.shards(list, position.as_deref(), limit).await?;
         let mut entries = shards.concat();
         entries.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(cut(entries, page.limit, |(sort, _)| sort.clone()))
+        Ok(cut(entries, limit, |(sort, _)| sort.clone()))
     }
 
     async fn page_of_names(
@@ -243,7 +292,7 @@ fn cut(mut entries: Vec<Entry>, limit: usize, position: impl Fn(&Entry) -> Strin
     entries.truncate(limit);
     let end = entries.last().filter(|_| more).map(position);
     Page {
-        position: end.map(|end| URL_SAFE_NO_PAD.encode(end)),
+        position: end,
         items: entries.into_iter().map(|(_, id)| id).collect(),
     }
 }
@@ -264,12 +313,6 @@ fn highest(prefix: &str) -> String {
     let room = MAX_SORT_BYTES.saturating_sub(prefix.len()) / LAST.len_utf8();
     let last = std::iter::repeat_n(LAST, room);
     prefix.chars().chain(last).collect()
-}
-
-fn decode(position: &str) -> Result<String, Error> {
-    let bytes = URL_SAFE_NO_PAD.decode(position).ok();
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or(Error::BadPosition)
 }
 
 /// The position of a page of names, which must be one that this prefix can have.
@@ -296,4 +339,34 @@ pub(super) fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 
 fn text(text: String) -> AttributeValue {
     AttributeValue::S(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_good_for_its_own_list_only() {
+        let request = |list: &str, position: Option<String>| PageRequest {
+            position,
+            limit: 1,
+            list: list.to_owned(),
+        };
+        let position = request("keys", None).position("a", "place");
+        let after = |list, part| request(list, Some(position.clone())).after(part).ok();
+        assert_eq!(after("keys", "a"), Some(Some("place".to_owned())));
+        assert_eq!(after("keys", "b"), None);
+        assert_eq!(after("plans", "a"), None);
+        assert!(request("keys", Some(String::new())).after("a").is_err());
+    }
+
+    #[test]
+    fn a_position_among_names_starts_with_their_prefix_and_is_a_sort_key() {
+        assert!(named_position("nteam#1", "team").is_ok());
+        // After all names of the prefix that can be.
+        assert!(named_position("nteam\u{10ffff}\u{10ffff}z", "team").is_ok());
+        assert!(named_position("nother", "team").is_err());
+        assert!(named_position(&format!("nteam{}", "a".repeat(1_200)), "team").is_err());
+        assert!(named_position("xteam", "team").is_err());
+    }
 }

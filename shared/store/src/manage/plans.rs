@@ -141,8 +141,8 @@ impl Manager {
             .await?;
         }
         let mut page = PageRequest {
-            position: None,
             limit: SWEEP,
+            ..PageRequest::default()
         };
         loop {
             // By the index itself, which shows also keys whose unlinking was interrupted.
