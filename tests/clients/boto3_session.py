@@ -40,6 +40,7 @@ assert isinstance(bare["createdDate"], datetime.datetime)
 first = api.create_api_key(name="first", description="d", enabled=True, customerId="acme",
                            generateDistinctId=True, tags={"team": "a"}, value="a-value-of-the-users-own",
                            stageKeys=[{"restApiId": "a", "stageName": "b"}])
+assert first["stageKeys"] == ["a/b"]
 assert first["value"] == "a-value-of-the-users-own" and first["tags"] == {"team": "a"}
 shown = api.get_api_key(apiKey=first["id"])
 assert "value" not in shown and shown["customerId"] == "acme" and shown["tags"] == {"team": "a"}

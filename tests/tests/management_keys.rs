@@ -15,6 +15,7 @@ on_both_stores!(
     a_value_is_shown_once_and_only_its_hash_is_kept,
     keys_are_listed_newest_first_by_name_and_by_customer,
     pages_hold_while_keys_are_made_and_deleted_between_them,
+    stage_keys_are_kept_shown_and_patched,
 );
 
 async fn a_key_is_made_shown_changed_and_deleted(kind: Kind) {
@@ -173,4 +174,61 @@ async fn pages_hold_while_keys_are_made_and_deleted_between_them(kind: Kind) {
             .await;
     }
     assert_eq!(seen, made);
+}
+
+async fn stage_keys_are_kept_shown_and_patched(kind: Kind) {
+    let api = Api::new(kind).await;
+    let stage = |api: &str, name: &str| json!({ "restApiId": api, "stageName": name });
+    let twice = [stage("a", "s"), stage("b", "$default"), stage("a", "s")];
+    let made = api.post("/apikeys", json!({ "stageKeys": twice })).await;
+    assert_eq!(made["stageKeys"], json!(["a/s", "b/$default"]));
+    let path = format!("/apikeys/{}", text(&made["id"]));
+    assert_eq!(api.get(&path).await["stageKeys"], made["stageKeys"]);
+    assert_eq!(
+        api.get("/apikeys").await["item"][0]["stageKeys"],
+        made["stageKeys"]
+    );
+    let operations = [
+        ["add", "/stages", "c/t"],
+        ["add", "/stages", "c/t"],
+        ["remove", "/stages", "a/s"],
+    ];
+    let changed = api.patch(200, &path, &operations).await;
+    assert_eq!(changed["stageKeys"], json!(["b/$default", "c/t"]));
+    for wrong in ["", "a", "/s", "a/", "a/s/t", "a b/s"] {
+        let operation = ["add", "/stages", wrong];
+        let refused = api.patch(400, &path, &[operation]).await;
+        let message = text(&refused["message"]);
+        assert!(
+            message.starts_with("Invalid stage key specified"),
+            "{message}"
+        );
+    }
+    let absent = ["remove", "/stages", "a/s"];
+    api.patch(404, &path, &[absent]).await;
+    for wrong in [
+        json!([{ "restApiId": "a" }]),
+        json!([{ "stageName": "s" }]),
+        json!([stage("a/b", "s")]),
+        json!(["a/s"]),
+        json!([["a", "s"]]),
+        json!({}),
+    ] {
+        let body = json!({ "stageKeys": wrong });
+        api.call(400, Method::POST, "/apikeys", body).await;
+    }
+    let many = |number: usize| {
+        let stages = (0..number).map(|number| stage("a", &number.to_string()));
+        json!({ "stageKeys": stages.collect::<Vec<_>>() })
+    };
+    let full = api.post("/apikeys", many(100)).await;
+    let refused = api.call(400, Method::POST, "/apikeys", many(101)).await;
+    assert_eq!(
+        refused["message"],
+        "Invalid stageKeys: expected at most 100, got 101"
+    );
+    let path = format!("/apikeys/{}", text(&full["id"]));
+    let more = ["add", "/stages", "b/s"];
+    api.patch(400, &path, &[more]).await;
+    assert_eq!(api.get(&path).await["stageKeys"], full["stageKeys"]);
 }

@@ -19,6 +19,7 @@ use crate::patch::{self, Patch};
 use crate::request::{Body, Bytes, Ids, Paging, Params, TimeLeft, parse};
 use crate::vault::Vault;
 use crate::wire::key::{expiry, restriction};
+use crate::wire::stage_keys::{StageKey, stage_keys};
 use crate::wire::{
     ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, name, object, tags,
 };
@@ -30,7 +31,7 @@ const MAX_CUSTOMER_ID: usize = 256;
 
 type Answer<T> = Result<T, ApiError>;
 
-/// `CreateApiKey`. Members that Tollgate has no use for (`stageKeys`, `generateDistinctId`) are ignored.
+/// `CreateApiKey`. Tollgate has no use for `generateDistinctId`, and ignores it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase", default)]
@@ -41,6 +42,7 @@ pub struct CreateApiKey {
     value: Option<String>,
     customer_id: Option<String>,
     tags: Option<Tags>,
+    stage_keys: Option<Vec<StageKey>>,
     #[serde(deserialize_with = "object")]
     tollgate: Option<NewKeyFields>,
     #[serde(flatten)]
@@ -83,6 +85,7 @@ async fn create(
         tags: tags(body.tags)?,
         expires: expires.transpose()?,
         restriction: own.restriction.as_ref().map(restriction).transpose()?,
+        stage_keys: stage_keys(body.stage_keys)?,
         ..NewKey::default()
     };
     // What was asked for can be done: only now is KMS called.

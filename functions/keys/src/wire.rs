@@ -15,6 +15,7 @@ use crate::error::ApiError;
 
 pub mod key;
 pub mod plan;
+pub mod stage_keys;
 
 pub use key::{KeyFields, NewKeyFields, WireOverride};
 pub use plan::{UsagePlan, WireQuota, WireStage, WireThrottle};
@@ -193,7 +194,7 @@ impl ApiKey {
             enabled: record.enabled,
             created_date: seconds(record.created),
             last_updated_date: seconds(record.updated),
-            stage_keys: Vec::new(),
+            stage_keys: record.stage_keys,
             tags: None,
         }
     }

@@ -129,6 +129,9 @@ pub struct KeyRecord {
     /// The value before, where a rotation lets it be good for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retiring>,
+    /// API stages from before usage plans, `restApiId/stageName`: tools find their keys by them, and no decision goes by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stage_keys: Vec<String>,
     /// When it was made, milliseconds since the epoch.
     pub created: i64,
     /// When it was last changed, milliseconds since the epoch.
@@ -163,6 +166,7 @@ impl KeyRecord {
         self.sealed = None;
         self.description = None;
         self.tags = BTreeMap::new();
+        self.stage_keys = Vec::new();
     }
 
     /// Whether a value is, or lately was, this key's.

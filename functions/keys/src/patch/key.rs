@@ -10,6 +10,7 @@ use super::{Op, Operation, entry};
 use crate::api_keys::{WHAT, customer_id};
 use crate::error::ApiError;
 use crate::wire::key::{expiry, json_value, restriction};
+use crate::wire::stage_keys;
 use crate::wire::{Object, WireOverride, bad, description, name};
 
 /// Where overrides are.
@@ -57,6 +58,7 @@ pub fn apply(
         "/description" => record.description = description(WHAT, value)?,
         "/customerId" => record.customer_id = customer_id(value)?,
         "/enabled" => record.enabled = !switches_off(operation),
+        "/stages" => stage_keys::patch(operation, &mut record.stage_keys)?,
         "/tollgate/expiresAt" if removes => record.expires = None,
         "/tollgate/expiresAt" => {
             let seconds = value.unwrap_or_default();
@@ -76,7 +78,7 @@ pub fn apply(
         path => match entry(path, OVERRIDES) {
             Some(id) if removes => drop(record.overrides.remove(id)),
             Some(id) => overrides(id, operation, record, plans, now)?,
-            // Labels and stages come from before usage plans; nothing goes by them.
+            // Labels come from before usage plans; nothing goes by them.
             None => {}
         },
     }

@@ -40,6 +40,8 @@ pub struct NewKey {
     pub restriction: Option<Restriction>,
     /// Limits in place of its plans', by plan id.
     pub overrides: BTreeMap<String, Override>,
+    /// API stages that it is to be found by, `restApiId/stageName`.
+    pub stage_keys: Vec<String>,
 }
 
 /// Which keys a list shows, the newest first; where more than a thousand names start as asked for, in the order of names.
@@ -118,6 +120,7 @@ impl Manager {
             moving: None,
             moved: None,
             retiring: None,
+            stage_keys: new.stage_keys,
             created: now.as_millisecond(),
             updated: now.as_millisecond(),
         };
