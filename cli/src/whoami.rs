@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Failure;
 use crate::api::Api;
-use crate::keys::typed;
+use crate::keys::{Secret, typed};
 use crate::output::{Common, Output, cell, fields, list, number, text, time};
 
 /// `tollgate whoami`.
@@ -23,7 +23,7 @@ pub(crate) struct WhoAmI {
         env = "TOLLGATE_KEY",
         hide_env_values = true
     )]
-    key: String,
+    key: Secret,
 }
 
 impl WhoAmI {

@@ -1,5 +1,7 @@
 //! The commands that show a value, which is seen only then.
 
+use std::fmt;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,6 +13,22 @@ use crate::api::Api;
 use crate::output::{Output, id, text};
 use crate::times::{duration, time_to_come};
 
+/// A key's value as an argument: what holds one does not show it to a log.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
 /// `tollgate keys create`.
 #[derive(Debug, Args)]
 pub(super) struct Create {
@@ -19,7 +37,7 @@ pub(super) struct Create {
     /// A value that the key's holder has already, 20 to 128 characters, or - to read it from standard input; without one,
     /// one is made
     #[arg(long)]
-    value: Option<String>,
+    value: Option<Secret>,
     /// Refuse its requests until it is enabled
     #[arg(long)]
     disabled: bool,
@@ -44,7 +62,7 @@ pub(super) struct Rotate {
     overlap: i64,
     /// A new value of your own; `-` reads it from standard input
     #[arg(long)]
-    value: Option<String>,
+    value: Option<Secret>,
 }
 
 impl Create {
@@ -109,7 +127,7 @@ fn show_new(key: &Value, output: Output, again: &str) -> Result<(), Failure> {
 
 /// A value of the caller's own. One that is typed on the command line stays in the shell's history, so `-` reads it from
 /// standard input.
-pub(crate) fn typed(value: String) -> Result<String, Failure> {
+pub(crate) fn typed(Secret(value): Secret) -> Result<String, Failure> {
     if value != "-" {
         return Ok(value);
     }
@@ -122,4 +140,30 @@ pub(super) async fn link(api: &Api, key: &str, plan: &str) -> Result<(), Failure
     let body = json!({ "keyId": key, "keyType": "API_KEY" });
     api.post(&["usageplans", plan, "keys"], &body).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    enum Command {
+        Create(Create),
+        Rotate(Rotate),
+    }
+
+    #[test]
+    fn arguments_do_not_show_a_value_to_a_log() {
+        const VALUE: &str = "a-value-of-the-users-own";
+        for arguments in [
+            &["x", "create", "--value", VALUE][..],
+            &["x", "rotate", "id", "--overlap", "1h", "--value", VALUE],
+        ] {
+            let command = Command::try_parse_from(arguments).expect("valid");
+            let text = format!("{command:?}");
+            assert!(text.contains("hidden") && !text.contains(VALUE), "{text}");
+        }
+    }
 }

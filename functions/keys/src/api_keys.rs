@@ -21,7 +21,7 @@ use crate::vault::Vault;
 use crate::wire::key::{expiry, restriction};
 use crate::wire::stage_keys::{StageKey, stage_keys};
 use crate::wire::{
-    ApiKey, Items, NewKeyFields, ObjectOnly, Tags, bad, description, name, object, tags,
+    ApiKey, Items, NewKeyFields, ObjectOnly, Secret, Tags, bad, description, name, object, tags,
 };
 
 /// What the resource is called in messages.
@@ -39,7 +39,7 @@ pub struct CreateApiKey {
     name: Option<String>,
     description: Option<String>,
     enabled: Option<bool>,
-    value: Option<String>,
+    value: Option<Secret>,
     customer_id: Option<String>,
     tags: Option<Tags>,
     stage_keys: Option<Vec<StageKey>>,
@@ -74,7 +74,7 @@ async fn create(
     vault: &Vault,
     body: CreateApiKey,
 ) -> Answer<(StatusCode, Json<ApiKey>)> {
-    let value = value_or_new(body.value)?;
+    let value = value_or_new(body.value.as_ref())?;
     let own = body.tollgate.unwrap_or_default();
     let expires = own.expires_at.map(|seconds| expiry(seconds, manager.now()));
     let mut new = NewKey {
@@ -102,9 +102,9 @@ async fn create(
 ///
 /// # Errors
 /// [`ApiError::BadRequest`] where it can be no key's.
-pub fn value_or_new(value: Option<String>) -> Answer<KeyValue> {
-    match value.filter(|value| !value.is_empty()) {
-        Some(value) => KeyValue::parse(&value).map_err(|error| bad(error.to_string())),
+pub fn value_or_new(value: Option<&Secret>) -> Answer<KeyValue> {
+    match value.map(Secret::expose).filter(|value| !value.is_empty()) {
+        Some(value) => KeyValue::parse(value).map_err(|error| bad(error.to_string())),
         None => Ok(generate_value()),
     }
 }

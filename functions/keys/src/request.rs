@@ -21,8 +21,7 @@ const DEFAULT_LIMIT: usize = 25;
 /// Entries of a page at most.
 const MAX_LIMIT: usize = 500;
 
-/// A body as it came.
-#[derive(Debug)]
+/// A body as it came. It may hold values of keys, so that it has no `Debug`.
 pub struct Bytes(pub body::Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Bytes {

@@ -13,7 +13,7 @@ use crate::api_keys::value_or_new;
 use crate::error::ApiError;
 use crate::request::{Body, Ids};
 use crate::vault::Vault;
-use crate::wire::{ApiKey, ObjectOnly, bad};
+use crate::wire::{ApiKey, ObjectOnly, Secret, bad};
 
 /// How long the value before may stay good: ninety days.
 const MAX_OVERLAP_SECONDS: i64 = 90 * 24 * 60 * 60;
@@ -22,7 +22,7 @@ const MAX_OVERLAP_SECONDS: i64 = 90 * 24 * 60 * 60;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, expecting = "a JSON object")]
 pub struct CreateRotation {
-    value: Option<String>,
+    value: Option<Secret>,
     overlap_seconds: Option<i64>,
     #[serde(flatten)]
     _object: ObjectOnly,
@@ -43,10 +43,11 @@ pub async fn create(
     let overlap = overlap.filter(|overlap| (0..=MAX_OVERLAP_SECONDS).contains(overlap));
     let Some(overlap) = overlap else {
         return Err(bad(format!(
-            "Invalid overlapSeconds: expected a whole number from 0 to {MAX_OVERLAP_SECONDS}, for how long the value before stays good"
+            "Invalid overlapSeconds: expected a whole number from 0 to {MAX_OVERLAP_SECONDS}, for how long the value before \
+             stays good"
         )));
     };
-    let value = value_or_new(body.value)?;
+    let value = value_or_new(body.value.as_ref())?;
     let until = manager.now() + SignedDuration::from_secs(overlap);
     let until = (overlap > 0).then_some(until);
     // What can be known to be wrong is, before KMS is called.

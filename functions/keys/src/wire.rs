@@ -15,10 +15,12 @@ use crate::error::ApiError;
 
 pub mod key;
 pub mod plan;
+pub mod secret;
 pub mod stage_keys;
 
 pub use key::{KeyFields, NewKeyFields, WireOverride};
 pub use plan::{UsagePlan, WireQuota, WireStage, WireThrottle};
+pub use secret::Secret;
 
 /// Characters of a name at most.
 const MAX_NAME: usize = 1024;
@@ -162,7 +164,7 @@ impl<T> Items<T> {
 pub struct ApiKey {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    value: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,7 +204,10 @@ impl ApiKey {
     /// With its value, where that is kept.
     #[must_use]
     pub fn valued(self, value: Option<String>) -> Self {
-        Self { value, ..self }
+        Self {
+            value: value.map(Secret::from),
+            ..self
+        }
     }
 
     /// With the last day on which it was charged, if there is one.
@@ -227,7 +232,7 @@ impl ApiKey {
     pub fn created(record: KeyRecord, value: &str) -> Self {
         let tags = Some(record.tags.clone()).filter(|tags| !tags.is_empty());
         Self {
-            value: Some(value.to_owned()),
+            value: Some(value.to_owned().into()),
             tags,
             ..Self::of(record)
         }
@@ -240,7 +245,7 @@ pub struct UsagePlanKey {
     id: String,
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    value: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
 }
@@ -251,7 +256,7 @@ impl UsagePlanKey {
         Self {
             id: record.id,
             r#type: "API_KEY",
-            value,
+            value: value.map(Secret::from),
             name: record.name,
         }
     }
