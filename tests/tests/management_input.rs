@@ -68,7 +68,7 @@ async fn a_list_is_never_an_object_anywhere(kind: Kind) {
     api.post(&keys, link.clone()).await;
     let path = |what: &str| format!("/apikeys/{key}{what}");
     let operation = json!({ "op": "replace", "path": "/name", "value": "n" });
-    let patch = json!({ "patchOperations": [operation] });
+    let renaming = json!({ "patchOperations": [operation] });
     let remaining = json!({ "op": "replace", "path": "/remaining", "value": "3" });
     let remaining = json!({ "patchOperations": [remaining] });
     let tags = format!("/tags/arn:aws:apigateway:us-east-1::/apikeys/{key}");
@@ -78,8 +78,8 @@ async fn a_list_is_never_an_object_anywhere(kind: Kind) {
         (Method::POST, "/usageplans".to_owned(), a_plan),
         (Method::POST, "/apikeys".to_owned(), a_key),
         (Method::POST, keys.clone(), link),
-        (Method::PATCH, path(""), patch.clone()),
-        (Method::PATCH, format!("/usageplans/{plan}"), patch),
+        (Method::PATCH, path(""), renaming.clone()),
+        (Method::PATCH, format!("/usageplans/{plan}"), renaming),
         (Method::PATCH, format!("{keys}/{key}/usage"), remaining),
         (Method::PUT, tags, json!({ "tags": { "a": "b" } })),
         (Method::POST, path("/rotations"), rotation),
