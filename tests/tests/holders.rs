@@ -17,6 +17,7 @@ on_both_stores!(
     a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
     capacity_is_what_the_active_keys_are_entitled_to,
     a_quota_of_another_period_is_told_as_requests_meet_it,
+    one_that_asks_too_often_is_told_to_wait_and_others_are_not,
     of_several_keys_none_is_taken_before_the_others,
 );
 
@@ -71,6 +72,25 @@ async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind)
         .await;
     let (status, told) = asked.whoami(Some(&key.value)).await;
     assert_eq!((status, &told["reason"]), (401, &json!("disabled")));
+}
+
+async fn one_that_asks_too_often_is_told_to_wait_and_others_are_not(kind: Kind) {
+    let store = Store::new(kind).await;
+    let (api, manager) = Api::managed(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let (_, other) = linked(&manager, plan(None, None)).await;
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&429) {
+        let (status, told) = api.whoami(Some(&key.value)).await;
+        assert!(
+            status == 200 || text(&told["message"]).starts_with("asked too often"),
+            "{told}"
+        );
+        statuses.push(status);
+        assert!(statuses.len() < 200, "it is never told");
+    }
+    assert!(statuses.len() > 10, "{statuses:?}");
+    assert_eq!(api.whoami(Some(&other.value)).await.0, 200);
 }
 
 async fn a_quota_of_another_period_is_told_as_requests_meet_it(kind: Kind) {

@@ -15,6 +15,7 @@ on_both_stores!(
     decisions_are_counted_per_plan_where_that_is_asked_for,
     a_store_that_fails_shows_in_the_metrics_at_every_log_level,
     the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys,
+    management_counts_its_calls_and_failures,
 );
 
 async fn start(store: &Store, environment: &[(&str, &str)]) -> Function {
@@ -163,4 +164,19 @@ async fn the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys(kind
         }
         assert!(!log.contains(&key.value));
     }
+}
+
+async fn management_counts_its_calls_and_failures(kind: Kind) {
+    let store = Store::new(kind).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let function = Function::start("keys", &store.through(&proxy.endpoint), Start::default()).await;
+    let listed = function.invoke(event("management-list-keys", None)).await;
+    assert_eq!(listed["statusCode"], 200, "{listed}");
+    proxy.rule(|_, _| Fault::Refuse("AccessDeniedException"));
+    let failed = function.invoke(event("management-list-keys", None)).await;
+    assert_eq!(failed["statusCode"], 503, "{failed}");
+    let log = function.shut_down().await;
+    let lines = metrics(&log);
+    assert_eq!(total(&lines, "ManagementCalls"), 2, "{log}");
+    assert_eq!(total(&lines, "ManagementFailures"), 1);
 }

@@ -24,6 +24,9 @@ pub enum ApiError {
     /// The path has other methods.
     #[error("this route does not take that method")]
     MethodNotAllowed,
+    /// The caller asks too often; it may come again after so many seconds.
+    #[error("asked too often; try again in {0} s")]
+    TooOften(u64),
     /// The body is larger than any call needs.
     #[error("the request body is too large")]
     TooLarge,
@@ -53,6 +56,7 @@ impl ApiError {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLargeException",
             ),
+            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
             Self::Vault(_) => UNAVAILABLE,
             Self::Manage(error) => match error {
                 E::NoSuchKey | E::NoSuchPlan | E::NotLinked | E::NoRotation => NOT_FOUND,
@@ -111,7 +115,11 @@ impl IntoResponse for ApiError {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ) {
-            headers.insert("Retry-After", HeaderValue::from_static("1"));
+            let seconds = match self {
+                Self::TooOften(seconds) => seconds,
+                _ => 1,
+            };
+            headers.insert("Retry-After", HeaderValue::from(seconds));
         }
         response
     }

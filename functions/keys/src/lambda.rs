@@ -1,6 +1,7 @@
 //! Lambda's events, looked at before they become requests: `lambda_http` panics on some that HTTP lets clients send.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::Router;
 use axum::http::Uri;
@@ -71,8 +72,15 @@ pub async fn handle(
     }
     let payload: LambdaRequest = serde_json::from_str(payload.get())?;
     let event = LambdaEvent::new(payload, context);
-    let answer = Adapter::from(app).call(event).await?;
-    Ok(to_raw_value(&answer)?)
+    // A header or a path that no URI can be made of is found only there, by a panic.
+    let request_id = event.context.clone();
+    let call = catch_unwind(AssertUnwindSafe(|| Adapter::from(app).call(event)));
+    let Ok(call) = call else {
+        let what = "Invalid request: expected a host, a scheme and a path that make a URI";
+        let error = ApiError::BadRequest(what.to_owned());
+        return Ok(to_raw_value(&refusal(error, &sent, &request_id).await)?);
+    };
+    Ok(to_raw_value(&call.await?)?)
 }
 
 /// An answer as HTTP APIs take it.

@@ -8,7 +8,7 @@
 //! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
 //! - [`request`]: bodies and queries, read with errors that name the field.
 //! - [`lambda`]: Lambda's events, checked before they become requests.
-//! - [`request_id`]: the request's id on every answer.
+//! - [`request_id`]: the request's id on every answer; [`report`]: calls, counted; [`pace`]: how often holders may ask.
 //! - [`vault`]: values that can be shown again, encrypted.
 //! - [`error`]: the one place that knows AWS's error names.
 
@@ -26,8 +26,10 @@ pub mod error;
 pub mod import;
 pub mod lambda;
 pub mod moves;
+pub mod pace;
 pub mod patch;
 pub mod plan_keys;
+pub mod report;
 pub mod request;
 pub mod request_id;
 pub mod rotations;
@@ -39,6 +41,7 @@ pub mod whoami;
 pub mod wire;
 
 use error::ApiError;
+use pace::Pace;
 use vault::Vault;
 
 /// Bytes of a body at most: a Lambda is sent 6 MB, and HTTP APIs send bodies that they take for binary in base64.
@@ -50,6 +53,13 @@ struct Parts {
     manager: Arc<Manager>,
     engine: Arc<Engine>,
     vault: Arc<Vault>,
+    pace: Arc<Pace>,
+}
+
+impl FromRef<Parts> for Arc<Pace> {
+    fn from_ref(parts: &Parts) -> Self {
+        Self::clone(&parts.pace)
+    }
 }
 
 impl FromRef<Parts> for Arc<Manager> {
@@ -119,9 +129,11 @@ pub fn app(manager: Arc<Manager>, engine: Arc<Engine>, vault: Arc<Vault>) -> Rou
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .layer(middleware::from_fn(request_id::tag))
+        .layer(middleware::from_fn(report::count))
         .with_state(Parts {
             manager,
             engine,
             vault,
+            pace: Arc::default(),
         })
 }

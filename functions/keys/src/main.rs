@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
+use lambda_http::lambda_runtime::{self, spawn_graceful_shutdown_handler};
+use lambda_http::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tollgate_keys::vault::Vault;
 use tollgate_keys::{app, lambda};
@@ -10,10 +11,12 @@ use tollgate_store::config::Config;
 use tollgate_store::connection::{Connection, sdk_config};
 use tollgate_store::engine::Engine;
 use tollgate_store::manage::Manager;
+use tollgate_telemetry::metrics::Metrics;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     tollgate_telemetry::init();
+    let metrics = Arc::new(Metrics::install()?);
 
     let config = Config::from_env()?;
     let sdk = sdk_config().await;
@@ -21,8 +24,15 @@ async fn main() -> Result<(), Error> {
     let manager = Manager::new(Connection::managing(&sdk), config.table);
     let vault = Vault::from_env(&sdk);
     let app = app(Arc::new(manager), Arc::new(engine), Arc::new(vault));
+    let at_shutdown = Arc::clone(&metrics);
+    spawn_graceful_shutdown_handler(async move || at_shutdown.flush()).await;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        lambda::handle(app.clone(), event)
+        let (app, metrics) = (app.clone(), Arc::clone(&metrics));
+        async move {
+            let answer = lambda::handle(app, event).await;
+            metrics.flush_if_due();
+            answer
+        }
     }))
     .await
 }

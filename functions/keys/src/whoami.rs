@@ -1,12 +1,15 @@
 //! What a key has left, for who holds it: Tollgate's own. The key itself is the credential, and nothing is charged.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
 use serde::Serialize;
 use tollgate_core::credential::{self, Carrier, KeySource};
 use tollgate_core::plan::ApiStage;
@@ -14,6 +17,9 @@ use tollgate_core::standing::{BucketStanding, QuotaStanding};
 use tollgate_guard::{Context, refusal};
 use tollgate_store::engine::Engine;
 use tollgate_store::engine::inspect::{Inspection, PlanStanding};
+
+use crate::error::ApiError;
+use crate::pace::Pace;
 
 /// A key with what it has left.
 #[derive(Debug, Serialize)]
@@ -76,13 +82,32 @@ struct OfMethod {
 }
 
 /// Shows a key, found in the header `x-api-key` or as a bearer token, what it has left of every limit. A key that is not good is
-/// answered 401 with a problem document.
-pub async fn show(State(engine): State<Arc<Engine>>, headers: HeaderMap) -> Response {
+/// answered 401 with a problem document, and a caller that asks too often 429.
+pub async fn show(
+    State(engine): State<Arc<Engine>>,
+    State(pace): State<Arc<Pace>>,
+    request: Request,
+) -> Response {
     let sources = [KeySource::Header("x-api-key".to_owned()), KeySource::Bearer];
-    let carried = Headers(headers);
-    match engine.inspect(credential::find(&carried, &sources)).await {
+    let address = address(&request);
+    let carried = Headers(request.into_parts().0.headers);
+    let key = credential::find(&carried, &sources);
+    if let Err(seconds) = pace.ask(key, address, (engine.time())()) {
+        return ApiError::TooOften(seconds).into_response();
+    }
+    match engine.inspect(key).await {
         Ok(inspection) => Json(WhoAmI::of(&inspection)).into_response(),
         Err(verdict) => refusal::<Body>(&Context::of(&verdict)).unwrap_or_default(),
+    }
+}
+
+/// Where a question comes from, as API Gateway says; `None` on other servers.
+fn address(request: &Request) -> Option<IpAddr> {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            context.http.source_ip.as_deref()?.parse().ok()
+        }
+        _ => None,
     }
 }
 
