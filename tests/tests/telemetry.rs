@@ -170,10 +170,14 @@ async fn management_counts_its_calls_and_failures(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let function = Function::start("keys", &store.through(&proxy.endpoint), Start::default()).await;
-    let listed = function.invoke(event("management-list-keys", None)).await;
+    let mut list = event("http-api-v2", None);
+    list["requestContext"]["stage"] = json!("$default");
+    list["rawPath"] = json!("/apikeys");
+    list["requestContext"]["http"]["path"] = json!("/apikeys");
+    let listed = function.invoke(list.clone()).await;
     assert_eq!(listed["statusCode"], 200, "{listed}");
     proxy.rule(|_, _| Fault::Refuse("AccessDeniedException"));
-    let failed = function.invoke(event("management-list-keys", None)).await;
+    let failed = function.invoke(list).await;
     assert_eq!(failed["statusCode"], 503, "{failed}");
     let log = function.shut_down().await;
     let lines = metrics(&log);
