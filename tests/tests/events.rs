@@ -17,6 +17,7 @@ on_both_stores!(
     an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes,
     every_kind_is_charged_to_the_throttle_of_its_method,
     with_caching_a_policy_opens_what_the_key_may_call_and_no_more,
+    with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_spent,
     what_is_closed_stays_closed_however_its_path_is_spelled,
     a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it,
     every_method_of_a_stage_has_the_throttle_for_all_to_itself,
@@ -241,6 +242,34 @@ async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more(kind: Kin
         assert_eq!(statements[1]["Effect"], "Allow");
         assert_eq!(statements[1]["Resource"], both, "{kind}");
     }
+}
+
+async fn with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_spent(kind: Kind) {
+    let store = Store::new(kind).await;
+    let mut limits = plan(None, Some((1, tollgate_core::calendar::PeriodKind::Month)));
+    limits.stages[0].methods = Some(["/pets/GET".parse().unwrap()].into());
+    let (_, key) = linked(&manager(&store).await, limits).await;
+    let function = start(&store, &[("TOLLGATE_RESULT_CACHING", "on")]).await;
+    let ask = async |path: &str| {
+        let answer = function
+            .invoke(asked("rest-request", &key.value, "GET", path))
+            .await;
+        let statements = answer["policyDocument"]["Statement"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let effects = statements
+            .iter()
+            .map(|it| it["Effect"].as_str().unwrap().to_owned());
+        (reason(&answer).to_owned(), effects.collect::<Vec<_>>())
+    };
+    let both = vec!["Deny".to_owned(), "Allow".to_owned()];
+    assert_eq!(ask("/nope").await, ("method_not_allowed".to_owned(), both));
+    assert_eq!(ask("/pets").await.0, "ok");
+    assert_eq!(
+        ask("/nope").await,
+        ("method_not_allowed".to_owned(), vec!["Deny".to_owned()])
+    );
 }
 
 async fn what_is_closed_stays_closed_however_its_path_is_spelled(kind: Kind) {

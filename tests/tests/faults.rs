@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan};
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::{Decision, Reason};
 use tollgate_store::engine::{OnStoreFailure, Settings};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{decide, decide_at, engine, linked, manager, plan, target, used};
+use tollgate_tests::world::{
+    decide, decide_at, decide_on, engine, linked, manager, plan, target, used,
+};
 
 on_both_stores!(
     a_cut_answer_is_found_out_and_charged_once,
@@ -24,6 +27,7 @@ on_both_stores!(
     a_store_that_stalls_is_given_up_in_time,
     by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away,
     a_store_that_is_only_too_busy_or_refuses_is_no_outage,
+    what_is_closed_is_closed_in_an_outage_too,
 );
 
 /// Quick to give up, so that the faults cost little time.
@@ -237,6 +241,30 @@ async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
     );
 }
 
+async fn what_is_closed_is_closed_in_an_outage_too(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let mut limits = plan(None, None);
+    let closed = Throttle::new(None, Some(0)).unwrap();
+    limits.stages[0]
+        .throttle
+        .insert("/cats/GET".parse().unwrap(), closed);
+    let (_, key) = linked(&manager, limits).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let allowing = Settings {
+        on_store_failure: OnStoreFailure::Allow,
+        ..QUICK
+    };
+    let engine = engine(&store.through(&proxy.endpoint), allowing).await;
+    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    proxy.rule(|_, _| Fault::InternalError);
+    let now = Timestamp::now();
+    for (path, expected) in [("/pets", Decision::Allow), ("/cats", Decision::Denied)] {
+        let verdict = decide_on(&engine, &key.value, &target(path), 1, now).await;
+        assert_eq!(verdict.decision, expected, "{path}");
+    }
+}
+
 async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
     let store = Store::new(kind).await;
     let manager = manager(&store).await;
@@ -296,4 +324,15 @@ async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away(ki
     assert_eq!(late.decision, Decision::Denied);
     bench.proxy.rule(|_, _| Fault::None);
     assert_eq!(bench.used().await, 1);
+    // An hour later, and again silent: the key is good for a minute from its last charge, however old its record is.
+    let later = now + 3_600.seconds();
+    for time in [later, later + 55.seconds()] {
+        let verdict = decide_at(&engine, &bench.key.value, time).await;
+        assert_eq!(verdict.reason, Reason::Ok);
+    }
+    bench.proxy.rule(|_, _| Fault::InternalError);
+    for second in [70, 80, 110] {
+        let verdict = decide_at(&engine, &bench.key.value, later + second.seconds()).await;
+        assert_eq!(verdict.decision, Decision::Allow, "after {second} s");
+    }
 }

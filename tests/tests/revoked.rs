@@ -24,6 +24,7 @@ on_both_stores!(
     an_interrupted_move_that_is_contradicted_never_comes_about,
     a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made,
     a_key_whose_meter_is_ahead_of_its_record_can_be_revoked,
+    a_key_whose_record_is_one_change_behind_can_be_revoked,
     a_key_whose_record_cannot_be_read_can_be_revoked,
     a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans,
     an_item_of_a_later_version_is_not_understood,
@@ -357,6 +358,33 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
     }
 }
 
+async fn a_key_whose_record_is_one_change_behind_can_be_revoked(kind: Kind) {
+    let store = Store::new(kind).await;
+    let manager = manager(&store).await;
+    let (_, key) = linked(&manager, plan(None, None)).await;
+    let item = tollgate_store::record::ItemKey::key(&key.record.id);
+    let client = store.client().await;
+    let read = client.get_item().table_name(&store.table);
+    let read = read.set_key(Some(item.attributes())).consistent_read(true);
+    let before = read.send().await.unwrap().item;
+    let named = |record: &mut tollgate_store::record::KeyRecord| {
+        record.name = Some("later".to_owned());
+        Ok::<_, Error>(())
+    };
+    manager.update_key(&key.record.id, named).await.unwrap();
+    let warm = engine(&store, PATIENT).await;
+    assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
+    // The record alone is put back to what it was before the last change.
+    let put = client.put_item().table_name(&store.table).set_item(before);
+    put.send().await.unwrap();
+    let off = |record: &mut tollgate_store::record::KeyRecord| {
+        record.enabled = false;
+        Ok::<_, Error>(())
+    };
+    manager.update_key(&key.record.id, off).await.unwrap();
+    assert_eq!(decide(&warm, &key.value).await, Reason::Disabled);
+}
+
 async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
     let number = |text: &str| Some(AttributeValue::N(text.to_owned()));
     let damages = [
@@ -373,6 +401,10 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
             let (plan, key) = linked(&manager, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
             let warm = engine(&store, PATIENT).await;
             assert_eq!(admitted(&warm, &key.value, 2).await, 2);
+            // Less is left than the quota says.
+            let id = key.record.id.as_str();
+            manager.set_remaining(&plan.id, id, 1).await.unwrap();
+            assert_eq!(admitted(&warm, &key.value, 0).await, 0);
             damage(&store, (&key_item(&key), "KEY"), name, value.clone()).await;
             let what = format!("{name} {value:?} {way}");
             match way {
@@ -422,7 +454,7 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
                 manager.update_key(&key.record.id, on).await.unwrap();
                 assert_eq!(
                     admitted(&warm, &key.value, 9).await,
-                    QUOTA - 2,
+                    1,
                     "{what}: usage is kept"
                 );
             }

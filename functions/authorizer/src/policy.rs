@@ -53,7 +53,12 @@ pub fn statements(
     };
     if allowed {
         let mut open = open(verdict, &stage);
-        if verdict.reach != Some(Reach::All) {
+        let is_exact = asked == text;
+        if verdict.reach != Some(Reach::All) && (is_exact || open.is_empty()) {
+            if !is_exact {
+                // It cannot be opened alone, and nothing else may be.
+                return vec![statement(IamPolicyEffect::Deny, vec![asked])];
+            }
             open.insert(0, asked);
         }
         return vec![statement(IamPolicyEffect::Allow, within_limits(open))];
@@ -103,15 +108,14 @@ fn is_for_every_method(reason: Reason) -> bool {
 
 /// Refusals that say nothing of the other methods: the key, its rate and its quota are good.
 fn is_for_its_method(verdict: &Verdict) -> bool {
-    match verdict.reason {
-        Reason::MethodNotAllowed | Reason::MalformedPath => true,
-        Reason::MethodRate => {
-            let (rate, quota) = (&verdict.standing.rate, &verdict.standing.quota);
-            rate.as_ref().is_none_or(|rate| rate.remaining > 0)
-                && quota.as_ref().is_none_or(|quota| quota.remaining > 0)
-        }
-        _ => false,
-    }
+    let (rate, quota) = (&verdict.standing.rate, &verdict.standing.quota);
+    let is_of_method = matches!(
+        verdict.reason,
+        Reason::MethodNotAllowed | Reason::MalformedPath | Reason::MethodRate
+    );
+    is_of_method
+        && rate.as_ref().is_none_or(|rate| rate.remaining > 0)
+        && quota.as_ref().is_none_or(|quota| quota.remaining > 0)
 }
 
 /// What the key may call in the stage, as far as ARNs can say it.
@@ -266,7 +270,7 @@ mod tests {
                 rate: Some(spent),
                 ..Standing::default()
             },
-            ..verdict(Reason::MethodRate, None)
+            ..verdict(Reason::MethodNotAllowed, None)
         };
         assert_eq!(told(&both, "GET/x", true), ["Deny GET/x"]);
         assert_eq!(
@@ -300,6 +304,18 @@ mod tests {
                 assert!(told[0].ends_with(&format!(" {expected}")), "{told:?}");
             }
         }
+    }
+
+    #[test]
+    fn cached_a_path_with_wildcards_opens_nothing_beside_what_the_key_may_call() {
+        let only = [("GET", "/pets")];
+        let ok = verdict(Reason::Ok, Some(&only));
+        assert_eq!(told(&ok, "GET/admin*users", true), ["Allow GET/pets"]);
+        let nothing = verdict(Reason::Ok, Some(&[]));
+        assert_eq!(
+            told(&nothing, "GET/admin*users", true),
+            ["Deny GET/admin?users"]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Backends do not agree on what a path means. Some decode `%2F` before they split, drop `;x` behind a segment, or resolve `.`
 //! and `..`. What a plan closes has to stay closed for all of them, so a path that is not plain has a second reading, the one
-//! of a backend that does all of that: [`Path::readings`].
+//! of a backend that does all of that, for throttles.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,5 +1,6 @@
 //! Plans: limits by API stage and method, and which of them one request meets.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,33 @@ struct Met<'a> {
     throttle: &'a Throttle,
 }
 
+impl<'a> Met<'a> {
+    fn of<'b>(
+        (template, throttle): (&'a MethodTemplate, &'a Throttle),
+        method: &str,
+        path: impl IntoIterator<Item = &'b str>,
+    ) -> Option<Self> {
+        let fit = template.fit(method, path)?;
+        Some(Self {
+            fit,
+            template,
+            throttle,
+        })
+    }
+
+    /// The smaller, the less it lets through: what is closed, then the slowest, then the smallest burst.
+    fn leniency(&self) -> (bool, Reverse<i128>, u32) {
+        match self.throttle.bucket() {
+            Some(bucket) => (
+                bucket.burst() > 0,
+                Reverse(bucket.interval()),
+                bucket.burst(),
+            ),
+            None => (true, Reverse(0), u32::MAX),
+        }
+    }
+}
+
 impl Plan {
     /// The stage entry that covers `target`, if the plan opens it.
     pub fn stage(&self, target: &Target) -> Option<&ApiStage> {
@@ -136,31 +164,18 @@ impl ApiStage {
     /// The best template's bucket, `more` going before the stage's own throttles.
     ///
     /// What the route says is what is called; where it says nothing of the path, the path is looked at, in every way in which a
-    /// backend may read it. Of several, one that is closed goes first: no spelling opens it.
+    /// backend may read it. Of several the strictest goes first: no spelling opens what is closed, or gets more than is allowed.
     pub(crate) fn method_bucket(
         &self,
         target: &Target,
         more: Option<&BTreeMap<MethodTemplate, Throttle>>,
     ) -> Option<(BucketId, Bucket)> {
-        let route = target.route.as_deref().unwrap_or("/{proxy+}");
-        let mut met = Vec::new();
-        if is_greedy(route) {
-            for reading in target.path.readings() {
-                met.extend(self.best(&target.method, &reading, more));
+        let met = match target.exact_route() {
+            Some(route) => {
+                let segments: Vec<&str> = template::segments(route).collect();
+                self.best(&target.method, &segments, more)?
             }
-        }
-        let by_path = met.into_iter().min_by(|a, b| {
-            let rank = |met: &Met| !met.throttle.is_closed();
-            rank(a).cmp(&rank(b)).then_with(|| a.fit.cmp(&b.fit))
-        });
-        let by_route = || {
-            let segments: Vec<&str> = template::segments(route).collect();
-            self.best(&target.method, &segments, more)
-        };
-        // `*/*` is met by any path: a route that is named goes before it.
-        let met = match by_path {
-            Some(met) if !met.template.is_every() => met,
-            by_path => by_route().or(by_path)?,
+            None => self.strictest(target, more)?,
         };
         let id = if met.template.is_every() {
             self.each_bucket_id(target)
@@ -168,6 +183,31 @@ impl ApiStage {
             self.bucket_id(met.template)
         };
         Some((id, met.throttle.bucket()?))
+    }
+
+    /// By the path alone; and where nothing else is met by that, by a catch-all route's own template: a mapped domain may have
+    /// put something before it.
+    fn strictest<'a>(
+        &'a self,
+        target: &Target,
+        more: Option<&'a BTreeMap<MethodTemplate, Throttle>>,
+    ) -> Option<Met<'a>> {
+        let readings = target.path.readings();
+        let met = readings.filter_map(|reading| self.best(&target.method, &reading, more));
+        let by_path = met.min_by_key(Met::leniency);
+        let is_last = by_path
+            .as_ref()
+            .is_none_or(|met| met.template.is_every() && !met.throttle.is_closed());
+        let own = target
+            .route
+            .as_deref()
+            .filter(|_| is_last)
+            .and_then(|route| {
+                let throttles = more.into_iter().flatten().chain(&self.throttle);
+                let mut own = throttles.filter(|(template, _)| template.path() == route);
+                own.find_map(|it| Met::of(it, &target.method, template::segments(route)))
+            });
+        own.or(by_path)
     }
 
     fn best<'a>(
@@ -178,14 +218,7 @@ impl ApiStage {
     ) -> Option<Met<'a>> {
         // Of equals the first wins.
         let throttles = more.into_iter().flatten().chain(&self.throttle);
-        let met = throttles.filter_map(|(template, throttle)| {
-            let fit = template.fit(method, path.iter().copied())?;
-            Some(Met {
-                fit,
-                template,
-                throttle,
-            })
-        });
+        let met = throttles.filter_map(|it| Met::of(it, method, path.iter().copied()));
         met.min_by(|a, b| a.fit.cmp(&b.fit))
     }
 
@@ -385,5 +418,28 @@ mod tests {
         assert_ne!(id("GET", None, "/a").0, id("POST", None, "/a").0);
         assert_eq!(id("MADE", None, "/a").0, id("UP", None, "/a").0);
         assert_eq!(id("HEAD", None, "/a").0, id("GET", None, "/a").0);
+    }
+
+    #[test]
+    fn a_catch_all_is_no_segment_that_a_name_could_stand_for() {
+        let closed = stage(&[("*/*", 0.0), ("/{id}/GET", 9.0), ("/{proxy+}/POST", 9.0)]);
+        for path in ["/admin/users/7", "/", "/x/.."] {
+            for route in [None, Some("/{proxy+}")] {
+                assert_eq!(burst(&closed, &target(route, path)), Some(0), "{path}");
+            }
+        }
+        let named = stage(&[("/{id}/GET", 0.0)]);
+        assert_eq!(burst(&named, &target(None, "/a/b")), None);
+        assert_eq!(burst(&named, &target(None, "/a")), Some(0));
+    }
+
+    #[test]
+    fn of_two_readings_the_stricter_throttle_is_met() {
+        let stage = stage(&[
+            ("/export/{id}/GET", 1.0),
+            ("/static/assets/{proxy+}/GET", 1000.0),
+        ]);
+        let path = "/static/assets/../../export/7";
+        assert_eq!(interval(&stage, None, path), Some(1_000_000_000));
     }
 }

@@ -96,7 +96,8 @@ impl MethodTemplate {
     /// Its path, decoded, if it stands for that one alone.
     pub(crate) fn only_path(&self) -> Option<&str> {
         let is_exact = |segment| SegmentKind::of(segment) == SegmentKind::Exact;
-        let one = !self.is_every() && segments(&self.path).all(is_exact);
+        // One that no request can mean may hold what a policy would take for a wildcard.
+        let one = can_be_met(&self.path) && segments(&self.path).all(is_exact);
         one.then_some(&*self.path)
     }
 
@@ -174,12 +175,13 @@ pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
 fn can_be_met(path: &str) -> bool {
     let count = segments(path).count();
     let mut segments = segments(path).enumerate();
-    let is_plain = segments.all(|(at, segment)| match SegmentKind::of(segment) {
-        SegmentKind::Exact => is_text(segment) && !may_climb(segment),
-        SegmentKind::Name => is_name(&segment[1..segment.len() - 1]),
-        SegmentKind::Greedy => at + 1 == count && is_name(&segment[1..segment.len() - 2]),
-        SegmentKind::Every => false,
-    });
+    let is_plain = path.starts_with('/')
+        && segments.all(|(at, segment)| match SegmentKind::of(segment) {
+            SegmentKind::Exact => is_text(segment) && !may_climb(segment),
+            SegmentKind::Name => is_name(&segment[1..segment.len() - 1]),
+            SegmentKind::Greedy => at + 1 == count && is_name(&segment[1..segment.len() - 2]),
+            SegmentKind::Every => false,
+        });
     is_plain && !path.trim_start_matches('/').contains("//")
 }
 

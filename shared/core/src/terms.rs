@@ -103,8 +103,16 @@ impl<'a> Terms<'a> {
             }
             _ => by_plan.into_iter().collect(),
         };
+        let own = self.overrides.and_then(|it| it.methods.get(&name));
+        let throttles = stage.throttle.iter().chain(own.into_iter().flatten());
+        let closed = throttles.filter(|(_, throttle)| throttle.is_closed());
+        let closed: Vec<_> = closed.map(|(template, _)| template).collect();
         if lists.is_empty() {
-            return Reach::All;
+            return if closed.is_empty() {
+                Reach::All
+            } else {
+                Reach::Only(BTreeSet::new())
+            };
         }
         let mut only = BTreeSet::new();
         for path in lists
@@ -118,7 +126,10 @@ impl<'a> Terms<'a> {
                     let mut methods = methods.iter();
                     methods.any(|it| it.fit(method, template::segments(path)).is_some())
                 };
-                lists.iter().all(covered)
+                let is_closed = |template: &&MethodTemplate| {
+                    template.fit(method, template::segments(path)).is_some()
+                };
+                lists.iter().all(covered) && !closed.iter().any(is_closed)
             };
             let methods = template::METHODS.iter().filter(|method| is_open(method));
             only.extend(methods.map(|method| ((*method).to_owned(), path.to_owned())));

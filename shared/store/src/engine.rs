@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use tollgate_core::charge;
 use tollgate_core::key::{KeyHash, KeyValue};
 use tollgate_core::plan::Target;
-use tollgate_core::terms::Reach;
+use tollgate_core::standing::Standing;
+use tollgate_core::terms::{Reach, Terms};
 use tollgate_core::verdict::{Reason, Verdict};
 
 use crate::cache::{Cache, Dated};
@@ -40,6 +41,7 @@ use charging::Charging;
 use combine::{Combiner, Outcome};
 use instance::Instance;
 use memory::Known;
+use seen::Seen;
 
 /// A plan this old is read again beside the write; one [`PLAN_HARD_AGE`] old before it.
 const PLAN_SOFT_AGE: SignedDuration = SignedDuration::from_secs(5);
@@ -159,6 +161,8 @@ struct About {
     key: Option<Arc<KeyRecord>>,
     plan: Option<Arc<PlanRecord>>,
     reach: Option<Reach>,
+    /// What is left beside that, where the verdict itself does not say.
+    standing: Option<Standing>,
 }
 
 impl About {
@@ -168,6 +172,10 @@ impl About {
             customer_id: self.key.as_ref().and_then(|key| key.customer_id.clone()),
             plan_id: self.plan.as_ref().map(|plan| plan.id.clone()),
             reach: self.reach.clone(),
+            standing: match &self.standing {
+                Some(standing) if verdict.standing == Standing::default() => standing.clone(),
+                _ => verdict.standing,
+            },
             ..verdict
         }
     }
@@ -301,6 +309,14 @@ impl Decider {
         Ok(Verdict::because(Reason::Contended))
     }
 
+    /// What a key has left of its plan's rate and quota.
+    fn standing(&self, seen: &Seen, terms: &Terms<'_>, now: Timestamp) -> Standing {
+        let meter = &seen.meter.value;
+        let whole = terms.whole(charge::today(meter, now));
+        let ahead = seen.ahead(now, self.uncertainty());
+        Standing::of(meter, &whole, seen.history, now, ahead)
+    }
+
     /// The charge of a request, under the plan it is charged under: of the key's plans that open its stage, the one linked
     /// first. Otherwise why there is none. From here on it is the time that it is then.
     async fn charging(
@@ -338,8 +354,9 @@ impl Decider {
                 continue;
             }
             let terms = record.terms(&plan);
-            if self.settings.tells_reach {
+            if let Some(seen) = seen.filter(|_| self.settings.tells_reach) {
                 attempt.about.reach = plan.limits.stage(target).map(|stage| terms.reach(stage));
+                attempt.about.standing = Some(self.standing(seen, &terms, attempt.scope.now));
             }
             let stage = match terms.opens(target) {
                 Ok(stage) => stage,

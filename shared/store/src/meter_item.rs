@@ -41,12 +41,12 @@ pub(crate) const LANES: &str = "l";
 const NO_PERIOD: &str = "-";
 
 /// Reads a meter. An item that knows the key's revision and has no day was left where a meter might have been made; it
-/// has nothing to charge and is none.
+/// has nothing to charge and is none. Nor is one that knows no revision: nobody may charge it.
 pub(crate) fn read(item: &Item) -> Result<Option<Meter>, Damaged> {
-    if item.contains_key(KEY_REVISION) && !item.contains_key(DAY) {
+    check_version(item)?;
+    if item.contains_key(KEY_REVISION) != item.contains_key(DAY) {
         return Ok(None);
     }
-    check_version(item)?;
     let reader = Reader { item };
     let closed = match item.get(CLOSED_DAY) {
         None => None,

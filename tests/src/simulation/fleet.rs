@@ -76,7 +76,7 @@ pub(super) struct Fleet {
     pub(super) world: World,
     instances: Mutex<Vec<Engine>>,
     pub(super) keys: Mutex<Vec<Arc<Key>>>,
-    is_calm: bool,
+    pub(super) is_calm: bool,
     /// How far apart a caller's requests are at most, milliseconds.
     pub(super) pace: AtomicU64,
 }

@@ -180,7 +180,8 @@ impl Fleet {
         if !carries {
             self.world.ledger.begins_anew(&key.id, to);
         }
-        if random.bool() {
+        // A key that is left on its way is refused as contended, which is no fault of the way to the store.
+        if self.is_calm || random.bool() {
             insist(moves).await;
             return;
         }

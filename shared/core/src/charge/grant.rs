@@ -37,7 +37,7 @@ pub fn grant(meter: &Meter, grant: &Grant) -> Charge {
         is_news: true,
         now: grant.now.as_nanosecond(),
         day,
-        closes: (day > meter.day).then_some(meter.day),
+        closes: (day != meter.day).then_some(meter.day),
         quota: Some(QuotaCharge {
             period,
             base: Base::Granted(grant.spent),

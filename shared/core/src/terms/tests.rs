@@ -183,8 +183,12 @@ fn a_path_that_cannot_be_told_is_refused_where_something_goes_by_it() {
 
 #[test]
 fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
-    let reach = |open: Option<&[&str]>, own: Option<&[&str]>| {
-        let plan = plan(open);
+    let reach_with = |closed: &[&str], open: Option<&[&str]>, own: Option<&[&str]>| {
+        let mut plan = plan(open);
+        for text in closed {
+            let throttle = Throttle::new(None, Some(0)).expect("valid");
+            plan.stages[0].throttle.insert(template(text), throttle);
+        }
         let own: Option<Restriction> = own.map(|methods| {
             let methods = methods.iter().map(|text| template(text)).collect();
             [("api:prod".to_owned(), methods)].into()
@@ -202,6 +206,17 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
                 .collect(),
         }
     };
+    let reach = |open, own| reach_with(&[], open, own);
+    // A policy must not open what a throttle closes.
+    assert!(reach_with(&["/cats/GET"], None, None).is_empty());
+    let lists: Option<&[&str]> = Some(&["/pets/GET", "/cats/GET"]);
+    assert_eq!(
+        reach_with(&["/cats/ANY"], lists, None),
+        ["GET /pets", "HEAD /pets"]
+    );
+    assert!(reach_with(&["*/*"], lists, None).is_empty());
+    // Templates of earlier releases that no request can mean are no wildcards.
+    assert!(reach(Some(&["/*/GET", "/admin/*/ANY"]), None).is_empty());
     assert_eq!(reach(None, None), ["all"]);
     assert_eq!(reach(None, Some(&[])), ["all"]);
     assert_eq!(

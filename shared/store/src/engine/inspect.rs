@@ -152,7 +152,9 @@ fn standing(
     let day = charge::today(meter, now);
     let ahead = seen.ahead(now, tolerance);
     let mut methods = Vec::new();
-    for (stage, template, limits) in terms.methods(day) {
+    // What each method has left by `*/*` is in a bucket for each, of which the template says nothing.
+    let throttled = terms.methods(day).into_iter();
+    for (stage, template, limits) in throttled.filter(|(_, template, _)| !template.is_every()) {
         let of = Standing::of(meter, &limits, history, now, ahead);
         methods.extend(of.method.map(|standing| (stage, template, standing)));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::time::Instant;
 use tollgate_core::calendar::Period;
 use tollgate_core::charge::History;
 use tollgate_core::meter::ClosedDay;
@@ -21,6 +22,7 @@ use crate::cache::{Dated, Weigh};
 use crate::failure::{Damaged, Failure};
 use crate::manage::usage::UsageRecord;
 use crate::record::{HashRecord, ItemKey, KeyRecord, PlanRecord};
+use crate::table::Budget;
 
 /// How often, and how long apart, a key on its way to another plan is looked for: about half a second in all.
 const MOVE_LOOKS: u32 = 20;
@@ -276,8 +278,18 @@ impl Decider {
         if known.record.is_within(RECORD_SOFT_AGE, scope.now) {
             return;
         }
-        if let Err(failure) = self.reread(scope, &known.record.value).await {
+        // Nobody waits for a second try.
+        let budget = Budget {
+            end: scope.budget.end.min(Instant::now() + scope.budget.attempt),
+            ..scope.budget
+        };
+        let once = Scope { budget, ..scope };
+        if let Err(failure) = self.reread(once, &known.record.value).await {
             tracing::warn!(%failure, key_id = known.record.value.id, "could not refresh a key");
+            // That the store is silent says nothing against the key.
+            self.keys.update(&scope.hash, |now| {
+                Arc::make_mut(now).good_at = known.good_at;
+            });
         }
     }
 

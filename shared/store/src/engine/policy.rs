@@ -1,5 +1,6 @@
 //! What is answered where the store gives no answer.
 
+use tollgate_core::charge;
 use tollgate_core::verdict::{Decision, Reason, Verdict};
 
 use super::memory::Known;
@@ -34,11 +35,20 @@ impl Decider {
             .good_at
             .is_some_and(|read_at| Dated::new((), read_at).is_within(ALLOW_AGE, attempt.scope.now));
         let record = &known.record.value;
+        let target = attempt.request.target;
         let opens = |id: &String| {
-            let plan = self.plans.get(id).and_then(|plan| plan.value);
-            plan.is_some_and(|plan| record.terms(&plan).opens(attempt.request.target).is_ok())
+            let plan = self.plans.get(id).and_then(|plan| plan.value)?;
+            let seen = known.meters.get(id).filter(|seen| !seen.meter.value.left)?;
+            let terms = record.terms(&plan);
+            let stage = terms.opens(target).ok()?;
+            let day = charge::today(&seen.meter.value, attempt.scope.now);
+            let limits = terms.limits(stage, target, day);
+            // What is closed needs no store to say so.
+            let is_closed = limits.buckets().any(|(_, bucket)| bucket.burst() == 0)
+                || limits.quota.is_some_and(|quota| quota.limit() == 0);
+            (!is_closed).then_some(())
         };
         let is_expired = record.is_expired(&attempt.scope.hash, attempt.scope.now);
-        recently && record.enabled && !is_expired && record.plans.iter().any(opens)
+        recently && record.enabled && !is_expired && record.plans.iter().find_map(opens).is_some()
     }
 }

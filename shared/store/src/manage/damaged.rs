@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::future;
 
 use super::listing::string;
+use super::meters::leave_behind;
 use super::{Error, Manager, logged};
 use crate::expression::Update;
 use crate::failure::conditional;
@@ -132,7 +133,8 @@ impl Manager {
         Ok(())
     }
 
-    /// Makes a meter that nothing can be charged to, writes out what it counted, and deletes it.
+    /// Makes a meter that nothing can be charged to, and writes out what it counted. It is left behind, for the key's next
+    /// publication to go on with what was spent; one that cannot be read is deleted.
     pub(super) async fn uproot(&self, key_id: &str, plan_id: &str) -> Result<(), Error> {
         let key = ItemKey::meter(key_id, plan_id);
         let mut update = Update::default();
@@ -149,10 +151,26 @@ impl Manager {
         };
         // Whatever it was, it says nothing of what was counted.
         before.insert(KEY_REVISION.to_owned(), AttributeValue::N("0".to_owned()));
-        // One that cannot be read is stopped all the same.
-        if let Some(meter) = logged(meter_item::read(&before)).flatten() {
-            self.write_days_out(key_id, plan_id, &meter, None).await?;
-        }
-        self.delete_item(&key).await
+        let meter = logged(meter_item::read(&before)).flatten();
+        let mut update = Update::default();
+        let revision = update.name(KEY_REVISION);
+        // Unless somebody has brought it in line meanwhile.
+        update.condition(format!("attribute_not_exists({revision})"));
+        let Some(meter) = meter else {
+            // One that cannot be read is stopped all the same.
+            let request = self.client().delete_item().table_name(&self.table);
+            let request = request
+                .set_key(Some(key.attributes()))
+                .condition_expression("attribute_not_exists(#kr)")
+                .expression_attribute_names("#kr", KEY_REVISION);
+            conditional(request.send().await)?;
+            return Ok(());
+        };
+        self.write_days_out(key_id, plan_id, &meter, None).await?;
+        leave_behind(&mut update, Some(&meter), self.now());
+        let request = self.client().update_item().table_name(&self.table);
+        let request = request.set_key(Some(key.attributes()));
+        conditional(update.apply(request).send().await)?;
+        Ok(())
     }
 }

@@ -219,13 +219,7 @@ impl Manager {
             self.write_out(key, plan_id, meter).await?;
         }
         let mut update = revision(key);
-        for name in [BY_CREATED.pk, BY_CREATED.sk, BY_NAME.pk, BY_NAME.sk] {
-            let name = update.name(name);
-            update.remove(name);
-        }
-        let ttl = update.name(TTL);
-        let until = update.number(limits_until(meter.as_ref(), self.now()) + TOMBSTONE_SECONDS);
-        update.set(&ttl, until);
+        leave_behind(&mut update, meter.as_ref(), self.now());
         Ok(self.tell(key, plan_id, update).await?.known())
     }
 
@@ -321,6 +315,17 @@ pub(super) fn revision(key: &KeyRecord) -> Update {
     ));
     update.set(&known, revision);
     update
+}
+
+/// Takes a meter off the lists, and lets it go once it has nothing to limit any more.
+pub(super) fn leave_behind(update: &mut Update, meter: Option<&Meter>, now: Timestamp) {
+    for name in [BY_CREATED.pk, BY_CREATED.sk, BY_NAME.pk, BY_NAME.sk] {
+        let name = update.name(name);
+        update.remove(name);
+    }
+    let ttl = update.name(TTL);
+    let until = update.number(limits_until(meter, now) + TOMBSTONE_SECONDS);
+    update.set(&ttl, until);
 }
 
 /// When a meter has nothing to limit any more, epoch seconds: its period is over and its buckets are full.

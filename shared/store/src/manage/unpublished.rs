@@ -17,6 +17,8 @@ use crate::record::{HashRecord, Item, ItemKey, KeyRecord, to_item};
 #[must_use = "until it is published, instances that know the key go by its record from before"]
 pub(super) struct Unpublished {
     record: KeyRecord,
+    /// It was changed by this call: nobody can know its revision yet.
+    is_new: bool,
 }
 
 impl Unpublished {
@@ -28,19 +30,28 @@ impl Unpublished {
         let mut record = before.clone();
         change(&mut record)?;
         record.revision = next(before, before.revision)?;
-        Ok(Self { record })
+        Ok(Self {
+            record,
+            is_new: true,
+        })
     }
 
     /// A record that was read: the call that wrote it may have got no further.
     pub(super) fn again(record: KeyRecord) -> Self {
-        Self { record }
+        Self {
+            record,
+            is_new: false,
+        }
     }
 
     /// A record that outruns a revision which a meter knows and it does not.
     fn outrunning(before: &KeyRecord, known: u64) -> Result<Self, Error> {
         let mut record = before.clone();
         record.revision = next(before, known.max(before.revision))?;
-        Ok(Self { record })
+        Ok(Self {
+            record,
+            is_new: true,
+        })
     }
 
     /// What is written of it.
@@ -85,8 +96,12 @@ impl Manager {
         change: Unpublished,
         around: &Surroundings,
     ) -> Result<KeyRecord, Error> {
+        // A record that was put back has a revision which a meter may know from another one.
+        let told = around.meters.values().filter_map(|place| place.knows);
+        let is_same = |known: &u64| change.is_new && *known == change.record.revision;
+        let same = told.filter(is_same).max();
         let record = change.record;
-        let Some(known) = self.tell_all(&record, around).await? else {
+        let Some(known) = self.tell_all(&record, around).await?.max(same) else {
             return Ok(record);
         };
         // Rare, and large.
@@ -102,8 +117,15 @@ impl Manager {
             let Some(now) = self.any_key(&told.id).await? else {
                 return Ok(told);
             };
-            if now.revision >= known {
-                return Ok(told);
+            // Of what was told, one revision may mean two records.
+            if now.revision > known || (now.revision == known && known != told.revision) {
+                // Whoever has changed it may have got no further.
+                let around = self.surroundings(&now).await?;
+                match self.tell_all(&now, &around).await? {
+                    None => return Ok(told),
+                    Some(more) => known = more,
+                }
+                continue;
             }
             tracing::error!(
                 key_id = now.id,
