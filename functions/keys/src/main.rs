@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lambda_http::lambda_runtime::{self, spawn_graceful_shutdown_handler};
 use lambda_http::{Error, LambdaEvent, service_fn};
+use lambda_runtime::spawn_graceful_shutdown_handler;
 use serde_json::value::RawValue;
 use tollgate_keys::vault::Vault;
 use tollgate_keys::{app, lambda};
