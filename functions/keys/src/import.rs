@@ -2,7 +2,8 @@
 //!
 //! A header row names the columns, in any order and case: `Name` and `Key` must be there, `Description`, `Enabled` (true
 //! for a new key where it says nothing) and `UsagePlanIds` (several separated by commas) may be. So may Tollgate's own, which
-//! `tollgate keys export` writes: `CustomerId`, `Expires`, `Restriction` and `Overrides`, the last two as JSON. Others are ignored.
+//! `tollgate keys export` writes: `CustomerId`, `Expires`, `Restriction` and `Overrides`, the last two as JSON. Others are
+//! ignored.
 
 use std::time::Instant;
 
