@@ -16,8 +16,8 @@ mod terms;
 mod values;
 
 use terms::{Move, Only, Override, agreed, restriction};
+pub(crate) use values::typed;
 use values::{Create, Rotate, link};
-pub(crate) use values::{Secret, typed};
 
 /// The path of a key's expiry, in patches.
 const EXPIRY: &str = "/tollgate/expiresAt";

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Table;
 use serde_json::Value;
+use tollgate_keys::wire::Secret;
 
 use crate::Failure;
 use crate::api::Api;
-use crate::keys::{Secret, typed};
+use crate::keys::typed;
 use crate::output::{Common, Output, cell, fields, list, number, text, time};
 
 /// `tollgate whoami`.
@@ -29,7 +30,7 @@ pub(crate) struct WhoAmI {
 impl WhoAmI {
     pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
         let output = self.common.output;
-        let api = Api::held(&self.common.place, typed(self.key)?).await?;
+        let api = Api::held(&self.common.place, typed(&self.key)?).await?;
         let told = api.get(&["whoami"], &[]).await?;
         if told.get("usagePlans").is_none() {
             return Err("the answer tells of no key; is this the management API (`tollgate dev` prints its URL)?".into());

@@ -38,6 +38,12 @@ const QUICK: Settings = Settings {
     tells_reach: false,
 };
 
+/// As quick, and admitting known keys in an outage.
+const ALLOWING: Settings = Settings {
+    on_store_failure: OnStoreFailure::Allow,
+    ..QUICK
+};
+
 struct Bench {
     proxy: Proxy,
     store: Store,
@@ -251,11 +257,7 @@ async fn what_is_closed_is_closed_in_an_outage_too(kind: Kind) {
         .insert("/cats/GET".parse().unwrap(), closed);
     let (_, key) = linked(&manager, limits).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let allowing = Settings {
-        on_store_failure: OnStoreFailure::Allow,
-        ..QUICK
-    };
-    let engine = engine(&store.through(&proxy.endpoint), allowing).await;
+    let engine = engine(&store.through(&proxy.endpoint), ALLOWING).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     proxy.rule(|_, _| Fault::InternalError);
     let now = Timestamp::now();
@@ -270,11 +272,7 @@ async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
     let manager = manager(&store).await;
     let (_, key) = linked(&manager, plan(Some((2.0, 2)), None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let allowing = Settings {
-        on_store_failure: OnStoreFailure::Allow,
-        ..QUICK
-    };
-    let engine = engine(&store.through(&proxy.endpoint), allowing).await;
+    let engine = engine(&store.through(&proxy.endpoint), ALLOWING).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     let throttled = |number: usize, operation: &str| match (operation, number % 10) {
         ("UpdateItem", 1..) => Fault::Refuse("ProvisionedThroughputExceededException"),
@@ -301,11 +299,7 @@ async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
 
 async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away(kind: Kind) {
     let bench = Bench::new(kind, 1_000).await;
-    let allowing = Settings {
-        on_store_failure: OnStoreFailure::Allow,
-        ..QUICK
-    };
-    let engine = engine(&bench.store, allowing).await;
+    let engine = engine(&bench.store, ALLOWING).await;
     let (_, unseen) = linked(&bench.manager, plan(None, None)).await;
     assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
     bench.proxy.rule(|_, _| Fault::InternalError);

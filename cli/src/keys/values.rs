@@ -1,10 +1,9 @@
 //! The commands that show a value, which is seen only then.
 
-use std::fmt;
-
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tollgate_keys::wire::Secret;
 
 use super::terms::{Only, restriction};
 use super::{About, table};
@@ -12,22 +11,6 @@ use crate::Failure;
 use crate::api::Api;
 use crate::output::{Output, id, text};
 use crate::times::{duration, time_to_come};
-
-/// A key's value as an argument: what holds one does not show it to a log.
-#[derive(Clone)]
-pub(crate) struct Secret(String);
-
-impl From<String> for Secret {
-    fn from(value: String) -> Self {
-        Self(value)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(hidden)")
-    }
-}
 
 /// `tollgate keys create`.
 #[derive(Debug, Args)]
@@ -72,7 +55,7 @@ impl Create {
             body[member] = json!(value);
         }
         if let Some(value) = self.value {
-            body["value"] = json!(typed(value)?);
+            body["value"] = json!(typed(&value)?);
         }
         if let Some(expires) = self.expires {
             body["tollgate"]["expiresAt"] = json!(expires.as_second());
@@ -102,7 +85,7 @@ impl Rotate {
         let key = &self.key;
         let mut body = json!({ "overlapSeconds": self.overlap });
         if let Some(value) = self.value {
-            body["value"] = json!(typed(value)?);
+            body["value"] = json!(typed(&value)?);
         }
         let rotated = api.post(&["apikeys", key, "rotations"], &body).await?;
         let again = format!(
@@ -127,9 +110,9 @@ fn show_new(key: &Value, output: Output, again: &str) -> Result<(), Failure> {
 
 /// A value of the caller's own. One that is typed on the command line stays in the shell's history, so `-` reads it from
 /// standard input.
-pub(crate) fn typed(Secret(value): Secret) -> Result<String, Failure> {
-    if value != "-" {
-        return Ok(value);
+pub(crate) fn typed(value: &Secret) -> Result<String, Failure> {
+    if value.expose() != "-" {
+        return Ok(value.expose().to_owned());
     }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;

@@ -53,13 +53,11 @@ pub fn statements(
     };
     if allowed {
         let mut open = open(verdict, &stage);
-        let is_exact = asked == text;
-        if verdict.reach != Some(Reach::All) && (is_exact || open.is_empty()) {
-            if !is_exact {
-                // It cannot be opened alone, and nothing else may be.
-                return vec![statement(IamPolicyEffect::Deny, vec![asked])];
-            }
+        if verdict.reach != Some(Reach::All) && asked == text {
             open.insert(0, asked);
+        } else if open.is_empty() {
+            // What was asked for cannot be opened alone, and nothing else may be.
+            return vec![statement(IamPolicyEffect::Deny, vec![asked])];
         }
         return vec![statement(IamPolicyEffect::Allow, within_limits(open))];
     }

@@ -2,8 +2,8 @@
 //! can be told to.
 //!
 //! Nobody knows the revision under which a damaged record was last published, so the meters cannot be told a later one. They
-//! are uprooted instead: what says under which revision they may be charged is taken away, what they counted is written out,
-//! and they are deleted. Should the key turn out to be good, its next publication makes them anew from what was written out.
+//! are uprooted instead: what says under which revision they may be charged is taken away, and what they counted is written
+//! out. Should the key turn out to be good, its next publication goes on with what they have spent.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::future;
