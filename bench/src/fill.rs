@@ -1,12 +1,12 @@
 //! Tables with many keys, and limits that are never met.
 
 use indicatif::ProgressBar;
+use tollgate_admin::Admin;
+use tollgate_admin::imports::ImportKey;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::key::KeyValue;
 use tollgate_core::plan::Plan;
-use tollgate_store::manage::Manager;
-use tollgate_store::manage::imports::ImportKey;
-use tollgate_store::record::PlanRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_tests::world::make_plan;
 
 /// A throttle and a quota that nothing here meets.
@@ -23,21 +23,17 @@ pub(crate) fn sizes(full: bool) -> Vec<usize> {
 }
 
 /// Fills a table with so many keys in one plan: the plan, and the keys' values.
-pub(crate) async fn table(
-    manager: &Manager,
-    limits: Plan,
-    keys: usize,
-) -> (PlanRecord, Vec<String>) {
-    let plan = make_plan(manager, limits).await;
+pub(crate) async fn table(admin: &Admin, limits: Plan, keys: usize) -> (PlanRecord, Vec<String>) {
+    let plan = make_plan(admin, limits).await;
     let numbers = 0..keys;
     let values = numbers.map(|number| format!("value-of-the-key-{number:08}"));
     let values: Vec<_> = values.collect();
-    import(manager, &plan.id, &values).await;
+    import(admin, &plan.id, &values).await;
     (plan, values)
 }
 
 /// Imports keys with these values into a plan, each named after its place.
-async fn import(manager: &Manager, plan: &str, values: &[String]) {
+async fn import(admin: &Admin, plan: &str, values: &[String]) {
     let bar = ProgressBar::new(values.len().try_into().expect("a size of 64 bits"));
     for (part, values) in values.chunks(ROWS).enumerate() {
         let rows = values.iter().enumerate().map(|(row, value)| ImportKey {
@@ -53,7 +49,7 @@ async fn import(manager: &Manager, plan: &str, values: &[String]) {
             restriction: None,
             overrides: std::collections::BTreeMap::new(),
         });
-        let imported = manager.import_keys(rows.collect(), Vec::new(), true, None);
+        let imported = admin.import_keys(rows.collect(), Vec::new(), true, None);
         let ids = imported.await.expect("an import").ids;
         bar.inc(ids.len().try_into().expect("a few"));
     }

@@ -9,7 +9,7 @@ use tollgate_core::calendar::PeriodKind;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{manager, plan};
+use tollgate_tests::world::{admin, plan};
 
 use crate::statistics::median;
 use crate::stores::{kinds, name};
@@ -53,7 +53,7 @@ impl Lists {
 async fn measure(kind: Kind, size: usize) -> Vec<(&'static str, Cost)> {
     let store = Store::new(kind).await;
     let limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
-    let (plan, _) = fill::table(&manager(&store).await, limits, size).await;
+    let (plan, _) = fill::table(&admin(&store).await, limits, size).await;
     let plan = plan.id;
     let api = Api::on(store.clone()).await;
     for number in 0..100 {

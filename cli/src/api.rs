@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use tollgate_store::failure::chain;
+use tollgate_dynamo::failure::chain;
 use url::Url;
 
 use crate::Failure;

@@ -1,23 +1,23 @@
 //! `--demo`: two plans with a key each, to try at once.
 
+use tollgate_admin::Admin;
+use tollgate_admin::keys::{NewKey, generate_value};
+use tollgate_admin::plans::NewPlan;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_keys::vault::Vault;
-use tollgate_store::manage::Manager;
-use tollgate_store::manage::keys::{NewKey, generate_value};
-use tollgate_store::manage::plans::NewPlan;
 
 use crate::Failure;
 use crate::dev::say;
 use crate::gateway::{API_ID, STAGE};
 
 /// Makes plans and keys, and prints them with commands to try.
-pub(crate) async fn make(manager: &Manager, vault: &Vault, gateway: &str) -> Result<(), Failure> {
+pub(crate) async fn make(admin: &Admin, vault: &Vault, gateway: &str) -> Result<(), Failure> {
     let basic = limits(2.0, 5, 100, PeriodKind::Day)?;
     let premium = limits(50.0, 100, 100_000, PeriodKind::Month)?;
-    let basic = make_one(manager, vault, "Basic", basic).await?;
-    let premium = make_one(manager, vault, "Premium", premium).await?;
+    let basic = make_one(admin, vault, "Basic", basic).await?;
+    let premium = make_one(admin, vault, "Premium", premium).await?;
     say("");
     say("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
     say(format!(
@@ -44,7 +44,7 @@ fn limits(rate: f64, burst: u32, limit: u64, period: PeriodKind) -> Result<Plan,
 }
 
 async fn make_one(
-    manager: &Manager,
+    admin: &Admin,
     vault: &Vault,
     name: &str,
     limits: Plan,
@@ -54,7 +54,7 @@ async fn make_one(
         limits,
         ..NewPlan::default()
     };
-    let plan = manager.create_plan(plan).await?;
+    let plan = admin.create_plan(plan).await?;
     let value = generate_value();
     let key = NewKey {
         sealed: vault.seal(&value).await?,
@@ -63,8 +63,8 @@ async fn make_one(
         enabled: true,
         ..NewKey::default()
     };
-    let (key, value) = manager.create_key(key).await?;
-    manager.link(&plan.id, &key.id).await?;
+    let (key, value) = admin.create_key(key).await?;
+    admin.link(&plan.id, &key.id).await?;
     say(format!("demo plan={name} key={}", value.expose()));
     Ok(value.expose().to_owned())
 }

@@ -10,15 +10,15 @@ use axum::Router;
 use clap::Args;
 use dynoxide::Database;
 use tokio::net::TcpListener;
+use tollgate_admin::Admin;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::{Config, OnLimit, RestResponse};
+use tollgate_dynamo::connection::{Connection, is_loopback};
+use tollgate_dynamo::schema;
+use tollgate_dynamo::table::Table;
+use tollgate_engine::{Engine, Settings};
 use tollgate_guard::Gate;
 use tollgate_keys::vault::Vault;
-use tollgate_store::connection::{Connection, is_loopback};
-use tollgate_store::engine::{Engine, Settings};
-use tollgate_store::manage::Manager;
-use tollgate_store::schema;
-use tollgate_store::table::Table;
 
 use crate::gateway::{self, Api, Backend};
 use crate::store::StoreArguments;
@@ -80,12 +80,12 @@ impl Dev {
             .map_err(|error| format!("{error}; is DynamoDB running at {endpoint}?"))?;
 
         let (gateway_url, management_url) = (url(&gateway)?, url(&management)?);
-        let manager = Arc::new(self.manager(&sdk));
+        let admin = Arc::new(self.admin(&sdk));
         let app = self.gateway(config, Connection::deciding(&sdk), backend);
         let gateway = server::serve(gateway, app);
         let table = Table::new(Connection::deciding(&sdk), self.store.table.clone());
         let engine = Arc::new(Engine::new(table, Settings::default()));
-        let app = tollgate_keys::app(Arc::clone(&manager), engine, Arc::clone(&vault));
+        let app = tollgate_keys::app(Arc::clone(&admin), engine, Arc::clone(&vault));
         let management = server::serve(management, app);
 
         // Both listen already: what connects from here on is served.
@@ -93,7 +93,7 @@ impl Dev {
             "ready gateway={gateway_url} management={management_url} dynamodb={endpoint}"
         ));
         if self.demo {
-            demo::make(&manager, &vault, &gateway_url).await?;
+            demo::make(&admin, &vault, &gateway_url).await?;
         }
         tokio::select! {
             () = gateway => {}
@@ -114,8 +114,8 @@ impl Dev {
         }
     }
 
-    fn manager(&self, sdk: &SdkConfig) -> Manager {
-        Manager::new(Connection::managing(sdk), self.store.table.clone())
+    fn admin(&self, sdk: &SdkConfig) -> Admin {
+        Admin::new(Connection::managing(sdk), self.store.table.clone())
     }
 
     fn vault(&self, endpoint: &str) -> Result<Vault, Failure> {

@@ -18,8 +18,8 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::response::{Answer, Failed};
-use tollgate_core::answer::{CHALLENGE, PROBLEM_TYPE};
 use tollgate_guard::{Context, Gate, Guard};
+use tollgate_protocol::problem::{CHALLENGE, PROBLEM_TYPE};
 use tower::ServiceExt;
 
 mod backend;

@@ -6,8 +6,8 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types::Stack;
 use clap::Args;
-use tollgate_store::connection::{is_loopback, sdk_config};
-use tollgate_store::failure::chain;
+use tollgate_dynamo::connection::{is_loopback, sdk_config};
+use tollgate_dynamo::failure::chain;
 use url::Url;
 
 use crate::api::CallError;

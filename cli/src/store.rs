@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use clap::Args;
-use tollgate_store::connection::{is_loopback, sdk_config, sdk_config_at};
+use tollgate_dynamo::connection::{is_loopback, sdk_config, sdk_config_at};
 
 /// The table, and where it is.
 #[derive(Debug, Clone, Args)]

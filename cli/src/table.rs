@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use aws_sdk_dynamodb::Client;
 use clap::{Args, Subcommand};
-use tollgate_store::schema::{self, Created};
+use tollgate_dynamo::schema::{self, Created};
 
 use crate::store::StoreArguments;
 use crate::{Failure, print};

@@ -8,12 +8,12 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tollgate_admin::Admin;
 use tollgate_keys::vault::Vault;
-use tollgate_store::manage::Manager;
 use tower::ServiceExt;
 
 use crate::stores::{Kind, Store};
-use crate::world::{PATIENT, engine, manager};
+use crate::world::{PATIENT, admin, engine};
 
 /// The management API on a store of its own, called in process.
 pub struct Api {
@@ -37,14 +37,14 @@ impl Api {
     /// On this table, keeping values as `vault` does.
     pub async fn with(store: Store, vault: Vault) -> Self {
         let engine = Arc::new(engine(&store, PATIENT).await);
-        let manager = Arc::new(manager(&store).await);
-        let app = tollgate_keys::app(manager, engine, Arc::new(vault));
+        let admin = Arc::new(admin(&store).await);
+        let app = tollgate_keys::app(admin, engine, Arc::new(vault));
         Self { app, store }
     }
 
     /// On this table, with management of it.
-    pub async fn managed(store: &Store) -> (Self, Manager) {
-        (Self::on(store.clone()).await, manager(store).await)
+    pub async fn managed(store: &Store) -> (Self, Admin) {
+        (Self::on(store.clone()).await, admin(store).await)
     }
 
     /// A call: the status, the body, and the error's name.

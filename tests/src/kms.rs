@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
-use tollgate_store::connection::sdk_config_at;
+use tollgate_dynamo::connection::sdk_config_at;
 
 use crate::proxy::Proxy;
 use crate::sam;

@@ -12,7 +12,7 @@ pub struct Deployed {
     /// Where it is.
     pub aws: Aws,
     /// Who may manage its keys.
-    pub manager: User,
+    pub admin: User,
     /// A resource of the sample API.
     pub url: String,
     plan: String,
@@ -26,7 +26,7 @@ impl Deployed {
         let aws = Aws::start().await;
         aws.build(release).await;
         aws.deploy("--parameter-overrides SampleApi=on").await;
-        let manager = aws.user("manager", &documented_policy(&aws).await).await;
+        let admin = aws.user("admin", &documented_policy(&aws).await).await;
         let url = aws.output("tollgate", "SampleUrl").await;
         let api = url.strip_prefix("https://").unwrap();
         let stage = format!("'{}:$default'", api.split('.').next().unwrap());
@@ -34,10 +34,10 @@ impl Deployed {
         let plan = format!(
             "plans create --stack tollgate --name Basic --stage {stage} --rate 100 --burst 100"
         );
-        let plan = aws.cli(&manager, &plan).await;
+        let plan = aws.cli(&admin, &plan).await;
         let mut deployed = Self {
             aws,
-            manager,
+            admin,
             url: format!("{url}/pets"),
             plan: plan["id"].as_str().unwrap().to_owned(),
             key: String::new(),
@@ -51,7 +51,7 @@ impl Deployed {
     pub async fn new_key(&self, name: &str) -> (String, String) {
         let plan = &self.plan;
         let create = format!("keys create --stack tollgate --name {name} --plan {plan}");
-        let key = self.aws.cli(&self.manager, &create).await;
+        let key = self.aws.cli(&self.admin, &create).await;
         let part = |member: &str| key[member].as_str().unwrap().to_owned();
         (part("id"), part("value"))
     }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use tollgate_store::connection::sdk_config_at;
-use tollgate_store::schema;
+use tollgate_dynamo::connection::sdk_config_at;
+use tollgate_dynamo::schema;
 
 /// The variable that says where DynamoDB Local listens; `./test` starts it and sets this.
 pub const DYNAMODB_LOCAL: &str = "TOLLGATE_TEST_DYNAMODB_LOCAL";

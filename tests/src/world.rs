@@ -7,19 +7,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::task::JoinHandle;
+use tollgate_admin::Admin;
+use tollgate_admin::keys::NewKey;
+use tollgate_admin::plans::NewPlan;
+use tollgate_admin::usage::DayUsage;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::path::Path;
 use tollgate_core::plan::{ApiStage, Plan, Target};
 use tollgate_core::verdict::{Reason, Verdict};
-use tollgate_store::connection::Connection;
-use tollgate_store::engine::{Engine, Request, Settings};
-use tollgate_store::manage::Manager;
-use tollgate_store::manage::keys::NewKey;
-use tollgate_store::manage::plans::NewPlan;
-use tollgate_store::manage::usage::DayUsage;
-use tollgate_store::record::{KeyRecord, PlanRecord};
-use tollgate_store::table::Table;
+use tollgate_dynamo::connection::Connection;
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_dynamo::table::Table;
+use tollgate_engine::{Engine, Request, Settings};
 
 use crate::proxy::{Fault, Proxy};
 use crate::stores::Store;
@@ -28,7 +29,7 @@ use crate::stores::Store;
 pub const PATIENT: Settings = Settings {
     attempt_timeout: Duration::from_secs(10),
     total_timeout: Duration::from_secs(30),
-    on_store_failure: tollgate_store::engine::OnStoreFailure::Deny,
+    on_store_failure: tollgate_engine::OnStoreFailure::Deny,
     tells_reach: false,
 };
 
@@ -55,8 +56,8 @@ pub async fn engine(store: &Store, settings: Settings) -> Engine {
 }
 
 /// Management of `store`.
-pub async fn manager(store: &Store) -> Manager {
-    Manager::new(
+pub async fn admin(store: &Store) -> Admin {
+    Admin::new(
         Connection::managing(&store.sdk_config().await),
         store.table.clone(),
     )
@@ -88,30 +89,30 @@ pub fn target(path: &str) -> Target {
 }
 
 /// A plan, a key, and the link between them.
-pub async fn linked(manager: &Manager, limits: Plan) -> (PlanRecord, Key) {
-    let plan = make_plan(manager, limits).await;
-    let key = make_key(manager).await;
-    manager.link(&plan.id, &key.record.id).await.unwrap();
+pub async fn linked(admin: &Admin, limits: Plan) -> (PlanRecord, Key) {
+    let plan = make_plan(admin, limits).await;
+    let key = make_key(admin).await;
+    admin.link(&plan.id, &key.record.id).await.unwrap();
     (plan, key)
 }
 
 /// A plan.
-pub async fn make_plan(manager: &Manager, limits: Plan) -> PlanRecord {
+pub async fn make_plan(admin: &Admin, limits: Plan) -> PlanRecord {
     let plan = NewPlan {
         name: "plan".to_owned(),
         limits,
         ..NewPlan::default()
     };
-    manager.create_plan(plan).await.unwrap()
+    admin.create_plan(plan).await.unwrap()
 }
 
 /// An enabled key.
-pub async fn make_key(manager: &Manager) -> Key {
+pub async fn make_key(admin: &Admin) -> Key {
     let key = NewKey {
         enabled: true,
         ..NewKey::default()
     };
-    let (record, value) = manager.create_key(key).await.unwrap();
+    let (record, value) = admin.create_key(key).await.unwrap();
     Key {
         record,
         value: value.expose().to_owned(),
@@ -155,12 +156,12 @@ pub async fn decide(engine: &Engine, key: &str) -> Reason {
 }
 
 /// A key's usage under a plan on each day of a range, both ends included.
-pub async fn usage(manager: &Manager, plan: &str, key: &str, range: (Date, Date)) -> Vec<DayUsage> {
+pub async fn usage(admin: &Admin, plan: &str, key: &str, range: (Date, Date)) -> Vec<DayUsage> {
     let (plan, key) = (
-        manager.plan(plan).await.unwrap(),
-        manager.key(key).await.unwrap(),
+        admin.plan(plan).await.unwrap(),
+        admin.key(key).await.unwrap(),
     );
-    manager.usage(&plan, &key, range).await.unwrap()
+    admin.usage(&plan, &key, range).await.unwrap()
 }
 
 /// The sum of what concurrent callers were admitted.
@@ -173,9 +174,9 @@ pub async fn total(callers: Vec<JoinHandle<u64>>) -> u64 {
 }
 
 /// All that a key was admitted under a plan, from `day` on for 80 days.
-pub async fn used(manager: &Manager, plan: &str, key: &str, day: Date) -> u64 {
+pub async fn used(admin: &Admin, plan: &str, key: &str, day: Date) -> u64 {
     let end = day.saturating_add(jiff::ToSpan::days(80));
-    let usage = usage(manager, plan, key, (day, end)).await;
+    let usage = usage(admin, plan, key, (day, end)).await;
     usage.iter().map(|day| day.used).sum()
 }
 
@@ -184,8 +185,8 @@ pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A manager whose calls from the `n`th on are refused, until the rule is lifted.
-pub async fn stopped_at(store: &Store, n: usize) -> (Manager, Proxy) {
+/// A admin whose calls from the `n`th on are refused, until the rule is lifted.
+pub async fn stopped_at(store: &Store, n: usize) -> (Admin, Proxy) {
     let proxy = Proxy::to(&store.endpoint).await;
     proxy.rule(move |number, _| {
         if number < n {
@@ -194,5 +195,5 @@ pub async fn stopped_at(store: &Store, n: usize) -> (Manager, Proxy) {
             Fault::Refuse("AccessDeniedException")
         }
     });
-    (manager(&store.through(&proxy.endpoint)).await, proxy)
+    (admin(&store.through(&proxy.endpoint)).await, proxy)
 }

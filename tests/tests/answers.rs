@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use sfv::{BareItem, List, ListEntry, Parser};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::Throttle;
+use tollgate_dynamo::connection::Connection;
+use tollgate_engine::config::{Config, Variables};
 use tollgate_guard::{Context, Gate, Guard};
-use tollgate_store::config::{Config, Variables};
-use tollgate_store::connection::Connection;
 use tollgate_tests::gateway::Dev;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{Key, PATIENT, linked, make_key, manager, plan, total};
+use tollgate_tests::world::{Key, PATIENT, admin, linked, make_key, plan, total};
 
 on_both_stores!(
     a_server_that_decides_itself_says_when_to_come_back_and_then_admits,
@@ -84,13 +84,13 @@ async fn server(store: &Store) -> String {
 
 async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let mut limits = plan(Some((0.5, 2)), Some((100, PeriodKind::Day)));
     let throttle = Throttle::new(Some(50.0), Some(60)).unwrap();
     limits.stages[0]
         .throttle
         .insert("//GET".parse().unwrap(), throttle);
-    let (_, key) = linked(&manager, limits).await;
+    let (_, key) = linked(&admin, limits).await;
     let url = server(&store).await;
 
     let first = call(&url, Some(&key.value)).await;
@@ -134,7 +134,7 @@ async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits(kin
     assert_eq!(nobody.status(), 401);
     assert!(nobody.headers().contains_key("www-authenticate"));
     assert_eq!(problem(nobody).await["reason"], "missing_key");
-    let Key { value, .. } = make_key(&manager).await;
+    let Key { value, .. } = make_key(&admin).await;
     let stray = call(&url, Some(&value)).await;
     assert_eq!(stray.status(), 403);
     assert_eq!(problem(stray).await["reason"], "not_in_plan");
@@ -142,8 +142,8 @@ async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits(kin
 
 async fn several_servers_admit_a_quota_exactly(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (_, key) = linked(&manager, plan(None, Some((40, PeriodKind::Month)))).await;
+    let admin = admin(&store).await;
+    let (_, key) = linked(&admin, plan(None, Some((40, PeriodKind::Month)))).await;
     let value = Arc::new(key.value);
     let mut callers = Vec::new();
     for _ in 0..4 {

@@ -12,7 +12,7 @@ use tollgate_tests::lambda::{Function, Start, event};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{at, linked, manager, plan, total, usage, used};
+use tollgate_tests::world::{admin, at, linked, plan, total, usage, used};
 
 on_both_stores!(
     the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason,
@@ -41,7 +41,7 @@ async fn the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reaso
     limits.stages[0]
         .throttle
         .insert("/pets/{id}/GET".parse().unwrap(), throttle);
-    let (plan, key) = linked(&manager(&store).await, limits).await;
+    let (plan, key) = linked(&admin(&store).await, limits).await;
     let function = authorizer(&store).await;
     let request = event("http-api-v2", Some(&key.value));
 
@@ -102,7 +102,7 @@ async fn the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reaso
 
 async fn an_event_that_cannot_be_read_is_denied_and_the_function_lives_on(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = authorizer(&store).await;
     for event in [
         json!(null),
@@ -139,7 +139,7 @@ async fn an_event_that_cannot_be_read_is_denied_and_the_function_lives_on(kind: 
 
 async fn nothing_is_logged_per_request_and_no_key_ever(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(Some((0.001, 3)), None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(Some((0.001, 3)), None)).await;
     for level in ["", "trace"] {
         let start = Start::with(&[("AWS_LAMBDA_LOG_LEVEL", level)]);
         let function = Function::start("authorizer", &store, start).await;
@@ -176,8 +176,8 @@ async fn timeless(store: &Store) -> Store {
 
 async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((100_000, PeriodKind::Month)))).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((100_000, PeriodKind::Month)))).await;
     let timeless = timeless(&store).await;
     let mut callers = Vec::new();
     for second in [57, 58] {
@@ -202,7 +202,7 @@ async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: K
         day_of(at("2055-01-31T12:00:00Z")),
         day_of(at("2055-02-01T12:00:00Z")),
     );
-    let days = usage(&manager, &plan.id, &key.record.id, (last, first)).await;
+    let days = usage(&admin, &plan.id, &key.record.id, (last, first)).await;
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
     assert!(days.iter().all(|day| day.used > 0), "{days:?}");
     // Each month's quota has paid for its own day.
@@ -215,8 +215,8 @@ async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: K
 
 async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(Some((100.0, 60)), None)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(Some((100.0, 60)), None)).await;
     let timeless = timeless(&store).await;
     let frozen = "2055-01-31 12:00:00";
     let mut callers = Vec::new();
@@ -239,16 +239,12 @@ async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
     let admitted = total(callers).await;
     assert_eq!(admitted, 60);
     let day = day_of(at("2055-01-31T12:00:00Z"));
-    assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 60);
+    assert_eq!(used(&admin, &plan.id, &key.record.id, day).await, 60);
 }
 
 async fn a_clock_that_is_an_hour_off_follows_the_stores(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(
-        &manager(&store).await,
-        plan(None, Some((5, PeriodKind::Day))),
-    )
-    .await;
+    let (_, key) = linked(&admin(&store).await, plan(None, Some((5, PeriodKind::Day)))).await;
     let start = Start {
         faketime: Some(("+49h".to_owned(), 49 * 3600)),
         ..Start::default()
@@ -265,7 +261,7 @@ async fn a_clock_that_is_an_hour_off_follows_the_stores(kind: Kind) {
 
 async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let function = authorizer(&store.through(&proxy.endpoint)).await;
     assert_eq!(
@@ -293,7 +289,7 @@ async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
 
 async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let start = Start::with(&[
         ("AWS_ENDPOINT_URL_DYNAMODB", ""),
         ("AWS_ENDPOINT_URL", &store.endpoint),
@@ -309,9 +305,9 @@ async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
 async fn a_function_that_is_sent_several_events_at_once_charges_them_together(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let limits = plan(Some((1e6, 100_000)), Some((1_000_000, PeriodKind::Month)));
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     // The machine may be slow, and a time-out is another test's matter.
     let start = Start::with(&[
         ("AWS_LAMBDA_MAX_CONCURRENCY", "32"),
@@ -332,5 +328,5 @@ async fn a_function_that_is_sent_several_events_at_once_charges_them_together(ki
     let writes = proxy.take_counts()["UpdateItem"];
     assert!(writes <= 32, "{writes} writes for 128 requests");
     let today = day_of(jiff::Timestamp::now()).yesterday().unwrap();
-    assert_eq!(used(&manager, &plan.id, &key.record.id, today).await, 129);
+    assert_eq!(used(&admin, &plan.id, &key.record.id, today).await, 129);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tollgate_tests::lambda::{Function, Start, event};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::manager;
+use tollgate_tests::world::admin;
 
 on_both_stores!(
     the_keys_function_serves_the_management_api,
@@ -40,7 +40,7 @@ async fn the_keys_function_serves_the_management_api(kind: Kind) {
     let key: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert!(key["value"].as_str().unwrap().starts_with("tg_"));
     assert_eq!(
-        manager(&store)
+        admin(&store)
             .await
             .key(key["id"].as_str().unwrap())
             .await

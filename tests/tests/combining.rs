@@ -9,18 +9,19 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use tokio::time::{Instant, sleep, timeout};
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::{Reason, Verdict};
-use tollgate_store::engine::{Engine, Request, Settings};
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_engine::{Engine, Request, Settings};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, at, decide, decide_at, decide_on, engine, linked, manager, plan, target, used,
+    Key, PATIENT, admin, at, decide, decide_at, decide_on, engine, linked, plan, target, used,
 };
 
 on_both_stores!(
@@ -39,7 +40,7 @@ on_both_stores!(
 
 struct Bench {
     proxy: Proxy,
-    manager: Manager,
+    admin: Admin,
     plan: PlanRecord,
     key: Key,
     engine: Engine,
@@ -53,12 +54,12 @@ impl Bench {
     async fn with(kind: Kind, limits: Plan, settings: Settings) -> Self {
         let store = Store::new(kind).await;
         let proxy = Proxy::to(&store.endpoint).await;
-        let manager = manager(&store).await;
-        let (plan, key) = linked(&manager, limits).await;
+        let admin = admin(&store).await;
+        let (plan, key) = linked(&admin, limits).await;
         let engine = engine(&store.through(&proxy.endpoint), settings).await;
         Self {
             proxy,
-            manager,
+            admin,
             plan,
             key,
             engine,
@@ -94,7 +95,7 @@ impl Bench {
 
     async fn used(&self) -> u64 {
         let yesterday = day_of(Timestamp::now()) - 1.day();
-        used(&self.manager, &self.plan.id, &self.key.record.id, yesterday).await
+        used(&self.admin, &self.plan.id, &self.key.record.id, yesterday).await
     }
 }
 
@@ -310,7 +311,7 @@ async fn a_revocation_ends_batches_under_way(kind: Kind) {
             Ok::<_, Error>(())
         };
         bench
-            .manager
+            .admin
             .update_key(&bench.key.record.id, disable)
             .await
             .unwrap();
@@ -361,21 +362,21 @@ async fn processes_that_are_over_the_rate_together_are_refused_by_it_and_never_a
     kind: Kind,
 ) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(Some((300.0, 50)), None)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(Some((300.0, 50)), None)).await;
     let counts = reasons(&store, &key.value, 4, 16, 40).await;
     assert_eq!(counts.get(&Reason::Contended), None, "{counts:?}");
     assert!(counts[&Reason::Rate] > 0, "{counts:?}");
     let yesterday = day_of(Timestamp::now()) - 1.day();
-    let used = used(&manager, &plan.id, &key.record.id, yesterday).await;
+    let used = used(&admin, &plan.id, &key.record.id, yesterday).await;
     assert_eq!(used, counts[&Reason::Ok]);
 }
 
 async fn batches_of_two_processes_get_exactly_what_was_granted_beyond_the_quota(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
-    manager
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
+    admin
         .set_remaining(&plan.id, &key.record.id, 200)
         .await
         .unwrap();

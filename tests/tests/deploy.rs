@@ -55,7 +55,7 @@ async fn a_stack_is_deployed_managed_changed_and_removed_as_documented() {
     assert_eq!(level, "DEBUG", "what is not given stays as it is");
     let (kept, value) = stack.new_key("kept").await;
     let show = format!("keys show --stack tollgate {kept} --value");
-    let shown = stack.aws.cli(&stack.manager, &show).await;
+    let shown = stack.aws.cli(&stack.admin, &show).await;
     assert_eq!(shown["value"], json!(value), "{shown}");
 
     let nothing = stack.aws.try_run("sam deploy --no-progressbar").await;
@@ -69,7 +69,7 @@ async fn a_stack_is_deployed_managed_changed_and_removed_as_documented() {
     // Onto the table that is left.
     stack.aws.run(&documented("logs delete-log-group")).await;
     let policy = documented_policy(&stack.aws).await;
-    stack.aws.allow("manager", &policy).await;
+    stack.aws.allow("admin", &policy).await;
     let whoami = stack.aws.output("tollgate", "ManagementUrl").await + "/whoami";
     stack.aws.wait_for_status("200", &whoami, &stack.key).await;
 }
@@ -119,20 +119,20 @@ async fn only_who_has_the_documented_rights_manages_keys(stack: &Deployed) {
     let list = "keys list --stack tollgate";
     for action in ["execute-api:Invoke", "cloudformation:DescribeStacks"] {
         let less = without(&policy, action);
-        stack.aws.allow("manager", &less).await;
-        let output = stack.aws.try_cli(&stack.manager, list).await;
+        stack.aws.allow("admin", &less).await;
+        let output = stack.aws.try_cli(&stack.admin, list).await;
         assert_eq!(output.status.code(), Some(4), "{}", said(&output));
         let needs = format!("your AWS identity needs {action}");
         assert!(said(&output).contains(&needs), "{}", said(&output));
     }
     // Whoever may not describe the stack can name the URL.
     let invokes = without(&policy, "cloudformation:DescribeStacks");
-    stack.aws.allow("manager", &invokes).await;
+    stack.aws.allow("admin", &invokes).await;
     let url = stack.aws.output("tollgate", "ManagementUrl").await;
     let by_url = format!("keys list --url {url}");
-    stack.aws.cli(&stack.manager, &by_url).await;
-    stack.aws.allow("manager", &policy).await;
-    stack.aws.cli(&stack.manager, list).await;
+    stack.aws.cli(&stack.admin, &by_url).await;
+    stack.aws.allow("admin", &policy).await;
+    stack.aws.cli(&stack.admin, list).await;
 }
 
 async fn a_second_stack_sees_the_keys(stack: &Deployed) {
@@ -260,7 +260,7 @@ async fn a_restored_table_is_put_into_service_as_documented() {
     let copy = format!("python -c \"{COPY}\" \"$TABLE\" tollgate-restored");
     stack.aws.run(&copy).await;
     let delete = format!("keys delete --stack tollgate {revoked} --yes");
-    stack.aws.cli(&stack.manager, &delete).await;
+    stack.aws.cli(&stack.admin, &delete).await;
     stack.aws.wait_for_status("403", &url, &revoked_key).await;
     let (made, made_key) = stack.new_key("made").await;
 
@@ -270,7 +270,7 @@ async fn a_restored_table_is_put_into_service_as_documented() {
     let functions = stack.aws.output("tollgate", "KeysFunctionArn").await;
     stack.aws.set("KEYS", &functions);
     let list = "keys list --stack tollgate";
-    let refused = stack.aws.try_cli(&stack.manager, list).await;
+    let refused = stack.aws.try_cli(&stack.admin, list).await;
     assert!(!refused.status.success(), "{}", said(&refused));
     stack.goes_on().await;
     stack
@@ -311,7 +311,7 @@ async fn a_restored_table_is_put_into_service_as_documented() {
         .run(&documented("delete-function-concurrency"))
         .await;
     let enable = format!("keys enable --stack tollgate {reviewed}");
-    stack.aws.cli(&stack.manager, &enable).await;
+    stack.aws.cli(&stack.admin, &enable).await;
     stack.aws.wait_for_status("200", &url, &reviewed_key).await;
 
     // The first stack's code is still there, to be deployed and rolled back.

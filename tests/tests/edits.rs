@@ -3,17 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use jiff::{SignedDuration, ToSpan};
+use tollgate_admin::Error;
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::Reason;
-use tollgate_store::engine::Engine;
-use tollgate_store::manage::Error;
-use tollgate_store::record::PlanRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_engine::Engine;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    PATIENT, at, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan, target,
-    used,
+    PATIENT, admin, at, decide, decide_at, decide_on, engine, linked, make_plan, plan, target, used,
 };
 
 on_both_stores!(
@@ -30,14 +29,14 @@ on_both_stores!(
 
 async fn a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spent(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((5, PeriodKind::Month)))).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((5, PeriodKind::Month)))).await;
     let warm = engine(&store, PATIENT).await;
     let now = at("2054-11-22T12:00:00Z");
     for _ in 0..3 {
         assert_eq!(decide_at(&warm, &key.value, now).await.reason, Reason::Ok);
     }
-    let meter = tollgate_store::record::ItemKey::meter(&key.record.id, &plan.id);
+    let meter = tollgate_dynamo::item::ItemKey::meter(&key.record.id, &plan.id);
     let update = store.client().await.update_item().table_name(&store.table);
     update
         .set_key(Some(meter.attributes()))
@@ -65,9 +64,9 @@ async fn a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spen
 async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind) {
     for n in 0.. {
         let store = Store::new(kind).await;
-        let manager = manager(&store).await;
-        let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
-        let second = make_plan(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
+        let admin = admin(&store).await;
+        let (first, key) = linked(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
+        let second = make_plan(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
         let warm = engine(&store, PATIENT).await;
         assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
         let id = key.record.id.as_str();
@@ -79,10 +78,10 @@ async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind
             }
             _ => tollgate_tests::proxy::Fault::None,
         });
-        let other = tollgate_tests::world::manager(&store.through(&proxy.endpoint)).await;
+        let other = tollgate_tests::world::admin(&store.through(&proxy.endpoint)).await;
         let (set, moved) = tokio::join!(other.set_remaining(&first.id, id, 4), async {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            manager.move_key(id, &first.id, &second.id, true).await
+            admin.move_key(id, &first.id, &second.id, true).await
         },);
         moved.unwrap();
         let told = decide_at(&warm, &key.value, jiff::Timestamp::now()).await;
@@ -103,8 +102,8 @@ async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind
 
 async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((100, PeriodKind::Day)))).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((100, PeriodKind::Day)))).await;
     let (old, new) = (engine(&store, PATIENT).await, engine(&store, PATIENT).await);
     let now = jiff::Timestamp::now();
     assert_eq!(decide_at(&old, &key.value, now).await.reason, Reason::Ok);
@@ -113,7 +112,7 @@ async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: K
             Some(tollgate_core::limit::Quota::new(2, PeriodKind::Day, 0).unwrap());
         Ok::<_, Error>(())
     };
-    manager.update_plan(&plan.id, lowered).await.unwrap();
+    admin.update_plan(&plan.id, lowered).await.unwrap();
     // One that never knew the old plan makes the new one known.
     assert_eq!(decide_at(&new, &key.value, now).await.reason, Reason::Ok);
     let verdict = decide_at(&old, &key.value, now).await;
@@ -123,8 +122,8 @@ async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: K
 
 async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(Some((100.0, 10)), None)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(Some((100.0, 10)), None)).await;
     let engine = engine(&store, PATIENT).await;
     let start = at("2054-11-22T12:00:00Z");
     for _ in 0..10 {
@@ -137,7 +136,7 @@ async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
         record.limits.throttle = Some(Throttle::new(Some(1.0), Some(10)).unwrap());
         Ok::<_, Error>(())
     };
-    manager.update_plan(&plan.id, slower).await.unwrap();
+    admin.update_plan(&plan.id, slower).await.unwrap();
     // Half of the burst has come back at the old pace when the plan is read again.
     let then = start + SignedDuration::from_secs(11);
     let mut admitted = 0;
@@ -145,7 +144,7 @@ async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
         admitted += u32::from(decide_at(&engine, &key.value, then).await.reason == Reason::Ok);
     }
     assert_eq!(admitted, 10);
-    manager
+    admin
         .update_plan(&plan.id, |record| {
             record.limits.throttle = Some(Throttle::new(Some(100.0), Some(10)).unwrap());
             Ok::<_, Error>(())
@@ -163,8 +162,8 @@ async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
 
 async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((5, PeriodKind::Day)))).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((5, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
     let first = at("2054-12-01T12:00:00Z");
     for day in 0..3 {
@@ -178,7 +177,7 @@ async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind
             assert_eq!(verdict.reason, Reason::Ok);
         }
     }
-    manager
+    admin
         .update_plan(&plan.id, |record| {
             record.limits.quota =
                 Some(tollgate_core::limit::Quota::new(11, PeriodKind::Month, 0).unwrap());
@@ -196,22 +195,22 @@ async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind
         [Reason::Ok, Reason::Ok, Reason::Quota, Reason::Quota]
     );
     assert_eq!(
-        used(&manager, &plan.id, &key.record.id, day_of(first)).await,
+        used(&admin, &plan.id, &key.record.id, day_of(first)).await,
         11
     );
 }
 
 async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, None)).await;
     let engine = engine(&store, PATIENT).await;
     let start = at("2054-11-22T12:00:00Z");
     assert_eq!(
         decide_at(&engine, &key.value, start).await.reason,
         Reason::Ok
     );
-    manager
+    admin
         .update_plan(&plan.id, |record| {
             record.limits.stages.clear();
             Ok::<_, Error>(())
@@ -225,13 +224,13 @@ async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
 
 async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
-    let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let (first, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let mut elsewhere = plan(None, Some((20, PeriodKind::Day)));
     "dev".clone_into(&mut elsewhere.stages[0].stage);
-    let second = make_plan(&manager, elsewhere.clone()).await;
-    manager.link(&second.id, &key.record.id).await.unwrap();
+    let second = make_plan(&admin, elsewhere.clone()).await;
+    admin.link(&second.id, &key.record.id).await.unwrap();
     let mut dev = target("/");
     "dev".clone_into(&mut dev.stage);
     let now = jiff::Timestamp::now();
@@ -241,32 +240,32 @@ async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage(kind: 
     let charged = decide_at(&engine, &key.value, now).await;
     assert_eq!(charged.plan_id.as_deref(), Some(first.id.as_str()));
 
-    let third = make_plan(&manager, elsewhere).await;
-    let conflict = manager.link(&third.id, &key.record.id).await;
+    let third = make_plan(&admin, elsewhere).await;
+    let conflict = admin.link(&third.id, &key.record.id).await;
     assert!(matches!(conflict, Err(Error::StageTaken { .. })));
-    let again = manager.link(&second.id, &key.record.id).await;
+    let again = admin.link(&second.id, &key.record.id).await;
     assert!(matches!(again, Err(Error::AlreadyLinked)));
 }
 
 async fn relinking_does_not_reset_a_spent_quota(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
-    let (plan, key) = linked(&manager, plan(None, Some((3, PeriodKind::Month)))).await;
+    let (plan, key) = linked(&admin, plan(None, Some((3, PeriodKind::Month)))).await;
     let mut admitted = 0;
     for _ in 0..3 {
         for _ in 0..2 {
             admitted += u64::from(decide(&engine, &key.value).await == Reason::Ok);
         }
-        manager.unlink(&plan.id, &key.record.id).await.unwrap();
+        admin.unlink(&plan.id, &key.record.id).await.unwrap();
         assert_ne!(decide(&engine, &key.value).await, Reason::Ok);
-        manager.link(&plan.id, &key.record.id).await.unwrap();
+        admin.link(&plan.id, &key.record.id).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     }
     assert_eq!(admitted, 3);
     let today = day_of(jiff::Timestamp::now());
     assert_eq!(
-        used(&manager, &plan.id, &key.record.id, today - 1.day()).await,
+        used(&admin, &plan.id, &key.record.id, today - 1.day()).await,
         3
     );
 }
@@ -274,13 +273,13 @@ async fn relinking_does_not_reset_a_spent_quota(kind: Kind) {
 /// A bucket that holds more than its burst now allows says nothing of the time.
 async fn a_burst_that_is_lowered_fills_no_other_bucket(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let mut limits = plan(Some((10.0, 1_000)), None);
     let method = Throttle::new(Some(1.0), Some(100)).unwrap();
     limits.stages[0]
         .throttle
         .insert("/pets/GET".parse().unwrap(), method);
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     let warm = engine(&store, PATIENT).await;
     let start = at("2054-11-22T12:00:00Z");
     let pets = async |engine: &Engine, cost, now| {
@@ -291,7 +290,7 @@ async fn a_burst_that_is_lowered_fills_no_other_bucket(kind: Kind) {
     assert_eq!(pets(&warm, 100, start).await, Reason::Ok);
     let others = decide_on(&warm, &key.value, &target("/"), 900, start).await;
     assert_eq!(others.reason, Reason::Ok);
-    manager
+    admin
         .update_plan(&plan.id, |record: &mut PlanRecord| {
             record.limits.throttle = Some(Throttle::new(Some(10.0), Some(10)).unwrap());
             Ok::<_, Error>(())

@@ -5,17 +5,17 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, ToSpan};
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::key::KeyValue;
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::{Decision, Reason};
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::KeyRecord;
+use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    PATIENT, at, decide, decide_at, decide_on, engine, linked, make_key, make_plan, manager, plan,
+    PATIENT, admin, at, decide, decide_at, decide_on, engine, linked, make_key, make_plan, plan,
     target, usage, used,
 };
 
@@ -34,19 +34,19 @@ on_both_stores!(
     a_meter_with_sixteen_method_buckets_stays_under_a_kilobyte,
 );
 
-async fn enabled(manager: &Manager, key: &str, enabled: bool) {
+async fn enabled(admin: &Admin, key: &str, enabled: bool) {
     let change = move |record: &mut KeyRecord| {
         record.enabled = enabled;
         Ok::<_, Error>(())
     };
-    manager.update_key(key, change).await.unwrap();
+    admin.update_key(key, change).await.unwrap();
 }
 
 async fn a_steady_request_is_one_update_of_one_capacity_unit_and_none_on_indexes(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let (_, key) = linked(
-        &manager(&store).await,
+        &admin(&store).await,
         plan(Some((100.0, 50)), Some((1_000, PeriodKind::Month))),
     )
     .await;
@@ -68,7 +68,7 @@ async fn a_steady_request_is_one_update_of_one_capacity_unit_and_none_on_indexes
 async fn the_cold_path_is_two_sequential_reads_before_the_write(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let (_, key) = linked(&manager(&store).await, plan(Some((100.0, 50)), None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(Some((100.0, 50)), None)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     // The value; then key, plan and meter at once; then the write.
@@ -82,7 +82,7 @@ async fn the_cold_path_is_two_sequential_reads_before_the_write(kind: Kind) {
 async fn a_refusal_is_repeated_without_a_call_while_it_must_hold(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let (_, key) = linked(&manager(&store).await, plan(Some((0.5, 1)), None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(Some((0.5, 1)), None)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     let start = at("2054-11-22T12:00:00Z");
     assert_eq!(
@@ -107,11 +107,7 @@ async fn a_refusal_is_repeated_without_a_call_while_it_must_hold(kind: Kind) {
 async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let (_, key) = linked(
-        &manager(&store).await,
-        plan(None, Some((1, PeriodKind::Day))),
-    )
-    .await;
+    let (_, key) = linked(&admin(&store).await, plan(None, Some((1, PeriodKind::Day)))).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     let start = at("2054-11-22T12:00:00Z");
     assert_eq!(
@@ -136,7 +132,7 @@ async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exist
 ) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     let start = at("2054-11-22T12:00:00Z");
     let value = "my-own-key-of-enough-characters";
@@ -149,14 +145,14 @@ async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exist
         BTreeMap::from([("GetItem".to_owned(), 1)])
     );
 
-    let plan = make_plan(&manager, plan(None, None)).await;
-    let new = tollgate_store::manage::keys::NewKey {
+    let plan = make_plan(&admin, plan(None, None)).await;
+    let new = tollgate_admin::keys::NewKey {
         value: Some(KeyValue::parse(value).unwrap()),
         enabled: true,
         ..Default::default()
     };
-    let (record, _) = manager.create_key(new).await.unwrap();
-    manager.link(&plan.id, &record.id).await.unwrap();
+    let (record, _) = admin.create_key(new).await.unwrap();
+    admin.link(&plan.id, &record.id).await.unwrap();
     let then = decide_at(&engine, value, start + 1_001.milliseconds()).await;
     assert_eq!(then.reason, Reason::Ok);
     let garbage = decide_at(&engine, "tg_garbage-that-has-no-checksum", start).await;
@@ -165,41 +161,41 @@ async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exist
 
 async fn what_is_revoked_is_refused_by_an_engine_that_knew_the_key(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
-    let (plan, key) = linked(&manager, plan(Some((1e6, 1_000)), None)).await;
+    let (plan, key) = linked(&admin, plan(Some((1e6, 1_000)), None)).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    enabled(&manager, &key.record.id, false).await;
+    enabled(&admin, &key.record.id, false).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Disabled);
-    enabled(&manager, &key.record.id, true).await;
+    enabled(&admin, &key.record.id, true).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    admin.unlink(&plan.id, &key.record.id).await.unwrap();
     assert_eq!(decide(&engine, &key.value).await, Reason::NotInPlan);
-    manager.link(&plan.id, &key.record.id).await.unwrap();
+    admin.link(&plan.id, &key.record.id).await.unwrap();
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    manager.delete_key(&key.record.id).await.unwrap();
+    admin.delete_key(&key.record.id).await.unwrap();
     assert_eq!(decide(&engine, &key.value).await, Reason::UnknownKey);
 }
 
 async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
-    let (plan, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let (plan, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    manager.delete_key(&key.record.id).await.unwrap();
+    admin.delete_key(&key.record.id).await.unwrap();
     assert!(matches!(
-        manager.delete_key(&key.record.id).await,
+        admin.delete_key(&key.record.id).await,
         Err(Error::NoSuchKey)
     ));
-    let new = tollgate_store::manage::keys::NewKey {
+    let new = tollgate_admin::keys::NewKey {
         value: Some(KeyValue::parse(&key.value).unwrap()),
         enabled: true,
         ..Default::default()
     };
-    let (record, _) = manager.create_key(new).await.unwrap();
+    let (record, _) = admin.create_key(new).await.unwrap();
     assert_eq!(decide(&engine, &key.value).await, Reason::NotInPlan);
-    manager.link(&plan.id, &record.id).await.unwrap();
+    admin.link(&plan.id, &record.id).await.unwrap();
     let verdict = decide_at(&engine, &key.value, jiff::Timestamp::now()).await;
     assert_eq!(verdict.key_id.as_deref(), Some(record.id.as_str()));
     assert_eq!(verdict.standing.quota.unwrap().remaining, 9);
@@ -207,13 +203,13 @@ async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another(kind: K
 
 async fn several_limits_are_charged_all_or_none(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let mut limits = plan(Some((1.0, 10)), Some((10, PeriodKind::Day)));
     limits.stages[0].throttle.insert(
         "/a/GET".parse().unwrap(),
         Throttle::new(Some(1.0), Some(2)).unwrap(),
     );
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     let engine = engine(&store, PATIENT).await;
     let now = at("2054-11-22T12:00:00Z");
     for expected in [
@@ -234,10 +230,7 @@ async fn several_limits_are_charged_all_or_none(kind: Kind) {
         (verdict.reason, verdict.retry_after),
         (Reason::CostExceedsBurst, None)
     );
-    assert_eq!(
-        used(&manager, &plan.id, &key.record.id, day_of(now)).await,
-        7
-    );
+    assert_eq!(used(&admin, &plan.id, &key.record.id, day_of(now)).await, 7);
 }
 
 async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
@@ -249,7 +242,7 @@ async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
             .throttle
             .insert(template.parse().unwrap(), throttle);
     }
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let engine = engine(&store, PATIENT).await;
     let now = at("2054-11-22T12:00:00Z");
     for (path, expected) in [
@@ -273,12 +266,12 @@ async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
 async fn a_damaged_item_refuses_its_key_and_no_other(kind: Kind) {
     use aws_sdk_dynamodb::types::AttributeValue;
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
-    let (plan, bad) = linked(&manager, plan(None, None)).await;
-    let good = make_key(&manager).await;
-    manager.link(&plan.id, &good.record.id).await.unwrap();
-    let meter = tollgate_store::record::ItemKey::meter(&bad.record.id, &plan.id);
+    let (plan, bad) = linked(&admin, plan(None, None)).await;
+    let good = make_key(&admin).await;
+    admin.link(&plan.id, &good.record.id).await.unwrap();
+    let meter = tollgate_dynamo::item::ItemKey::meter(&bad.record.id, &plan.id);
     store
         .client()
         .await
@@ -301,9 +294,9 @@ async fn a_damaged_item_refuses_its_key_and_no_other(kind: Kind) {
 async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let (plan, key) = linked(
-        &manager,
+        &admin,
         plan(Some((1e6, 10)), Some((100, PeriodKind::Month))),
     )
     .await;
@@ -334,7 +327,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     assert_eq!(counts(&proxy).await, (Some(1), None));
     assert_eq!(counts(&proxy).await, (Some(1), None));
     let days = usage(
-        &manager,
+        &admin,
         &plan.id,
         &key.record.id,
         (day_of(evening), day_of(morning)),
@@ -342,7 +335,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     .await;
     let days: Vec<_> = days.iter().map(|day| (day.used, day.remaining)).collect();
     assert_eq!(days, [(3, Some(97)), (4, Some(93))]);
-    // One request a day: what was closed is written out before the next day closes.
+    // One request a day: what was closed is written out before the next day close_day.
     for day in 3..6 {
         let noon = at(&format!("2054-12-0{day}T12:00:00Z"));
         assert_eq!(
@@ -351,7 +344,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
         );
     }
     assert_eq!(
-        used(&manager, &plan.id, &key.record.id, day_of(evening)).await,
+        used(&admin, &plan.id, &key.record.id, day_of(evening)).await,
         10
     );
 }
@@ -371,14 +364,14 @@ async fn a_meter_with_sixteen_method_buckets_stays_under_a_kilobyte(kind: Kind) 
             .throttle
             .insert(template.parse().unwrap(), throttle);
     }
-    let manager = manager(&store).await;
-    let (_, key) = linked(&manager, limits).await;
+    let admin = admin(&store).await;
+    let (_, key) = linked(&admin, limits).await;
     // The meter is found by as much of the name as it holds.
     let rename = |record: &mut KeyRecord| {
         record.name = Some("a name that is longer than what a meter holds of it".to_owned());
         Ok::<_, Error>(())
     };
-    manager.update_key(&key.record.id, rename).await.unwrap();
+    admin.update_key(&key.record.id, rename).await.unwrap();
     let start = at("2054-12-01T23:59:59Z");
     // Sixteen engines take all twelve lanes, and a closed day waits.
     for number in 0..16 {

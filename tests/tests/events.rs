@@ -7,7 +7,7 @@ use tollgate_core::limit::Throttle;
 use tollgate_tests::lambda::{Function, Start, event};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan};
+use tollgate_tests::world::{admin, linked, plan};
 
 on_both_stores!(
     every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes,
@@ -62,7 +62,7 @@ fn reason(answer: &Value) -> &str {
 
 async fn every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes(kind: Kind) {
     let store = Store::new(kind).await;
-    let (plan, key) = linked(&manager(&store).await, plan(Some((100.0, 100)), None)).await;
+    let (plan, key) = linked(&admin(&store).await, plan(Some((100.0, 100)), None)).await;
     let function = start(&store, &[]).await;
     for kind in BY_POLICY {
         let request = event(kind, Some(&key.value));
@@ -90,7 +90,7 @@ async fn every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes(kind:
 
 async fn an_http_api_is_answered_by_policy_where_its_authorizer_takes_one(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let request = event("http-api-v2", Some(&key.value));
     let function = start(&store, &[("TOLLGATE_HTTP_RESPONSE", "policy")]).await;
     let answer = function.invoke(request.clone()).await;
@@ -107,7 +107,7 @@ async fn an_http_api_is_answered_by_policy_where_its_authorizer_takes_one(kind: 
 
 async fn with_caching_a_policy_covers_the_whole_stage(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = start(&store, &[("TOLLGATE_RESULT_CACHING", "on")]).await;
     for kind in BY_POLICY {
         let answer = function.invoke(event(kind, Some(&key.value))).await;
@@ -118,7 +118,7 @@ async fn with_caching_a_policy_covers_the_whole_stage(kind: Kind) {
 
 async fn a_native_key_is_named_to_rest_apis_on_admitted_requests_only(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = start(&store, &[("TOLLGATE_USAGE_IDENTIFIER_KEY", "presented")]).await;
     for kind in BY_POLICY {
         let admitted = function.invoke(event(kind, Some(&key.value))).await;
@@ -172,7 +172,7 @@ async fn every_kind_is_charged_to_the_throttle_of_its_method(kind: Kind) {
         limits.stages[0]
             .throttle
             .insert(template.parse().unwrap(), throttle);
-        let (_, key) = linked(&manager(&store).await, limits).await;
+        let (_, key) = linked(&admin(&store).await, limits).await;
         let function = start(&store, &[]).await;
         let mut reasons = Vec::new();
         for _ in 0..3 {
@@ -206,13 +206,13 @@ const BY_PATH: [&str; 4] = ["http-api-v2", "http-api-v1", "rest-request", "rest-
 
 async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
     let only = ["/pets/GET", "/pets/{id}/GET"].map(|text| text.parse().unwrap());
-    manager
+    admin
         .update_key(&key.record.id, move |record| {
             record.restriction = Some([("api:prod".to_owned(), only.clone().into())].into());
-            Ok::<_, tollgate_store::manage::Error>(())
+            Ok::<_, tollgate_admin::Error>(())
         })
         .await
         .unwrap();
@@ -248,7 +248,7 @@ async fn with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_sp
     let store = Store::new(kind).await;
     let mut limits = plan(None, Some((1, tollgate_core::calendar::PeriodKind::Month)));
     limits.stages[0].methods = Some(["/pets/GET".parse().unwrap()].into());
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let function = start(&store, &[("TOLLGATE_RESULT_CACHING", "on")]).await;
     let ask = async |path: &str| {
         let answer = function
@@ -274,17 +274,17 @@ async fn with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_sp
 
 async fn what_is_closed_stays_closed_however_its_path_is_spelled(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let closed = || Throttle::new(Some(0.0), Some(0)).unwrap();
     let mut limits = plan(None, None);
     for template in ["/pets/{id}/GET", "/cats/GET"] {
         let throttles = &mut limits.stages[0].throttle;
         throttles.insert(template.parse().unwrap(), closed());
     }
-    let (_, key) = linked(&manager, limits).await;
+    let (_, key) = linked(&admin, limits).await;
     let mut listed = plan(None, None);
     listed.stages[0].methods = Some(["/pets/{id}/GET".parse().unwrap()].into());
-    let (_, other) = linked(&manager, listed).await;
+    let (_, other) = linked(&admin, listed).await;
     let function = start(&store, &[]).await;
     for kind in BY_PATH {
         for path in [
@@ -327,14 +327,14 @@ async fn what_is_closed_stays_closed_however_its_path_is_spelled(kind: Kind) {
 
 async fn a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (_, free) = linked(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (_, free) = linked(&admin, plan(None, None)).await;
     let mut limits = plan(None, None);
     let throttle = Throttle::new(Some(9.0), Some(9)).unwrap();
     limits.stages[0]
         .throttle
         .insert("/cats/GET".parse().unwrap(), throttle);
-    let (_, limited) = linked(&manager, limits).await;
+    let (_, limited) = linked(&admin, limits).await;
     let function = start(&store, &[]).await;
     for kind in BY_PATH {
         for path in ["/pets/%", "/%zz", "/%ff"] {
@@ -353,7 +353,7 @@ async fn every_method_of_a_stage_has_the_throttle_for_all_to_itself(kind: Kind) 
     limits.stages[0]
         .throttle
         .insert("*/*".parse().unwrap(), throttle);
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let function = start(&store, &[]).await;
     let ask = async |method: &str, route: &str| {
         let mut event = asked("rest-request", &key.value, method, "/a");
@@ -369,7 +369,7 @@ async fn every_method_of_a_stage_has_the_throttle_for_all_to_itself(kind: Kind) 
 
 async fn wildcards_in_a_path_are_not_passed_on(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = start(&store, &[]).await;
     let stage = "arn:aws:execute-api:eu-west-1:123456789012:api/prod";
     for kind in ["http-api-v1", "rest-request", "rest-token"] {

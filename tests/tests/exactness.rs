@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 use axum::http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
+use tollgate_admin::Error;
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::verdict::Reason;
-use tollgate_store::engine::Engine;
-use tollgate_store::manage::Error;
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_engine::Engine;
 use tollgate_tests::gateway::Dev;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    PATIENT, at, decide, decide_at, engine, linked, manager, plan, total, usage, used,
+    PATIENT, admin, at, decide, decide_at, engine, linked, plan, total, usage, used,
 };
 
 on_both_stores!(
@@ -115,8 +116,8 @@ async fn engines(store: &Store, number: usize) -> Vec<Arc<Engine>> {
 
 async fn with_a_frozen_clock_exactly_the_burst_passes(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(Some((10.0, 100)), None)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(Some((10.0, 100)), None)).await;
     let now = at("2054-11-22T12:00:00Z");
     let mut callers = Vec::new();
     for engine in engines(&store, 4).await {
@@ -134,7 +135,7 @@ async fn with_a_frozen_clock_exactly_the_burst_passes(kind: Kind) {
     let admitted = total(callers).await;
     assert_eq!(admitted, 100);
     assert_eq!(
-        used(&manager, &plan.id, &key.record.id, day_of(now)).await,
+        used(&admin, &plan.id, &key.record.id, day_of(now)).await,
         100
     );
 }
@@ -142,7 +143,7 @@ async fn with_a_frozen_clock_exactly_the_burst_passes(kind: Kind) {
 async fn in_any_interval_no_more_than_burst_and_rate_pass(kind: Kind) {
     let store = Store::new(kind).await;
     let (rate, burst) = (40.0, 10);
-    let (_, key) = linked(&manager(&store).await, plan(Some((rate, burst)), None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(Some((rate, burst)), None)).await;
     let mut callers = Vec::new();
     for engine in engines(&store, 3).await {
         for _ in 0..3 {
@@ -183,9 +184,9 @@ async fn in_any_interval_no_more_than_burst_and_rate_pass(kind: Kind) {
 
 async fn midnight_at_the_months_end_under_load_loses_and_doubles_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let limit = 150;
-    let (plan, key) = linked(&manager, plan(None, Some((limit, PeriodKind::Month)))).await;
+    let (plan, key) = linked(&admin, plan(None, Some((limit, PeriodKind::Month)))).await;
     let start = at("2054-11-30T23:59:57Z");
     let mut callers = Vec::new();
     for (number, engine) in engines(&store, 4).await.into_iter().enumerate() {
@@ -206,7 +207,7 @@ async fn midnight_at_the_months_end_under_load_loses_and_doubles_nothing(kind: K
     }
     let admitted = total(callers).await;
     let (last, first) = (day_of(start), day_of(start) + 1.day());
-    let days = usage(&manager, &plan.id, &key.record.id, (last, first)).await;
+    let days = usage(&admin, &plan.id, &key.record.id, (last, first)).await;
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
     assert!(days.iter().all(|day| day.used <= limit), "{days:?}");
     // 720 requests: both months are used up.
@@ -293,16 +294,16 @@ impl Load {
 
 async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let (plan, key) = linked(
-        &manager,
+        &admin,
         plan(Some((1e6, 100_000)), Some((1_000_000, PeriodKind::Month))),
     )
     .await;
     let load = Load::start(&engines(&store, 3).await, &key.value);
     let id = key.record.id.as_str();
     let enable = |enabled: bool| {
-        manager.update_key(id, move |record: &mut KeyRecord| {
+        admin.update_key(id, move |record: &mut KeyRecord| {
             record.enabled = enabled;
             Ok::<_, Error>(())
         })
@@ -315,24 +316,21 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
         load.changed();
         enable(true).await.unwrap();
         load.more().await;
-        manager.unlink(&plan.id, id).await.unwrap();
+        admin.unlink(&plan.id, id).await.unwrap();
         load.changed();
         tokio::time::sleep(Duration::from_millis(150)).await;
         load.changed();
-        manager.link(&plan.id, id).await.unwrap();
+        admin.link(&plan.id, id).await.unwrap();
     }
     load.more().await;
     let (admitted, late) = load.stop().await;
     assert_eq!(late, 0);
     let today = day_of(Timestamp::now());
-    assert_eq!(
-        used(&manager, &plan.id, id, today - 1.day()).await,
-        admitted
-    );
+    assert_eq!(used(&admin, &plan.id, id, today - 1.day()).await, admitted);
 
     let load = Load::start(&engines(&store, 2).await, &key.value);
     load.more().await;
-    manager.delete_key(id).await.unwrap();
+    admin.delete_key(id).await.unwrap();
     load.changed();
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     assert_eq!(load.stop().await.1, 0);
@@ -341,9 +339,9 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
 async fn a_plan_that_is_lowered_under_load_holds_once_one_has_seen_it(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let (plan, key) = linked(
-        &manager,
+        &admin,
         plan(Some((1e6, 100_000)), Some((1_000_000, PeriodKind::Month))),
     )
     .await;
@@ -352,7 +350,7 @@ async fn a_plan_that_is_lowered_under_load_holds_once_one_has_seen_it(kind: Kind
         &key.value,
     );
     load.more().await;
-    manager
+    admin
         .update_plan(&plan.id, |record: &mut PlanRecord| {
             record.limits.quota = Some(Quota::new(60, PeriodKind::Month, 0).unwrap());
             record.limits.throttle = Some(Throttle::new(Some(50.0), Some(10)).unwrap());
@@ -364,10 +362,10 @@ async fn a_plan_that_is_lowered_under_load_holds_once_one_has_seen_it(kind: Kind
     let fresh = engine(&store, PATIENT).await;
     decide(&fresh, &key.value).await;
     let today = day_of(Timestamp::now());
-    let by_then = used(&manager, &plan.id, &key.record.id, today - 1.day()).await;
+    let by_then = used(&admin, &plan.id, &key.record.id, today - 1.day()).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     let (admitted, _) = load.stop().await;
-    let finally = used(&manager, &plan.id, &key.record.id, today - 1.day()).await;
+    let finally = used(&admin, &plan.id, &key.record.id, today - 1.day()).await;
     // Where the old plan had admitted more than 60 by then, the fresh engine was refused and made nothing known: the
     // old plan may go on for its ten seconds. That is not what this test is about.
     if by_then <= 60 {

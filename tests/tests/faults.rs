@@ -10,12 +10,12 @@ use jiff::{Timestamp, ToSpan};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::{Decision, Reason};
-use tollgate_store::engine::{OnStoreFailure, Settings};
+use tollgate_engine::{OnStoreFailure, Settings};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    decide, decide_at, decide_on, engine, linked, manager, plan, target, used,
+    admin, decide, decide_at, decide_on, engine, linked, plan, target, used,
 };
 
 on_both_stores!(
@@ -47,7 +47,7 @@ const ALLOWING: Settings = Settings {
 struct Bench {
     proxy: Proxy,
     store: Store,
-    manager: tollgate_store::manage::Manager,
+    admin: tollgate_admin::Admin,
     plan: String,
     key: tollgate_tests::world::Key,
 }
@@ -56,13 +56,13 @@ impl Bench {
     async fn new(kind: Kind, limit: u64) -> Self {
         let store = Store::new(kind).await;
         let proxy = Proxy::to(&store.endpoint).await;
-        let manager = manager(&store).await;
+        let admin = admin(&store).await;
         let limits = plan(Some((1_000.0, 100_000)), Some((limit, PeriodKind::Month)));
-        let (plan, key) = linked(&manager, limits).await;
+        let (plan, key) = linked(&admin, limits).await;
         Self {
             store: store.through(&proxy.endpoint),
             proxy,
-            manager,
+            admin,
             plan: plan.id,
             key,
         }
@@ -71,7 +71,7 @@ impl Bench {
     async fn used(&self) -> u64 {
         let today = day_of(Timestamp::now());
         used(
-            &self.manager,
+            &self.admin,
             &self.plan,
             &self.key.record.id,
             today - 1.day(),
@@ -228,7 +228,7 @@ async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
 
     // Never past the function's own deadline.
     let target = target("/");
-    let request = tollgate_store::engine::Request {
+    let request = tollgate_engine::Request {
         credential: Some(&bench.key.value),
         target: &target,
         cost: std::num::NonZeroU32::MIN,
@@ -249,13 +249,13 @@ async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
 
 async fn what_is_closed_is_closed_in_an_outage_too(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let mut limits = plan(None, None);
     let closed = Throttle::new(None, Some(0)).unwrap();
     limits.stages[0]
         .throttle
         .insert("/cats/GET".parse().unwrap(), closed);
-    let (_, key) = linked(&manager, limits).await;
+    let (_, key) = linked(&admin, limits).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let engine = engine(&store.through(&proxy.endpoint), ALLOWING).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
@@ -269,8 +269,8 @@ async fn what_is_closed_is_closed_in_an_outage_too(kind: Kind) {
 
 async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (_, key) = linked(&manager, plan(Some((2.0, 2)), None)).await;
+    let admin = admin(&store).await;
+    let (_, key) = linked(&admin, plan(Some((2.0, 2)), None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let engine = engine(&store.through(&proxy.endpoint), ALLOWING).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
@@ -300,7 +300,7 @@ async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
 async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away(kind: Kind) {
     let bench = Bench::new(kind, 1_000).await;
     let engine = engine(&bench.store, ALLOWING).await;
-    let (_, unseen) = linked(&bench.manager, plan(None, None)).await;
+    let (_, unseen) = linked(&bench.admin, plan(None, None)).await;
     assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
     bench.proxy.rule(|_, _| Fault::InternalError);
     let now = Timestamp::now();

@@ -16,8 +16,7 @@ use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, decide, decide_at, engine, linked, make_key, make_plan, manager, plan, total,
-    usage,
+    Key, PATIENT, admin, decide, decide_at, engine, linked, make_key, make_plan, plan, total, usage,
 };
 
 on_both_stores!(
@@ -35,7 +34,7 @@ fn per(period: PeriodKind, limit: u64) -> tollgate_core::plan::Plan {
 }
 
 /// How many requests are admitted until one is refused, which must be for the quota.
-async fn admitted(engine: &tollgate_store::engine::Engine, key: &Key) -> u64 {
+async fn admitted(engine: &tollgate_engine::Engine, key: &Key) -> u64 {
     for count in 0..100 {
         match decide(engine, &key.value).await {
             Reason::Ok => {}
@@ -48,38 +47,38 @@ async fn admitted(engine: &tollgate_store::engine::Engine, key: &Key) -> u64 {
 
 async fn a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_second(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, per(PeriodKind::Month, 3)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, per(PeriodKind::Month, 3)).await;
     let engine = engine(&store, PATIENT).await;
     assert_eq!(admitted(&engine, &key).await, 3);
-    manager
+    admin
         .set_remaining(&plan.id, &key.record.id, 5)
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(admitted(&engine, &key).await, 5);
-    let today = day_of(manager.now());
-    let days = usage(&manager, &plan.id, &key.record.id, (today, today)).await;
+    let today = day_of(admin.now());
+    let days = usage(&admin, &plan.id, &key.record.id, (today, today)).await;
     assert_eq!((days[0].used, days[0].remaining), (8, Some(0)));
 }
 
 async fn what_is_left_can_be_more_than_the_limit_and_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, per(PeriodKind::Day, 3)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, per(PeriodKind::Day, 3)).await;
     let engine = engine(&store, PATIENT).await;
-    manager
+    admin
         .set_remaining(&plan.id, &key.record.id, 20)
         .await
         .unwrap();
     assert_eq!(admitted(&engine, &key).await, 20);
-    manager
+    admin
         .set_remaining(&plan.id, &key.record.id, 2)
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
-    manager
+    admin
         .set_remaining(&plan.id, &key.record.id, 0)
         .await
         .unwrap();
@@ -88,8 +87,8 @@ async fn what_is_left_can_be_more_than_the_limit_and_nothing(kind: Kind) {
 
 async fn a_day_that_is_over_is_closed_and_keeps_its_count(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, per(PeriodKind::Day, 10)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, per(PeriodKind::Day, 10)).await;
     // The key's meter begins today: its yesterday is told by an engine whose today is yesterday's tomorrow.
     let engine = engine(&store, PATIENT).await;
     let now = Timestamp::now();
@@ -101,13 +100,13 @@ async fn a_day_that_is_over_is_closed_and_keeps_its_count(kind: Kind) {
         let verdict = decide_at(&engine, &key.value, tomorrow).await;
         assert_eq!(verdict.reason, Reason::Ok);
     }
-    // A closed day waits in the meter, whose day is later than the manager's clock: time does not run back.
-    manager
+    // A closed day waits in the meter, whose day is later than the admin's clock: time does not run back.
+    admin
         .set_remaining(&plan.id, &key.record.id, 1)
         .await
         .unwrap();
     let range = (day_of(now), day_of(tomorrow));
-    let days = usage(&manager, &plan.id, &key.record.id, range).await;
+    let days = usage(&admin, &plan.id, &key.record.id, range).await;
     let used: Vec<_> = days.iter().map(|day| (day.used, day.remaining)).collect();
     assert_eq!(used, [(4, Some(6)), (2, Some(1))]);
     assert_eq!(
@@ -122,8 +121,8 @@ async fn a_day_that_is_over_is_closed_and_keeps_its_count(kind: Kind) {
 
 async fn under_load_no_request_is_admitted_beyond_what_was_granted(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = Arc::new(manager(&store).await);
-    let (plan, key) = linked(&manager, per(PeriodKind::Month, 40)).await;
+    let admin = Arc::new(admin(&store).await);
+    let (plan, key) = linked(&admin, per(PeriodKind::Month, 40)).await;
     let mut callers = Vec::new();
     for _ in 0..4 {
         let engine = engine(&store, PATIENT).await;
@@ -144,26 +143,26 @@ async fn under_load_no_request_is_admitted_beyond_what_was_granted(kind: Kind) {
     // The first comes while the quota is being spent, the last when it is.
     for wait in [10, 500, 1_500] {
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        manager
+        admin
             .set_remaining(&plan.id, &key.record.id, 30)
             .await
             .unwrap();
     }
     let admitted = total(callers).await;
     assert!((90..=40 + 3 * 30).contains(&admitted), "{admitted}");
-    let today = day_of(manager.now());
+    let today = day_of(admin.now());
     let from = today.yesterday().unwrap();
-    let days = usage(&manager, &plan.id, &key.record.id, (from, today)).await;
+    let days = usage(&admin, &plan.id, &key.record.id, (from, today)).await;
     assert_eq!(days.iter().map(|day| day.used).sum::<u64>(), admitted);
 }
 
 async fn a_grant_whose_answer_is_lost_is_made_once(kind: Kind) {
     let store = Store::new(kind).await;
-    let (plan, key) = linked(&manager(&store).await, per(PeriodKind::Month, 3)).await;
+    let (plan, key) = linked(&admin(&store).await, per(PeriodKind::Month, 3)).await;
     let engine = engine(&store, PATIENT).await;
     assert_eq!(admitted(&engine, &key).await, 3);
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store.through(&proxy.endpoint)).await;
+    let admin = admin(&store.through(&proxy.endpoint)).await;
     // Between a lost answer and its retry, what was granted is spent.
     let writes = AtomicUsize::new(0);
     proxy.rule(move |_, operation| match operation {
@@ -181,7 +180,7 @@ async fn a_grant_whose_answer_is_lost_is_made_once(kind: Kind) {
         }
         admitted
     });
-    manager
+    admin
         .set_remaining(&plan.id, &key.record.id, 10)
         .await
         .unwrap();
@@ -190,18 +189,18 @@ async fn a_grant_whose_answer_is_lost_is_made_once(kind: Kind) {
 
 async fn a_grant_of_the_most_and_a_raised_limit_leave_a_meter_that_can_be_read(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, per(PeriodKind::Month, 1_000)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, per(PeriodKind::Month, 1_000)).await;
     let engine = engine(&store, PATIENT).await;
-    manager
+    admin
         .set_remaining(&plan.id, &key.record.id, u64::MAX)
         .await
         .unwrap();
     let most = u64::try_from(i64::MAX).unwrap();
-    manager
+    admin
         .update_plan(&plan.id, |record| {
             record.limits = per(PeriodKind::Month, most);
-            Ok::<_, tollgate_store::manage::Error>(())
+            Ok::<_, tollgate_admin::Error>(())
         })
         .await
         .unwrap();
@@ -210,20 +209,20 @@ async fn a_grant_of_the_most_and_a_raised_limit_leave_a_meter_that_can_be_read(k
         assert_eq!(decide_at(&engine, &key.value, now).await.reason, Reason::Ok);
     }
     let today = day_of(Timestamp::now());
-    let days = usage(&manager, &plan.id, &key.record.id, (today, today)).await;
+    let days = usage(&admin, &plan.id, &key.record.id, (today, today)).await;
     assert_eq!(days[0].used, 1);
 }
 
 async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
-    let (plan, key) = linked(&manager, per(PeriodKind::Week, 10)).await;
+    let admin = admin(&api.store).await;
+    let (plan, key) = linked(&admin, per(PeriodKind::Week, 10)).await;
     let path = |plan: &str, key: &str| format!("/usageplans/{plan}/keys/{key}/usage");
     let own = path(&plan.id, &key.record.id);
     let answer = api
         .patch(200, &own, &[["replace", "/remaining", "7"]])
         .await;
-    let today = day_of(manager.now()).to_string();
+    let today = day_of(admin.now()).to_string();
     assert_eq!(
         answer,
         json!({
@@ -251,9 +250,9 @@ async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
             "{error}"
         );
     }
-    let other = make_key(&manager).await;
-    let unlimited = make_plan(&manager, plan_without_quota()).await;
-    manager.link(&unlimited.id, &key.record.id).await.unwrap();
+    let other = make_key(&admin).await;
+    let unlimited = make_plan(&admin, plan_without_quota()).await;
+    admin.link(&unlimited.id, &key.record.id).await.unwrap();
     for (status, path) in [
         (404, path("nosuchplan", &key.record.id)),
         (404, path(&plan.id, "nosuchkey")),

@@ -23,13 +23,13 @@ on_both_stores!(
 
 async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
+    let (api, admin) = Api::managed(&store).await;
     let mut limits = plan(Some((0.001, 5)), Some((10, PeriodKind::Month)));
     let throttle = Throttle::new(Some(0.001), Some(3)).unwrap();
     limits.stages[0]
         .throttle
         .insert("/pets/GET".parse().unwrap(), throttle);
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     let engine = engine(&store, PATIENT).await;
     let pets = target("/pets");
     for _ in 0..2 {
@@ -76,9 +76,9 @@ async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind)
 
 async fn one_that_asks_too_often_is_told_to_wait_and_others_are_not(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
-    let (_, other) = linked(&manager, plan(None, None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
+    let (_, other) = linked(&admin, plan(None, None)).await;
     let mut statuses = Vec::new();
     while statuses.last() != Some(&429) {
         let (status, told) = api.whoami(Some(&key.value)).await;
@@ -95,13 +95,13 @@ async fn one_that_asks_too_often_is_told_to_wait_and_others_are_not(kind: Kind) 
 
 async fn a_quota_of_another_period_is_told_as_requests_meet_it(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
     let now = Timestamp::now();
     let yesterday = now - 24.hours();
     // The meter is made anew as of yesterday.
-    let meter = tollgate_store::record::ItemKey::meter(&key.record.id, &plan.id);
+    let meter = tollgate_dynamo::item::ItemKey::meter(&key.record.id, &plan.id);
     let update = store.client().await.update_item().table_name(&store.table);
     update
         .set_key(Some(meter.attributes()))
@@ -152,17 +152,17 @@ fn day_value(time: &Timestamp, of_kind: &str) -> aws_sdk_dynamodb::types::Attrib
 
 async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
+    let (api, admin) = Api::managed(&store).await;
     let mut limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
     let throttle = Throttle::new(Some(2.0), Some(4)).unwrap();
     limits.stages[0]
         .throttle
         .insert("/pets/GET".parse().unwrap(), throttle);
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     let mut keys = vec![key];
     for _ in 0..3 {
-        let key = tollgate_tests::world::make_key(&manager).await;
-        manager.link(&plan.id, &key.record.id).await.unwrap();
+        let key = tollgate_tests::world::make_key(&admin).await;
+        admin.link(&plan.id, &key.record.id).await.unwrap();
         keys.push(key);
     }
     // One is off, one is elsewhere, one has more than the plan gives.
@@ -211,8 +211,8 @@ async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
 
 async fn of_several_keys_none_is_taken_before_the_others(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
     let good = key.value.as_str();
     let token = format!("Bearer {good}");
     for several in [

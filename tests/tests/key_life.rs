@@ -8,19 +8,19 @@ use std::time::Duration;
 use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tollgate_admin::keys::{NewKey, generate_value};
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::key::KeyValue;
 use tollgate_core::verdict::Reason;
+use tollgate_dynamo::item::ItemKey;
 use tollgate_keys::vault::Vault;
-use tollgate_store::manage::keys::{NewKey, generate_value};
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::ItemKey;
 use tollgate_tests::api::{Api, members, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    PATIENT, decide, decide_at, engine, linked, manager, plan, stopped_at, total, used,
+    PATIENT, admin, decide, decide_at, engine, linked, plan, stopped_at, total, used,
 };
 
 on_both_stores!(
@@ -40,8 +40,8 @@ on_both_stores!(
 
 async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (_, key) = linked(&manager, plan(None, Some((9, PeriodKind::Day)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, Some((9, PeriodKind::Day)))).await;
     let path = format!("/apikeys/{}", key.record.id);
     assert!(!members(&api.get(&path).await).contains("tollgate"));
     let engine = engine(&store, PATIENT).await;
@@ -190,8 +190,8 @@ async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing(
 async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_meter(kind: Kind) {
     let store = Store::new(kind).await;
     let api = Api::with(store.clone(), Vault::local()).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((6, PeriodKind::Month)))).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((6, PeriodKind::Month)))).await;
     let engine = engine(&store, PATIENT).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     let path = format!("/apikeys/{}", key.record.id);
@@ -237,7 +237,7 @@ async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_met
         assert_eq!(told.reason, Reason::UnknownKey);
     }
     let day = day_of(Timestamp::now());
-    assert_eq!(used(&manager, &plan.id, &key.record.id, day).await, 6);
+    assert_eq!(used(&admin, &plan.id, &key.record.id, day).await, 6);
     // The next rotation waits for the end of this one.
     let again = json!({ "overlapSeconds": 0 });
     let rotations = format!("{path}/rotations");
@@ -250,8 +250,8 @@ async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_met
 
 async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
     let engines = [engine(&store, PATIENT).await, engine(&store, PATIENT).await];
     let rotations = format!("/apikeys/{}/rotations", key.record.id);
     let rotate = async |overlap: i64| {
@@ -280,8 +280,8 @@ async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once
 
 async fn a_rotation_under_load_loses_no_request_and_charges_none_twice(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = Arc::new(manager(&store).await);
-    let (plan, key) = linked(&manager, plan(None, Some((1_000_000, PeriodKind::Month)))).await;
+    let admin = Arc::new(admin(&store).await);
+    let (plan, key) = linked(&admin, plan(None, Some((1_000_000, PeriodKind::Month)))).await;
     let day = day_of(Timestamp::now());
     let current = Arc::new(std::sync::Mutex::new(key.value.clone()));
     let callers = (0..4).map(|caller| {
@@ -307,17 +307,14 @@ async fn a_rotation_under_load_loses_no_request_and_charges_none_twice(kind: Kin
     tokio::time::sleep(Duration::from_millis(100)).await;
     let new = generate_value();
     let until = Timestamp::now() + SignedDuration::from_mins(10);
-    let rotated = manager
+    let rotated = admin
         .rotate_key(&key.record.id, &new, None, Some(until))
         .await;
     rotated.unwrap();
     new.expose().clone_into(&mut current.lock().unwrap());
     let admitted = total(callers).await;
     assert_eq!(admitted, 480);
-    assert_eq!(
-        used(&manager, &plan.id, &key.record.id, day).await,
-        admitted
-    );
+    assert_eq!(used(&admin, &plan.id, &key.record.id, day).await, admitted);
 }
 
 async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
@@ -327,10 +324,10 @@ async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
         Fault::InternalError,
     ] {
         let store = Store::new(kind).await;
-        let manager = manager(&store).await;
-        let (_, key) = linked(&manager, plan(None, None)).await;
+        let admin = admin(&store).await;
+        let (_, key) = linked(&admin, plan(None, None)).await;
         let proxy = Proxy::to(&store.endpoint).await;
-        let shaken = tollgate_tests::world::manager(&store.through(&proxy.endpoint)).await;
+        let shaken = tollgate_tests::world::admin(&store.through(&proxy.endpoint)).await;
         let shown = format!("{fault:?}");
         proxy.rule(move |_, operation| match operation {
             "TransactWriteItems" => fault.clone(),
@@ -345,15 +342,15 @@ async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
         );
         let engine = engine(&store, PATIENT).await;
         assert_eq!(decide(&engine, &key.value).await, Reason::Ok, "{shown}");
-        let record = manager.key(&key.record.id).await.unwrap();
+        let record = admin.key(&key.record.id).await.unwrap();
         let made = record.hash == new.hash().to_string();
         let expected = if made { Reason::Ok } else { Reason::UnknownKey };
         assert_eq!(decide(&engine, new.expose()).await, expected, "{shown}");
         if made {
-            manager.end_rotation(&record.id).await.unwrap();
+            admin.end_rotation(&record.id).await.unwrap();
         }
         let after = generate_value();
-        manager
+        admin
             .rotate_key(&record.id, &after, None, None)
             .await
             .unwrap();
@@ -367,16 +364,16 @@ async fn a_rotation_whose_answer_is_lost_is_whole_or_not_made(kind: Kind) {
 }
 
 /// No key can be made with a value that an instance still admits for another.
-async fn is_not_free_while_good(manager: &Manager, good: &[Reason], value: &str) {
+async fn is_not_free_while_good(admin: &Admin, good: &[Reason], value: &str) {
     let new = NewKey {
         value: Some(KeyValue::parse(value).unwrap()),
         ..NewKey::default()
     };
-    let taken = manager.create_key(new).await;
+    let taken = admin.create_key(new).await;
     if good.contains(&Reason::Ok) {
         assert!(matches!(taken, Err(Error::ValueExists)), "{taken:?}");
     } else if let Ok((record, _)) = taken {
-        manager.delete_key(&record.id).await.unwrap();
+        admin.delete_key(&record.id).await.unwrap();
     }
 }
 
@@ -384,8 +381,8 @@ async fn wherever_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind)
     for overlap in [None, Some(SignedDuration::from_mins(10))] {
         for n in 0.. {
             let store = Store::new(kind).await;
-            let manager = manager(&store).await;
-            let (_, key) = linked(&manager, plan(None, None)).await;
+            let admin = admin(&store).await;
+            let (_, key) = linked(&admin, plan(None, None)).await;
             let warm = engine(&store, PATIENT).await;
             assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
             let (stopped, proxy) = stopped_at(&store, n).await;
@@ -393,7 +390,7 @@ async fn wherever_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind)
             let until = overlap.map(|overlap| Timestamp::now() + overlap);
             let first = stopped.rotate_key(id, &new, None, until).await;
             let good = [decide(&warm, &key.value).await];
-            is_not_free_while_good(&manager, &good, &key.value).await;
+            is_not_free_while_good(&admin, &good, &key.value).await;
             proxy.rule(|_, _| Fault::None);
             if first.is_err() {
                 stopped.rotate_key(id, &new, None, until).await.unwrap();
@@ -417,20 +414,17 @@ async fn wherever_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind)
 async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind) {
     for n in 0.. {
         let store = Store::new(kind).await;
-        let manager = manager(&store).await;
-        let (_, key) = linked(&manager, plan(None, None)).await;
+        let admin = admin(&store).await;
+        let (_, key) = linked(&admin, plan(None, None)).await;
         let (id, new) = (&key.record.id, generate_value());
         let until = Timestamp::now() + SignedDuration::from_mins(10);
-        manager
-            .rotate_key(id, &new, None, Some(until))
-            .await
-            .unwrap();
+        admin.rotate_key(id, &new, None, Some(until)).await.unwrap();
         let warm = engine(&store, PATIENT).await;
         assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
         let (stopped, proxy) = stopped_at(&store, n).await;
         let first = stopped.end_rotation(id).await;
         let good = [decide(&warm, &key.value).await];
-        is_not_free_while_good(&manager, &good, &key.value).await;
+        is_not_free_while_good(&admin, &good, &key.value).await;
         proxy.rule(|_, _| Fault::None);
         let again = stopped.end_rotation(id).await;
         assert!(
@@ -441,12 +435,12 @@ async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it(
         assert_eq!(decide(&warm, new.expose()).await, Reason::Ok, "{n}");
         // Back to the first value, and an end that comes late does that no harm.
         let first_value = KeyValue::parse(&key.value).unwrap();
-        manager
+        admin
             .rotate_key(id, &first_value, None, None)
             .await
             .unwrap();
         assert!(matches!(
-            manager.end_rotation(id).await,
+            admin.end_rotation(id).await,
             Err(Error::NoRotation)
         ));
         let cold = engine(&store, PATIENT).await;
@@ -460,14 +454,11 @@ async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it(
 
 async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, None)).await;
     let (id, new) = (&key.record.id, generate_value());
     let until = Timestamp::now() + SignedDuration::from_secs(1);
-    manager
-        .rotate_key(id, &new, None, Some(until))
-        .await
-        .unwrap();
+    admin.rotate_key(id, &new, None, Some(until)).await.unwrap();
     let warm = engine(&store, PATIENT).await;
     assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
     tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -482,11 +473,11 @@ async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
         enabled: true,
         ..NewKey::default()
     };
-    let (other, _) = manager.create_key(other).await.unwrap();
-    manager.link(&plan.id, &other.id).await.unwrap();
+    let (other, _) = admin.create_key(other).await.unwrap();
+    admin.link(&plan.id, &other.id).await.unwrap();
     assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
     // The rotation that waits to be cleared away leaves that key alone.
-    manager
+    admin
         .rotate_key(id, &generate_value(), None, None)
         .await
         .unwrap();
@@ -499,8 +490,8 @@ async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
 
 async fn a_deleted_key_frees_both_its_values(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
     let path = format!("/apikeys/{}", key.record.id);
     let body = json!({ "overlapSeconds": 600 });
     let new = text(&api.post(&format!("{path}/rotations"), body).await["value"]);
@@ -517,8 +508,8 @@ async fn a_deleted_key_frees_both_its_values(kind: Kind) {
 
 async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
     let path = format!("/apikeys/{}", key.record.id);
     api.post(
         &format!("{path}/rotations"),
@@ -539,8 +530,8 @@ async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
 
 async fn the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((9, PeriodKind::Month)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((9, PeriodKind::Month)))).await;
     let engine = engine(&store, PATIENT).await;
     let path = format!("/apikeys/{}", key.record.id);
     let shown = async || api.get(&path).await["tollgate"]["lastUsedDay"].clone();
@@ -552,13 +543,13 @@ async fn the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links(kind: 
         assert_eq!(shown().await, json!(day_of(at).to_string()));
     }
     let last = json!(day_of(now + SignedDuration::from_hours(72)).to_string());
-    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    admin.unlink(&plan.id, &key.record.id).await.unwrap();
     assert_eq!(shown().await, last);
-    manager.link(&plan.id, &key.record.id).await.unwrap();
+    admin.link(&plan.id, &key.record.id).await.unwrap();
     assert_eq!(shown().await, last);
     // What a refusal shows is no use.
     let late = now + SignedDuration::from_hours(96);
-    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    admin.unlink(&plan.id, &key.record.id).await.unwrap();
     assert_eq!(
         decide_at(&engine, &key.value, late).await.reason,
         Reason::NotInPlan

@@ -7,11 +7,11 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::verdict::Reason;
-use tollgate_store::record::ItemKey;
+use tollgate_dynamo::item::ItemKey;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::Kind;
-use tollgate_tests::world::{PATIENT, decide, engine, make_plan, manager, plan, used};
+use tollgate_tests::world::{PATIENT, admin, decide, engine, make_plan, plan, used};
 
 on_both_stores!(
     keys_from_a_file_work_at_once_and_are_answered_in_the_order_of_their_rows,
@@ -40,11 +40,11 @@ fn value(number: usize) -> String {
 
 async fn keys_from_a_file_work_at_once_and_are_answered_in_the_order_of_their_rows(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
-    let one = make_plan(&manager, plan(None, Some((2, PeriodKind::Day)))).await;
+    let admin = admin(&api.store).await;
+    let one = make_plan(&admin, plan(None, Some((2, PeriodKind::Day)))).await;
     let mut elsewhere = plan(None, None);
     "other".clone_into(&mut elsewhere.stages[0].stage);
-    let two = make_plan(&manager, elsewhere).await;
+    let two = make_plan(&admin, elsewhere).await;
     let file = format!(
         "name,key,usageplanids,description\nfirst,{},\"{},{}\",about\nsecond,{},,\nthird,{},{},\n",
         value(1),
@@ -79,16 +79,16 @@ async fn keys_from_a_file_work_at_once_and_are_answered_in_the_order_of_their_ro
     }
     assert_eq!(reasons, [Reason::Ok, Reason::Ok, Reason::Quota]);
     assert_eq!(decide(&engine, &value(2)).await, Reason::NotInPlan);
-    let yesterday = tollgate_core::calendar::day_of(manager.now())
+    let yesterday = tollgate_core::calendar::day_of(admin.now())
         .yesterday()
         .unwrap();
-    assert_eq!(used(&manager, &one.id, &text(&ids[0]), yesterday).await, 2);
+    assert_eq!(used(&admin, &one.id, &text(&ids[0]), yesterday).await, 2);
 }
 
 async fn a_value_that_is_there_already_stays_with_its_key_which_is_changed(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
-    let plan = make_plan(&manager, plan(None, None)).await;
+    let admin = admin(&api.store).await;
+    let plan = make_plan(&admin, plan(None, None)).await;
     let key = api
         .key(json!({ "name": "old", "description": "kept", "enabled": true, "value": value(1) }))
         .await;
@@ -194,8 +194,8 @@ async fn a_file_that_cannot_be_read_is_refused(kind: Kind) {
 
 async fn many_rows_are_imported_and_again_to_the_same(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
-    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Month)))).await;
+    let admin = admin(&api.store).await;
+    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
     let rows = (0..250).map(|number| format!("key {number},{},{}\n", value(number), plan.id));
     let file = format!("Name,Key,UsagePlanIds\n{}", rows.collect::<String>());
     let (status, first) = import(&api, "&failonwarnings=true", &file).await;
@@ -231,11 +231,11 @@ async fn what_a_row_says_nothing_of_stays_as_it_is(kind: Kind) {
 
 async fn with_failonwarnings_a_stage_that_is_taken_keeps_everything_as_it_is(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
-    let one = make_plan(&manager, plan(None, None)).await;
-    let two = make_plan(&manager, plan(None, None)).await;
+    let admin = admin(&api.store).await;
+    let one = make_plan(&admin, plan(None, None)).await;
+    let two = make_plan(&admin, plan(None, None)).await;
     let key = api.key(json!({ "name": "old", "value": value(1) })).await;
-    manager.link(&one.id, &key).await.unwrap();
+    admin.link(&one.id, &key).await.unwrap();
     let file = format!(
         "Name,Key,Enabled,UsagePlanIds\nnew,{},true,{}\nother,{},true,\n",
         value(1),
@@ -276,10 +276,10 @@ async fn only_record(api: &Api, key: &str, name: &str, value: bool) {
 
 async fn an_import_makes_good_a_disabling_that_was_interrupted(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
-    let one = make_plan(&manager, plan(None, None)).await;
+    let admin = admin(&api.store).await;
+    let one = make_plan(&admin, plan(None, None)).await;
     let key = api.key(json!({ "enabled": true, "value": value(1) })).await;
-    manager.link(&one.id, &key).await.unwrap();
+    admin.link(&one.id, &key).await.unwrap();
     let engine = engine(&api.store, PATIENT).await;
     assert_eq!(decide(&engine, &value(1)).await, Reason::Ok);
     only_record(&api, &key, "enabled", false).await;

@@ -154,8 +154,8 @@ async fn a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as
 ) {
     const STORED: u64 = 5_000_000_000;
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((STORED, PeriodKind::Month)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((STORED, PeriodKind::Month)))).await;
     let path = format!("/usageplans/{}", plan.id);
     let shown = json!(i32::MAX);
     assert_eq!(api.get(&path).await["quota"]["limit"], shown);
@@ -166,7 +166,7 @@ async fn a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as
         .await;
     assert_eq!(changed["quota"]["limit"], shown);
     let stored = async || {
-        let quota = manager.plan(&plan.id).await.unwrap().limits.quota;
+        let quota = admin.plan(&plan.id).await.unwrap().limits.quota;
         quota.unwrap().limit()
     };
     assert_eq!(stored().await, STORED);

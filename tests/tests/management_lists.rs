@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use tollgate_admin::imports::{ImportKey, Imported};
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::key::KeyValue;
 use tollgate_core::verdict::Reason;
-use tollgate_store::manage::imports::{ImportKey, Imported};
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::PlanRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_tests::api::{Api, ids, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{PATIENT, decide, engine, make_plan, manager, plan};
+use tollgate_tests::world::{PATIENT, admin, decide, engine, make_plan, plan};
 
 on_both_stores!(
     names_are_listed_newest_first_while_they_are_few_and_pages_hold_while_keys_come_and_go,
@@ -54,11 +54,11 @@ fn rows(names: &[String], plan: Option<&PlanRecord>) -> Vec<ImportKey> {
 }
 
 async fn import(
-    manager: &Manager,
+    admin: &Admin,
     rows: Vec<ImportKey>,
     until: Option<Instant>,
 ) -> Result<Imported, Error> {
-    manager.import_keys(rows, Vec::new(), true, until).await
+    admin.import_keys(rows, Vec::new(), true, until).await
 }
 
 fn numbered(prefix: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -112,9 +112,9 @@ async fn names_are_listed_newest_first_while_they_are_few_and_pages_hold_while_k
 
 async fn very_many_names_are_listed_by_name_each_of_them_once(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
+    let admin = admin(&api.store).await;
     let names = numbered("bulk", 0..1_300);
-    import(&manager, rows(&names, None), None).await.unwrap();
+    import(&admin, rows(&names, None), None).await.unwrap();
     let came = pages(&api, "/apikeys?name=bulk&limit=400", async |names| {
         // One before those that were shown, and one behind.
         for name in [&format!("{}!", names[0]), "bulk-zz"] {
@@ -186,10 +186,10 @@ async fn a_plans_keys_are_found_by_name_through_links_unlinks_and_renames(kind: 
 
 async fn a_page_costs_the_same_however_many_keys_there_are(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let api = Api::on(store.through(&proxy.endpoint)).await;
-    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     for number in 0..30 {
         let customer = format!("c{}", number % 2);
         api.key(json!({ "name": format!("rare-{number}"), "customerId": customer }))
@@ -216,7 +216,7 @@ async fn a_page_costs_the_same_however_many_keys_there_are(kind: Kind) {
     let mut costs = Vec::new();
     for numbers in [0..1_400, 1_400..3_600] {
         let names = numbered("many", numbers);
-        import(&manager, rows(&names, Some(&plan)), None)
+        import(&admin, rows(&names, Some(&plan)), None)
             .await
             .unwrap();
         let mut cost = Vec::new();
@@ -249,7 +249,7 @@ async fn a_page_costs_the_same_however_many_keys_there_are(kind: Kind) {
 
 async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_killed(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager_of = manager(&store).await;
+    let manager_of = admin(&store).await;
     let mut limits = plan(None, Some((10, PeriodKind::Day)));
     let plan = make_plan(&manager_of, limits.clone()).await;
     let names = numbered("key", 0..250);
@@ -318,8 +318,8 @@ async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_k
 async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store.through(&proxy.endpoint)).await;
-    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let admin = admin(&store.through(&proxy.endpoint)).await;
+    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let names = numbered("key", 0..600);
     let slow = Fault::Delay(Duration::from_millis(120));
     proxy.rule(move |_, operation| match operation {
@@ -329,7 +329,7 @@ async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again(kind: K
     let mut before = 0;
     let mut until = Instant::now();
     let imported = loop {
-        match import(&manager, rows(&names, Some(&plan)), Some(until)).await {
+        match import(&admin, rows(&names, Some(&plan)), Some(until)).await {
             Ok(imported) => break imported,
             Err(Error::Unfinished { finished, of: 600 }) => {
                 // However little time there is, something is done.
@@ -343,7 +343,7 @@ async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again(kind: K
     assert!(before > 0);
     assert_eq!(imported.ids.len(), 600);
     for (id, name) in imported.ids.iter().zip(&names).step_by(97) {
-        assert_eq!(manager.key(id).await.unwrap().name.as_ref(), Some(name));
+        assert_eq!(admin.key(id).await.unwrap().name.as_ref(), Some(name));
     }
     let engine = engine(&store, PATIENT).await;
     assert_eq!(decide(&engine, &value(&names[599])).await, Reason::Ok);
@@ -351,10 +351,10 @@ async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again(kind: K
 
 async fn an_import_that_disables_keys_is_done_when_it_is_answered(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let admin = admin(&store).await;
+    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let names = numbered("key", 0..60);
-    let first = import(&manager, rows(&names, Some(&plan)), None)
+    let first = import(&admin, rows(&names, Some(&plan)), None)
         .await
         .unwrap();
     let engine = engine(&store, PATIENT).await;
@@ -363,7 +363,7 @@ async fn an_import_that_disables_keys_is_done_when_it_is_answered(kind: Kind) {
     }
     // One of them is changed by another in the very moment, which the whole batch then makes way for.
     let proxy = Proxy::to(&store.endpoint).await;
-    let slow = tollgate_tests::world::manager(&store.through(&proxy.endpoint)).await;
+    let slow = tollgate_tests::world::admin(&store.through(&proxy.endpoint)).await;
     proxy.rule(|_, operation| match operation {
         "TransactWriteItems" => Fault::Delay(Duration::from_millis(500)),
         _ => Fault::None,
@@ -374,39 +374,39 @@ async fn an_import_that_disables_keys_is_done_when_it_is_answered(kind: Kind) {
     }
     let describe = async {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let change = |record: &mut tollgate_store::record::KeyRecord| {
+        let change = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
             record.description = Some("changed".to_owned());
             Ok::<_, Error>(())
         };
-        manager.update_key(&first.ids[30], change).await.unwrap();
+        admin.update_key(&first.ids[30], change).await.unwrap();
     };
     let (again, ()) = tokio::join!(import(&slow, off, None), describe);
     assert_eq!(again.unwrap().ids, first.ids);
     for (name, id) in names.iter().zip(&first.ids) {
         assert_eq!(decide(&engine, &value(name)).await, Reason::Disabled);
-        assert!(!manager.key(id).await.unwrap().enabled);
+        assert!(!admin.key(id).await.unwrap().enabled);
     }
-    let described = manager.key(&first.ids[30]).await.unwrap();
+    let described = admin.key(&first.ids[30]).await.unwrap();
     assert_eq!(described.description.as_deref(), Some("changed"));
 }
 
 async fn imports_of_one_file_at_the_same_time_make_each_key_once(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let plan = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+    let admin = admin(&store).await;
+    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let names = numbered("key", 0..300);
-    let one = || import(&manager, rows(&names, Some(&plan)), None);
+    let one = || import(&admin, rows(&names, Some(&plan)), None);
     let (one, two, three) = tokio::join!(one(), one(), one());
     let ids = one.unwrap().ids;
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 300);
     assert_eq!((&two.unwrap().ids, &three.unwrap().ids), (&ids, &ids));
-    let again = import(&manager, rows(&names, Some(&plan)), Some(Instant::now())).await;
+    let again = import(&admin, rows(&names, Some(&plan)), Some(Instant::now())).await;
     assert_eq!(again.unwrap().ids, ids);
 }
 
 async fn large_keys_are_changed_by_an_import_too(kind: Kind) {
     let api = Api::new(kind).await;
-    let manager = manager(&api.store).await;
+    let admin = admin(&api.store).await;
     let names = numbered("key", 0..14);
     for name in &names {
         let description = "€".repeat(116_000);
@@ -417,20 +417,20 @@ async fn large_keys_are_changed_by_an_import_too(kind: Kind) {
     for row in &mut off {
         row.enabled = Some(false);
     }
-    let imported = import(&manager, off, None).await.unwrap();
+    let imported = import(&admin, off, None).await.unwrap();
     for id in &imported.ids {
-        assert!(!manager.key(id).await.unwrap().enabled);
+        assert!(!admin.key(id).await.unwrap().enabled);
     }
 }
 
 async fn a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let slow = manager(&store.through(&proxy.endpoint)).await;
-    let manager = manager(&store).await;
+    let slow = admin(&store.through(&proxy.endpoint)).await;
+    let admin = admin(&store).await;
     let mut limits = plan(None, None);
     limits.stages.clear();
-    let plan = make_plan(&manager, limits).await;
+    let plan = make_plan(&admin, limits).await;
     proxy.rule(|_, operation| match operation {
         "TransactWriteItems" => Fault::Delay(Duration::from_millis(500)),
         _ => Fault::None,
@@ -438,7 +438,7 @@ async fn a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys(kind: Ki
     let names = numbered("key", 0..40);
     let delete = async {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        manager.delete_plan(&plan.id, None).await.unwrap();
+        admin.delete_plan(&plan.id, None).await.unwrap();
     };
     let (imported, ()) = tokio::join!(import(&slow, rows(&names, Some(&plan)), None), delete);
     let imported = imported.unwrap();
@@ -449,6 +449,6 @@ async fn a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys(kind: Ki
         imported.warnings
     );
     for id in &imported.ids {
-        assert_eq!(manager.key(id).await.unwrap().plans, [""; 0]);
+        assert_eq!(admin.key(id).await.unwrap().plans, [""; 0]);
     }
 }

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::json;
+use tollgate_admin::{Error, PageRequest};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_core::verdict::Reason;
-use tollgate_store::manage::{Error, PageRequest};
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Fault;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    PATIENT, decide, decide_at, decide_on, engine, linked, make_plan, manager, plan, stopped_at,
+    PATIENT, admin, decide, decide_at, decide_on, engine, linked, make_plan, plan, stopped_at,
     target, total, used,
 };
 
@@ -33,14 +33,10 @@ on_both_stores!(
 
 async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (first, key) = linked(
-        &manager,
-        plan(Some((0.001, 8)), Some((10, PeriodKind::Day))),
-    )
-    .await;
+    let (api, admin) = Api::managed(&store).await;
+    let (first, key) = linked(&admin, plan(Some((0.001, 8)), Some((10, PeriodKind::Day)))).await;
     let second = make_plan(
-        &manager,
+        &admin,
         plan(Some((0.001, 20)), Some((12, PeriodKind::Month))),
     )
     .await;
@@ -53,7 +49,7 @@ async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     let entered = api.post(&moves, go(&first.id, &second.id, "carry")).await;
     assert_eq!(text(&entered["id"]), key.record.id);
     assert_eq!(
-        manager.key(&key.record.id).await.unwrap().plans,
+        admin.key(&key.record.id).await.unwrap().plans,
         std::slice::from_ref(&second.id)
     );
     // Seven of the month's twelve are used, and seven are owed to the throttle.
@@ -75,16 +71,16 @@ async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     );
     // What was counted stays where it was counted.
     let today = day_of(Timestamp::now()).saturating_sub(1.day());
-    assert_eq!(used(&manager, &first.id, &key.record.id, today).await, 7);
-    assert_eq!(used(&manager, &second.id, &key.record.id, today).await, 5);
+    assert_eq!(used(&admin, &first.id, &key.record.id, today).await, 7);
+    assert_eq!(used(&admin, &second.id, &key.record.id, today).await, 5);
 }
 
 async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice(kind: Kind) {
     const LIMIT: u64 = 400;
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (first, key) = linked(&manager, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
-    let second = make_plan(&manager, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
+    let admin = admin(&store).await;
+    let (first, key) = linked(&admin, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
+    let second = make_plan(&admin, plan(None, Some((LIMIT, PeriodKind::Month)))).await;
     let (value, done) = (
         Arc::new(key.value.clone()),
         Arc::new(AtomicBool::new(false)),
@@ -108,7 +104,7 @@ async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice
     let (mut from, mut to) = (&first.id, &second.id);
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        manager
+        admin
             .move_key(&key.record.id, from, to, true)
             .await
             .unwrap();
@@ -124,8 +120,8 @@ async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice
     done.store(true, Ordering::Relaxed);
     let admitted = total(callers).await;
     let today = day_of(Timestamp::now()).saturating_sub(1.day());
-    let counted = used(&manager, &first.id, &key.record.id, today).await
-        + used(&manager, &second.id, &key.record.id, today).await;
+    let counted = used(&admin, &first.id, &key.record.id, today).await
+        + used(&admin, &second.id, &key.record.id, today).await;
     assert_eq!((admitted, counted), (LIMIT, LIMIT));
 }
 
@@ -133,9 +129,9 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
     let mut looked = false;
     for n in 0.. {
         let store = Store::new(kind).await;
-        let manager = manager(&store).await;
-        let (first, key) = linked(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
-        let second = make_plan(&manager, plan(None, Some((10, PeriodKind::Day)))).await;
+        let admin = admin(&store).await;
+        let (first, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
+        let second = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
         let engine = engine(&store, PATIENT).await;
         for _ in 0..4 {
             assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
@@ -145,7 +141,7 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
         let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
         let moved = stopped.move_key(id, from, to, true).await;
         proxy.rule(|_, _| Fault::None);
-        if !looked && manager.key(id).await.unwrap().moving.is_some() {
+        if !looked && admin.key(id).await.unwrap().moving.is_some() {
             match decide(&engine, &key.value).await {
                 // Its meter was not told yet.
                 Reason::Ok => used += 1,
@@ -168,7 +164,7 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
             limit: 10,
             ..PageRequest::default()
         };
-        let listed = manager.linked_keys(&second, None, &page).await;
+        let listed = admin.linked_keys(&second, None, &page).await;
         assert_eq!(listed.unwrap().items.len(), 1, "{n}");
         if moved.is_ok() {
             assert!(n > 5 && looked, "{n}");
@@ -179,9 +175,9 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
 
 async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (first, key) = linked(&manager, plan(None, None)).await;
-    let second = make_plan(&manager, plan(None, None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (first, key) = linked(&admin, plan(None, None)).await;
+    let second = make_plan(&admin, plan(None, None)).await;
     let other_stage = |stage: &str| Plan {
         stages: vec![ApiStage {
             stage: stage.to_owned(),
@@ -189,10 +185,10 @@ async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
         }],
         ..Plan::default()
     };
-    let third = make_plan(&manager, other_stage("dev")).await;
-    let fourth = make_plan(&manager, other_stage("dev")).await;
-    manager.link(&third.id, &key.record.id).await.unwrap();
-    let before = manager.key(&key.record.id).await.unwrap();
+    let third = make_plan(&admin, other_stage("dev")).await;
+    let fourth = make_plan(&admin, other_stage("dev")).await;
+    admin.link(&third.id, &key.record.id).await.unwrap();
+    let before = admin.key(&key.record.id).await.unwrap();
     let moves = format!("{}/moves", key.path());
     let (first, second, third, fourth) = (&*first.id, &*second.id, &*third.id, &*fourth.id);
     for (status, from, to, usage, expected) in [
@@ -218,23 +214,23 @@ async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
             .await;
         assert!(text(&error["message"]).contains(expected), "{error}");
     }
-    assert_eq!(manager.key(&key.record.id).await.unwrap(), before);
+    assert_eq!(admin.key(&key.record.id).await.unwrap(), before);
 }
 
 async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_however_many(
     kind: Kind,
 ) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let mut limits = plan(Some((0.01, 1)), None);
     let slow = Throttle::new(Some(0.001), Some(5)).unwrap();
     for number in 0..150 {
         let method = format!("/methods/{number}/GET").parse().unwrap();
         limits.stages[0].throttle.insert(method, slow);
     }
-    let second = make_plan(&manager, limits.clone()).await;
+    let second = make_plan(&admin, limits.clone()).await;
     limits.throttle = None;
-    let (first, key) = linked(&manager, limits).await;
+    let (first, key) = linked(&admin, limits).await;
     let engine = engine(&store, PATIENT).await;
     let now = Timestamp::now();
     for number in 0..150 {
@@ -243,7 +239,7 @@ async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_h
         assert_eq!(verdict.reason, Reason::Ok);
     }
     let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
-    manager.move_key(id, from, to, true).await.unwrap();
+    admin.move_key(id, from, to, true).await.unwrap();
     let target = target("/methods/149");
     let verdict = decide_on(&engine, &key.value, &target, 1, now).await;
     assert_eq!(
@@ -252,8 +248,8 @@ async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_h
     );
     assert_eq!(verdict.standing.method.unwrap().remaining, 3);
     // Not even a whole request is owed to the plan's own bucket any more when it goes back and forth.
-    manager.move_key(id, to, from, true).await.unwrap();
-    manager.move_key(id, from, to, true).await.unwrap();
+    admin.move_key(id, to, from, true).await.unwrap();
+    admin.move_key(id, from, to, true).await.unwrap();
     let later = now + SignedDuration::from_secs(60);
     let verdict = decide_at(&engine, &key.value, later).await;
     assert_eq!(verdict.reason, Reason::Rate);
@@ -261,29 +257,29 @@ async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_h
 
 async fn a_move_to_a_plan_that_is_deleted_meanwhile_leaves_the_key_where_it_was(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (first, key) = linked(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (first, key) = linked(&admin, plan(None, None)).await;
     let mut closed = plan(None, None);
     closed.stages.clear();
-    let second = make_plan(&manager, closed).await;
-    let third = make_plan(&manager, plan(None, None)).await;
+    let second = make_plan(&admin, closed).await;
+    let third = make_plan(&admin, plan(None, None)).await;
     let (id, from, to) = (key.record.id.as_str(), &*first.id, &*second.id);
     for n in 0.. {
         let (stopped, _) = stopped_at(&store, n).await;
         let moved = stopped.move_key(id, from, to, true).await;
         assert!(moved.is_err(), "{n}");
-        if manager.key(id).await.unwrap().moving.is_some() {
+        if admin.key(id).await.unwrap().moving.is_some() {
             break;
         }
     }
-    manager.delete_plan(to, None).await.unwrap();
-    let gone = manager.move_key(id, from, to, true).await;
+    admin.delete_plan(to, None).await.unwrap();
+    let gone = admin.move_key(id, from, to, true).await;
     assert!(matches!(gone, Err(Error::NoSuchPlan)), "{gone:?}");
-    assert_eq!(manager.key(id).await.unwrap().plans, [from]);
+    assert_eq!(admin.key(id).await.unwrap().plans, [from]);
     let engine = engine(&store, PATIENT).await;
     assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     // It goes elsewhere as ever, once.
-    manager.move_key(id, from, &third.id, false).await.unwrap();
-    let other = manager.move_key(id, from, &third.id, true).await;
+    admin.move_key(id, from, &third.id, false).await.unwrap();
+    let other = admin.move_key(id, from, &third.id, true).await;
     assert!(matches!(other, Err(Error::AlreadyLinked)), "{other:?}");
 }

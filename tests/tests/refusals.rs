@@ -6,21 +6,22 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use tollgate_admin::keys::{NewKey, generate_value};
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::key::KeyValue;
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::Plan;
 use tollgate_core::terms::Override;
 use tollgate_core::verdict::{Reason, Verdict};
-use tollgate_store::engine::Engine;
-use tollgate_store::manage::keys::{NewKey, generate_value};
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_engine::Engine;
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, at, decide_at, decide_on, engine, linked, make_plan, manager, plan, target,
+    Key, PATIENT, admin, at, decide_at, decide_on, engine, linked, make_plan, plan, target,
 };
 
 on_both_stores!(
@@ -151,7 +152,7 @@ fn cost(state: State) -> u32 {
 
 /// A key in a state, an instance that has refused it, and somewhere else to go.
 struct Case<'a> {
-    manager: &'a Manager,
+    admin: &'a Admin,
     plan: PlanRecord,
     elsewhere: &'a PlanRecord,
     key: Key,
@@ -163,7 +164,7 @@ impl Case<'_> {
             change(record);
             Ok::<_, Error>(())
         };
-        self.manager
+        self.admin
             .update_key(&self.key.record.id, update)
             .await
             .unwrap();
@@ -174,7 +175,7 @@ impl Case<'_> {
             record.limits = limits.clone();
             Ok::<_, Error>(())
         };
-        self.manager.update_plan(&self.plan.id, edit).await.unwrap();
+        self.admin.update_plan(&self.plan.id, edit).await.unwrap();
     }
 
     async fn create_again(&self) {
@@ -183,8 +184,8 @@ impl Case<'_> {
             enabled: true,
             ..NewKey::default()
         };
-        let (record, _) = self.manager.create_key(new).await.unwrap();
-        self.manager
+        let (record, _) = self.admin.create_key(new).await.unwrap();
+        self.admin
             .link(&self.elsewhere.id, &record.id)
             .await
             .unwrap();
@@ -196,15 +197,15 @@ impl Case<'_> {
         match state {
             State::Disabled => self.update(|record| record.enabled = false).await,
             State::Expired => self.update(|record| record.expires = Some(1)).await,
-            State::NotInPlan => self.manager.unlink(&self.plan.id, id).await.unwrap(),
-            State::Unknown => self.manager.delete_key(id).await.unwrap(),
+            State::NotInPlan => self.admin.unlink(&self.plan.id, id).await.unwrap(),
+            State::Unknown => self.admin.delete_key(id).await.unwrap(),
             _ => {}
         }
     }
 
     /// Makes a change. False where there is nothing to change.
     async fn make(&self, change: Change, state: State) -> bool {
-        let (manager, id) = (self.manager, self.key.record.id.as_str());
+        let (admin, id) = (self.admin, self.key.record.id.as_str());
         let (plan, elsewhere) = (self.plan.id.as_str(), self.elsewhere.id.as_str());
         let is_linked = !matches!(state, State::NotInPlan | State::Unknown);
         match change {
@@ -224,21 +225,21 @@ impl Case<'_> {
                     .await;
             }
             Change::MoveToAnOpenPlan if is_linked => {
-                manager.move_key(id, plan, elsewhere, false).await.unwrap();
+                admin.move_key(id, plan, elsewhere, false).await.unwrap();
             }
             Change::LinkElsewhere => {
                 if is_linked {
-                    manager.unlink(plan, id).await.unwrap();
+                    admin.unlink(plan, id).await.unwrap();
                 }
-                manager.link(elsewhere, id).await.unwrap();
+                admin.link(elsewhere, id).await.unwrap();
             }
             Change::RelinkToTheSame => {
                 if is_linked {
-                    manager.unlink(plan, id).await.unwrap();
+                    admin.unlink(plan, id).await.unwrap();
                 }
-                manager.link(plan, id).await.unwrap();
+                admin.link(plan, id).await.unwrap();
             }
-            Change::Unlink if is_linked => manager.unlink(plan, id).await.unwrap(),
+            Change::Unlink if is_linked => admin.unlink(plan, id).await.unwrap(),
             Change::MoveToAnOpenPlan | Change::Unlink => return false,
             Change::Disable => self.update(|record| record.enabled = false).await,
             Change::Enable => self.update(|record| record.enabled = true).await,
@@ -247,11 +248,11 @@ impl Case<'_> {
             Change::Rotate if matches!(state, State::Disabled | State::Expired) => return false,
             Change::Rotate => {
                 let new = generate_value();
-                manager.rotate_key(id, &new, None, None).await.unwrap();
+                admin.rotate_key(id, &new, None, None).await.unwrap();
             }
-            Change::Delete => manager.delete_key(id).await.unwrap(),
+            Change::Delete => admin.delete_key(id).await.unwrap(),
             Change::DeleteAndCreateAgain => {
-                manager.delete_key(id).await.unwrap();
+                admin.delete_key(id).await.unwrap();
                 self.create_again().await;
             }
             Change::Create => unreachable!("it is done above"),
@@ -289,15 +290,15 @@ async fn refuse_warmly(warm: &Engine, key: &str, state: State, expected: Reason)
 
 async fn every_refusal_ends_with_its_reason_whatever_is_changed(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let warm = engine(&store, PATIENT).await;
-    let elsewhere = make_plan(&manager, open()).await;
+    let elsewhere = make_plan(&admin, open()).await;
     let mut tried = 0;
     for (state, expected) in STATES {
         for change in CHANGES {
-            let (plan, key) = linked(&manager, limits(state)).await;
+            let (plan, key) = linked(&admin, limits(state)).await;
             let case = Case {
-                manager: &manager,
+                admin: &admin,
                 plan,
                 elsewhere: &elsewhere,
                 key,
@@ -338,7 +339,7 @@ async fn every_refusal_ends_with_its_reason_whatever_is_changed(kind: Kind) {
 async fn a_limit_that_admits_nothing_is_asked_about_once_a_second(kind: Kind) {
     let store = Store::new(kind).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let (_, key) = linked(&manager(&store).await, limits(State::RateZero)).await;
+    let (_, key) = linked(&admin(&store).await, limits(State::RateZero)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     decide_at(&engine, &key.value, start()).await;
     proxy.take_calls();
@@ -354,17 +355,17 @@ async fn a_limit_that_admits_nothing_is_asked_about_once_a_second(kind: Kind) {
 
 async fn every_refusal_says_whom_it_is_about(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
     for (state, expected) in STATES {
-        let (plan, key) = linked(&manager, limits(state)).await;
+        let (plan, key) = linked(&admin, limits(state)).await;
         let customer = |record: &mut KeyRecord| {
             record.customer_id = Some("acme".to_owned());
             Ok::<_, Error>(())
         };
-        manager.update_key(&key.record.id, customer).await.unwrap();
+        admin.update_key(&key.record.id, customer).await.unwrap();
         let case = Case {
-            manager: &manager,
+            admin: &admin,
             elsewhere: &plan,
             plan: plan.clone(),
             key,

@@ -5,17 +5,17 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::Method;
 use serde_json::{Value, json};
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::Reason;
-use tollgate_store::engine::Engine;
-use tollgate_store::manage::{Error, Manager};
+use tollgate_engine::Engine;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Fault;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{
-    Key, PATIENT, decide, engine, linked, make_plan, manager, plan, stopped_at,
+    Key, PATIENT, admin, decide, engine, linked, make_plan, plan, stopped_at,
 };
 
 on_both_stores!(
@@ -84,20 +84,20 @@ fn key_item(key: &Key) -> String {
 async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back(kind: Kind) {
     for n in 0.. {
         let store = Store::new(kind).await;
-        let manager = manager(&store).await;
+        let admin = admin(&store).await;
         let limits = plan(None, Some((QUOTA, PeriodKind::Month)));
-        let (plan, key) = linked(&manager, limits).await;
+        let (plan, key) = linked(&admin, limits).await;
         let engine = engine(&store, PATIENT).await;
         assert_eq!(admitted(&engine, &key.value, 3).await, 3);
         let id = key.record.id.as_str();
-        manager.unlink(&plan.id, id).await.unwrap();
+        admin.unlink(&plan.id, id).await.unwrap();
         let (stopped, proxy) = stopped_at(&store, n).await;
         let linked = stopped.link(&plan.id, id).await;
         let mut used = 3 + admitted(&engine, &key.value, 9).await;
         proxy.rule(|_, _| Fault::None);
         let_time_to_live_run_out(&store).await;
         used += admitted(&engine, &key.value, 9).await;
-        match manager.link(&plan.id, id).await {
+        match admin.link(&plan.id, id).await {
             Ok(_) | Err(Error::AlreadyLinked) => {}
             Err(error) => panic!("{n}: {error}"),
         }
@@ -112,8 +112,8 @@ async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back(kind: K
 
 async fn a_meter_that_was_left_behind_refuses_until_the_link_is_published(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
+    let admin = admin(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
     let (warm, id) = (engine(&store, PATIENT).await, key.record.id.as_str());
     assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
     let meter = format!("METER#{}", plan.id);
@@ -124,15 +124,15 @@ async fn a_meter_that_was_left_behind_refuses_until_the_link_is_published(kind: 
     damage(&store, (&key_item(&key), "KEY"), "revision", Some(revision)).await;
     let cold = engine(&store, PATIENT).await;
     assert_eq!(decide(&cold, &key.value).await, Reason::NotInPlan);
-    manager.link(&plan.id, id).await.unwrap_err();
-    manager.unlink(&plan.id, id).await.unwrap();
-    manager.link(&plan.id, id).await.unwrap();
+    admin.link(&plan.id, id).await.unwrap_err();
+    admin.unlink(&plan.id, id).await.unwrap();
+    admin.link(&plan.id, id).await.unwrap();
     assert_eq!(admitted(&cold, &key.value, 9).await, QUOTA - 1);
 }
 
 struct Moving {
     store: Store,
-    manager: Manager,
+    admin: Admin,
     key: Key,
     /// Where it comes from and goes to, and a third one elsewhere.
     plans: [String; 3],
@@ -144,24 +144,24 @@ impl Moving {
     async fn begun(kind: Kind) -> Self {
         for n in 0.. {
             let store = Store::new(kind).await;
-            let manager = manager(&store).await;
-            let (first, key) = linked(&manager, plan(None, None)).await;
-            let second = make_plan(&manager, plan(None, None)).await;
+            let admin = admin(&store).await;
+            let (first, key) = linked(&admin, plan(None, None)).await;
+            let second = make_plan(&admin, plan(None, None)).await;
             let mut elsewhere = plan(None, None);
             "dev".clone_into(&mut elsewhere.stages[0].stage);
-            let third = make_plan(&manager, elsewhere).await;
+            let third = make_plan(&admin, elsewhere).await;
             let engine = engine(&store, PATIENT).await;
             let id = key.record.id.as_str();
             let (stopped, proxy) = stopped_at(&store, n).await;
             let moved = stopped.move_key(id, &first.id, &second.id, true).await;
             proxy.rule(|_, _| Fault::None);
             assert!(moved.is_err(), "it was never cut off on its way");
-            let record = manager.key(id).await.unwrap();
+            let record = admin.key(id).await.unwrap();
             if record.moving.is_some() {
                 return Self {
                     plans: [first.id, second.id, third.id],
                     store,
-                    manager,
+                    admin,
                     key,
                     engine,
                 };
@@ -172,7 +172,7 @@ impl Moving {
 
     async fn decides(&self) -> (Reason, Vec<String>) {
         let reason = decide(&self.engine, &self.key.value).await;
-        let record = self.manager.key(&self.key.record.id).await.unwrap();
+        let record = self.admin.key(&self.key.record.id).await.unwrap();
         (reason, record.plans)
     }
 }
@@ -181,54 +181,45 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
     for end in [0, 1] {
         let moving = Box::pin(Moving::begun(kind)).await;
         let Moving {
-            manager,
-            key,
-            plans,
-            ..
+            admin, key, plans, ..
         } = &moving;
         let id = key.record.id.as_str();
-        manager.unlink(&plans[end], id).await.unwrap();
-        manager.link(&plans[2], id).await.unwrap();
+        admin.unlink(&plans[end], id).await.unwrap();
+        admin.link(&plans[2], id).await.unwrap();
         assert_eq!(
             moving.decides().await,
             (Reason::NotInPlan, vec![plans[2].clone()]),
             "{end}"
         );
         // Nor when the plan is deleted that it was to be in.
-        let open_nothing = |record: &mut tollgate_store::record::PlanRecord| {
+        let open_nothing = |record: &mut tollgate_dynamo::item::plan::PlanRecord| {
             record.limits = Plan::default();
             Ok::<_, Error>(())
         };
-        manager.update_plan(&plans[1], open_nothing).await.unwrap();
-        manager.delete_plan(&plans[1], None).await.unwrap();
+        admin.update_plan(&plans[1], open_nothing).await.unwrap();
+        admin.delete_plan(&plans[1], None).await.unwrap();
         assert_eq!(
             moving.decides().await,
             (Reason::NotInPlan, vec![plans[2].clone()]),
             "{end}"
         );
-        let error = manager.move_key(id, &plans[0], &plans[2], true).await;
+        let error = admin.move_key(id, &plans[0], &plans[2], true).await;
         assert!(matches!(error, Err(Error::AlreadyLinked)), "{error:?}");
     }
     // Put back: it is in the one, and not in the other.
     let moving = Box::pin(Moving::begun(kind)).await;
     let Moving {
-        manager,
-        key,
-        plans,
-        ..
+        admin, key, plans, ..
     } = &moving;
-    manager.link(&plans[0], &key.record.id).await.unwrap();
+    admin.link(&plans[0], &key.record.id).await.unwrap();
     assert_eq!(moving.decides().await, (Reason::Ok, vec![plans[0].clone()]));
     // Moved elsewhere from where it was.
     let moving = Box::pin(Moving::begun(kind)).await;
     let Moving {
-        manager,
-        key,
-        plans,
-        ..
+        admin, key, plans, ..
     } = &moving;
     let id = key.record.id.as_str();
-    manager
+    admin
         .move_key(id, &plans[0], &plans[2], true)
         .await
         .unwrap();
@@ -239,18 +230,18 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
     // A disabled key stays so, whatever ends its move.
     let moving = Box::pin(Moving::begun(kind)).await;
     let Moving {
-        manager,
+        admin,
         key,
         plans,
         store,
         ..
     } = &moving;
-    let off = |record: &mut tollgate_store::record::KeyRecord| {
+    let off = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
         record.enabled = false;
         Ok::<_, Error>(())
     };
-    manager.update_key(&key.record.id, off).await.unwrap();
-    manager
+    admin.update_key(&key.record.id, off).await.unwrap();
+    admin
         .move_key(&key.record.id, &plans[0], &plans[1], true)
         .await
         .unwrap();
@@ -266,36 +257,36 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
 
 async fn a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (first, key) = linked(&manager, plan(None, None)).await;
-    let second = make_plan(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (first, key) = linked(&admin, plan(None, None)).await;
+    let second = make_plan(&admin, plan(None, None)).await;
     let id = key.record.id.as_str();
-    manager
+    admin
         .move_key(id, &first.id, &second.id, true)
         .await
         .unwrap();
     // Asked for again because the answer was lost.
-    manager
+    admin
         .move_key(id, &first.id, &second.id, true)
         .await
         .unwrap();
-    manager.unlink(&second.id, id).await.unwrap();
-    manager.link(&first.id, id).await.unwrap();
-    let moved = manager
+    admin.unlink(&second.id, id).await.unwrap();
+    admin.link(&first.id, id).await.unwrap();
+    let moved = admin
         .move_key(id, &first.id, &second.id, true)
         .await
         .unwrap();
     assert_eq!(moved.plans, std::slice::from_ref(&second.id));
     let mut elsewhere = plan(None, None);
     "dev".clone_into(&mut elsewhere.stages[0].stage);
-    let third = make_plan(&manager, elsewhere).await;
-    manager
+    let third = make_plan(&admin, elsewhere).await;
+    admin
         .move_key(id, &second.id, &third.id, true)
         .await
         .unwrap();
-    manager.link(&second.id, id).await.unwrap();
+    admin.link(&second.id, id).await.unwrap();
     // It is in both now: there is nothing to move, and nobody is told that there was.
-    let again = manager.move_key(id, &second.id, &third.id, true).await;
+    let again = admin.move_key(id, &second.id, &third.id, true).await;
     assert!(matches!(again, Err(Error::AlreadyLinked)), "{again:?}");
 }
 
@@ -308,8 +299,8 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
     ] {
         for deletes in [false, true] {
             let store = Store::new(kind).await;
-            let manager = manager(&store).await;
-            let (plan, key) = linked(&manager, plan(None, None)).await;
+            let admin = admin(&store).await;
+            let (plan, key) = linked(&admin, plan(None, None)).await;
             let (item, meter) = (key_item(&key), format!("METER#{}", plan.id));
             let ahead = match known {
                 "no number" => AttributeValue::S(known.to_owned()),
@@ -329,7 +320,7 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
             damage(&store, (&item, "KEY"), "revision", Some(before)).await;
             let id = key.record.id.as_str();
             if deletes {
-                manager.delete_key(id).await.unwrap();
+                admin.delete_key(id).await.unwrap();
                 assert_eq!(
                     decide(&warm, &key.value).await,
                     Reason::UnknownKey,
@@ -338,7 +329,7 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
                 continue;
             }
             let switch = |on: bool| {
-                manager.update_key(id, move |record| {
+                admin.update_key(id, move |record| {
                     record.enabled = on;
                     Ok::<_, Error>(())
                 })
@@ -348,7 +339,7 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
             if known == "18446744073709551614" {
                 // It has come to the end of its revisions: it can be deleted, and nothing else.
                 switch(true).await.unwrap_err();
-                manager.delete_key(id).await.unwrap();
+                admin.delete_key(id).await.unwrap();
                 continue;
             }
             // It goes on living.
@@ -360,28 +351,28 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
 
 async fn a_key_whose_record_is_one_change_behind_can_be_revoked(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (_, key) = linked(&manager, plan(None, None)).await;
-    let item = tollgate_store::record::ItemKey::key(&key.record.id);
+    let admin = admin(&store).await;
+    let (_, key) = linked(&admin, plan(None, None)).await;
+    let item = tollgate_dynamo::item::ItemKey::key(&key.record.id);
     let client = store.client().await;
     let read = client.get_item().table_name(&store.table);
     let read = read.set_key(Some(item.attributes())).consistent_read(true);
     let before = read.send().await.unwrap().item;
-    let named = |record: &mut tollgate_store::record::KeyRecord| {
+    let named = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
         record.name = Some("later".to_owned());
         Ok::<_, Error>(())
     };
-    manager.update_key(&key.record.id, named).await.unwrap();
+    admin.update_key(&key.record.id, named).await.unwrap();
     let warm = engine(&store, PATIENT).await;
     assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
     // The record alone is put back to what it was before the last change.
     let put = client.put_item().table_name(&store.table).set_item(before);
     put.send().await.unwrap();
-    let off = |record: &mut tollgate_store::record::KeyRecord| {
+    let off = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
         record.enabled = false;
         Ok::<_, Error>(())
     };
-    manager.update_key(&key.record.id, off).await.unwrap();
+    admin.update_key(&key.record.id, off).await.unwrap();
     assert_eq!(decide(&warm, &key.value).await, Reason::Disabled);
 }
 
@@ -397,13 +388,13 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
     for (name, value) in damages {
         for way in ["disable", "unlink", "delete"] {
             let store = Store::new(kind).await;
-            let (api, manager) = Api::managed(&store).await;
-            let (plan, key) = linked(&manager, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
+            let (api, admin) = Api::managed(&store).await;
+            let (plan, key) = linked(&admin, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
             let warm = engine(&store, PATIENT).await;
             assert_eq!(admitted(&warm, &key.value, 2).await, 2);
             // Less is left than the quota says.
             let id = key.record.id.as_str();
-            manager.set_remaining(&plan.id, id, 1).await.unwrap();
+            admin.set_remaining(&plan.id, id, 1).await.unwrap();
             assert_eq!(admitted(&warm, &key.value, 0).await, 0);
             damage(&store, (&key_item(&key), "KEY"), name, value.clone()).await;
             let what = format!("{name} {value:?} {way}");
@@ -447,11 +438,11 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
                 assert_ne!(decide(engine, &key.value).await, Reason::Ok, "{what}");
             }
             if way == "disable" && name == "enabled" {
-                let on = |record: &mut tollgate_store::record::KeyRecord| {
+                let on = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
                     record.enabled = true;
                     Ok::<_, Error>(())
                 };
-                manager.update_key(&key.record.id, on).await.unwrap();
+                admin.update_key(&key.record.id, on).await.unwrap();
                 assert_eq!(
                     admitted(&warm, &key.value, 9).await,
                     1,
@@ -464,12 +455,12 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
 
 async fn a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
+    let (api, admin) = Api::managed(&store).await;
     let mut elsewhere = plan(None, None);
     "dev".clone_into(&mut elsewhere.stages[0].stage);
-    let (broken, key) = linked(&manager, elsewhere).await;
-    let sound = make_plan(&manager, plan(None, None)).await;
-    manager.link(&sound.id, &key.record.id).await.unwrap();
+    let (broken, key) = linked(&admin, elsewhere).await;
+    let sound = make_plan(&admin, plan(None, None)).await;
+    admin.link(&sound.id, &key.record.id).await.unwrap();
     let warm = engine(&store, PATIENT).await;
     assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
     let plan_item = format!("PLAN#{}", broken.id);
@@ -503,8 +494,8 @@ async fn an_item_of_a_later_version_is_not_understood(kind: Kind) {
         ("HASH", "HASH"),
     ] {
         let store = Store::new(kind).await;
-        let manager = manager(&store).await;
-        let (plan, key) = linked(&manager, plan(None, None)).await;
+        let admin = admin(&store).await;
+        let (plan, key) = linked(&admin, plan(None, None)).await;
         let pk = match item {
             "KEY" => key_item(&key),
             "PLAN" => format!("PLAN#{}", plan.id),

@@ -10,7 +10,7 @@ use tollgate_tests::gateway::Dev;
 use tollgate_tests::lambda::{SAMPLE_KEY, binary};
 use tollgate_tests::sam::{self, LocalApi};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::manager;
+use tollgate_tests::world::admin;
 
 #[tokio::test]
 async fn what_is_built_runs_on_amazon_linux_2023() {
@@ -44,8 +44,8 @@ async fn both_functions_answer_the_sample_events_in_sam_local() {
     let plan = sam::invoke(&store, "KeysFunction", "management-create-plan").await;
     assert_eq!(plan["statusCode"], 201, "{plan}");
     let id = |answer: &Value| body(answer)["id"].as_str().unwrap().to_owned();
-    let manager = manager(&store).await;
-    manager.link(&id(&plan), &id(&key)).await.unwrap();
+    let admin = admin(&store).await;
+    admin.link(&id(&plan), &id(&key)).await.unwrap();
 
     let admitted = sam::invoke(&store, "AuthorizerFunction", "http-api-v2").await;
     assert_eq!(admitted["isAuthorized"], json!(true), "{admitted}");

@@ -8,7 +8,7 @@ use tollgate_tests::lambda::{Function, Start, event};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan};
+use tollgate_tests::world::{admin, linked, plan};
 
 on_both_stores!(
     counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown,
@@ -54,7 +54,7 @@ fn total(lines: &[Value], name: &str) -> u64 {
 async fn counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown(kind: Kind) {
     let store = Store::new(kind).await;
     let limits = plan(Some((0.001, 130)), Some((110, PeriodKind::Day)));
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let function = start(&store.through(&proxy.endpoint), &[]).await;
     let started = std::time::Instant::now();
@@ -95,9 +95,9 @@ async fn counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown(kind: K
 
 async fn decisions_are_counted_per_plan_where_that_is_asked_for(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
-    let (one, first) = linked(&manager, plan(Some((0.001, 2)), None)).await;
-    let (two, second) = linked(&manager, plan(None, None)).await;
+    let admin = admin(&store).await;
+    let (one, first) = linked(&admin, plan(Some((0.001, 2)), None)).await;
+    let (two, second) = linked(&admin, plan(None, None)).await;
     let function = start(&store, &[("TOLLGATE_METRICS_BY_PLAN", "on")]).await;
     for key in [&first, &first, &first, &second, &second] {
         function
@@ -117,7 +117,7 @@ async fn decisions_are_counted_per_plan_where_that_is_asked_for(kind: Kind) {
 
 async fn a_store_that_fails_shows_in_the_metrics_at_every_log_level(kind: Kind) {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let store = store.through(&proxy.endpoint);
     let function = start(&store, &[("TOLLGATE_LOG_LEVEL", "ERROR")]).await;
@@ -134,7 +134,7 @@ async fn a_store_that_fails_shows_in_the_metrics_at_every_log_level(kind: Kind) 
 
 async fn the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys(kind: Kind) {
     let store = Store::new(kind).await;
-    let (plan, key) = linked(&manager(&store).await, plan(None, None)).await;
+    let (plan, key) = linked(&admin(&store).await, plan(None, None)).await;
     for (share, range) in [("1", 200..=200), ("0", 0..=0), ("0.5", 60..=140)] {
         let function = start(&store, &[("TOLLGATE_LOG_SAMPLE", share)]).await;
         for _ in 0..200 {

@@ -13,7 +13,7 @@ use tollgate_tests::kms::Kms;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::sam;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{PATIENT, decide_at, engine, linked, manager, plan};
+use tollgate_tests::world::{PATIENT, admin, decide_at, engine, linked, plan};
 
 const TEMPLATES: [&str; 4] = [
     "template.yaml",
@@ -252,7 +252,7 @@ async fn actions(role: &str, policy: usize) -> (BTreeSet<String>, Value) {
 async fn the_authorizer_may_do_what_it_does_and_no_more() {
     let store = Store::new(Kind::DynamodbLocal).await;
     let limits = plan(Some((100.0, 100)), Some((1_000, PeriodKind::Month)));
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
     // Days close, and are written out.

@@ -31,8 +31,8 @@ on_both_stores!(
 
 async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((100, PeriodKind::Day)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((100, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
     let now = Timestamp::now();
     let decide = async |path: &str, after: i64| {
@@ -77,13 +77,13 @@ async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
     assert!(!members(&api.get(&key.path()).await["tollgate"]).contains("restriction"));
     // What was refused has charged nothing.
     let today = day_of(now);
-    assert_eq!(used(&manager, &plan.id, &key.record.id, today).await, 6);
+    assert_eq!(used(&admin, &plan.id, &key.record.id, today).await, 6);
 }
 
 async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(Some((1.0, 1)), Some((2, PeriodKind::Month)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(Some((1.0, 1)), Some((2, PeriodKind::Month)))).await;
     let overrides = json!({
         "throttle": { "rateLimit": 0.001, "burstLimit": 5 }, "quotaLimit": 50, "until": "2054-12-30",
     });
@@ -106,7 +106,7 @@ async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kin
     // Five in all went through, at a pace that lets in no more for a quarter of an hour.
     let end = (day_of(at("2054-12-01T00:00:00Z")), day_of(midnight));
     let admitted = async || -> u64 {
-        let days = usage(&manager, &plan.id, &key.record.id, end).await;
+        let days = usage(&admin, &plan.id, &key.record.id, end).await;
         days.iter().map(|day| day.used).sum()
     };
     assert_eq!(admitted().await, 5);
@@ -124,7 +124,7 @@ async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kin
     assert_eq!(admitted().await, 5);
     // What the last day left is told of by its own limit, and the day after by the plan's.
     let days = usage(
-        &manager,
+        &admin,
         &plan.id,
         &key.record.id,
         (day_of(before), day_of(after)),
@@ -138,8 +138,8 @@ async fn limits_of_its_own_that_come_and_go_under_load_never_let_more_through_th
     kind: Kind,
 ) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(None, Some((50, PeriodKind::Month)))).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(None, Some((50, PeriodKind::Month)))).await;
     let done = Arc::new(AtomicBool::new(false));
     let mut callers = Vec::new();
     for _ in 0..4 {
@@ -172,7 +172,7 @@ async fn limits_of_its_own_that_come_and_go_under_load_never_let_more_through_th
     let admitted = total(callers).await;
     assert!((51..=120).contains(&admitted), "{admitted}");
     let today = day_of(Timestamp::now()).saturating_sub(1.day());
-    let counted = used(&manager, &plan.id, &key.record.id, today).await;
+    let counted = used(&admin, &plan.id, &key.record.id, today).await;
     assert_eq!(counted, admitted);
 }
 
@@ -185,8 +185,8 @@ async fn refuses(api: &Api, status: u16, of: &str, at: &str, value: &str, expect
 
 async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
-    let (plan, key) = linked(&manager, plan(Some((1.0, 1)), None)).await;
+    let (api, admin) = Api::managed(&store).await;
+    let (plan, key) = linked(&admin, plan(Some((1.0, 1)), None)).await;
     let plan_path = format!("/usageplans/{}", plan.id);
     let listed = [["add", "/tollgate/methods/api:prod", r#"["/pets/GET"]"#]];
     api.patch(200, &plan_path, &listed).await;
@@ -252,7 +252,7 @@ async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
         refuses(&api, 400, &plan_path, &at, value, expected).await;
     }
     let limits = format!("{{{throttle}}}");
-    let other = make_plan(&manager, Plan::default()).await;
+    let other = make_plan(&admin, Plan::default()).await;
     let stray = format!("/tollgate/overrides/{}", other.id);
     for (status, at, expected) in [
         (404, "/tollgate/overrides/nope", "Usage Plan"),
@@ -270,13 +270,13 @@ async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
     // What was agreed for a plan ends with it.
     api.patch(200, &key.path(), &[["add", &*set, &*limits]])
         .await;
-    manager.unlink(&plan.id, &key.record.id).await.unwrap();
+    admin.unlink(&plan.id, &key.record.id).await.unwrap();
     assert!(!members(&api.get(&key.path()).await).contains("tollgate"));
 }
 
 async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
     let store = Store::new(kind).await;
-    let (api, manager) = Api::managed(&store).await;
+    let (api, admin) = Api::managed(&store).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let mut limits = plan(Some((1000.0, 1000)), Some((1000, PeriodKind::Day)));
     let root = "//GET".parse().unwrap();
@@ -285,7 +285,7 @@ async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
         .throttle
         .insert("//GET".parse().unwrap(), throttle);
     limits.stages[0].methods = Some([root].into());
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     let set = format!("/tollgate/overrides/{}", plan.id);
     let own = json!({
         "throttle": { "rateLimit": 500, "burstLimit": 500 }, "quotaLimit": 900, "until": "2099-12-31",

@@ -10,7 +10,7 @@ use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_tests::lambda::{Function, Start, binary, event};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan, total, used};
+use tollgate_tests::world::{admin, linked, plan, total, used};
 
 on_both_stores!(
     old_and_new_instances_on_one_key_admit_exactly_its_quota,
@@ -48,9 +48,9 @@ async fn caller(program: PathBuf, store: Store, key: String) -> JoinHandle<u64> 
 
 async fn old_and_new_instances_on_one_key_admit_exactly_its_quota(kind: Kind) {
     let store = Store::new(kind).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let limits = plan(Some((5_000.0, 500)), Some((600, PeriodKind::Month)));
-    let (plan, key) = linked(&manager, limits).await;
+    let (plan, key) = linked(&admin, limits).await;
     let mut callers = Vec::new();
     for program in [
         previous(),
@@ -62,13 +62,13 @@ async fn old_and_new_instances_on_one_key_admit_exactly_its_quota(kind: Kind) {
     }
     assert_eq!(total(callers).await, 600);
     let today = day_of(jiff::Timestamp::now()).yesterday().unwrap();
-    assert_eq!(used(&manager, &plan.id, &key.record.id, today).await, 600);
+    assert_eq!(used(&admin, &plan.id, &key.record.id, today).await, 600);
 }
 
 async fn a_key_goes_on_where_the_other_release_left_it(kind: Kind) {
     let store = Store::new(kind).await;
     let limits = plan(Some((0.001, 100)), Some((9, PeriodKind::Month)));
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let mut left = Vec::new();
     for program in [previous(), binary("authorizer"), previous()] {
         let function = Function::start_program(&program, &store, Start::default()).await;

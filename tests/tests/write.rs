@@ -18,15 +18,15 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tollgate_core::bucket::{Bucket, Level};
 use tollgate_core::calendar::{PeriodKind, period_of, start_of};
-use tollgate_core::charge::{Ask, History, Step, charge};
+use tollgate_core::charge::{ChargeRequest, History, Step, charge};
 use tollgate_core::lane::{MAX_LANES, QUIET_AFTER, Stamp};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::plan::Limits;
 use tollgate_core::sharing::Tactic;
-use tollgate_store::connection::Connection;
-use tollgate_store::record::ItemKey;
-use tollgate_store::table::{Budget, Table, Written};
+use tollgate_dynamo::connection::Connection;
+use tollgate_dynamo::item::ItemKey;
+use tollgate_dynamo::table::{Budget, Table, Written};
 use tollgate_tests::on_both_stores;
 use tollgate_tests::stores::{Kind, Store};
 
@@ -206,7 +206,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             Tactic::default()
         };
         let tactics = ["*", "m", "x"].map(|id| (id.to_owned(), tactic)).into();
-        let ask = Ask {
+        let ask = ChargeRequest {
             now: Timestamp::from_nanosecond(now()).unwrap(),
             ahead: 0,
             tolerance: i128::MAX,
@@ -242,11 +242,11 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
                     table.charge(&key, &charge, stamp.as_ref(), &budget).await,
                 )
             }
-            Step::Settle(settle) => (
+            Step::RebaseBuckets(settle) => (
                 support::charged(&stored, &settle, None),
                 table.charge(&key, &settle, None, &budget).await,
             ),
-            Step::Adopt(adopt) => (
+            Step::SyncRevisions(adopt) => (
                 support::adopted(&stored, adopt),
                 table.adopt(&key, adopt, &budget).await,
             ),
@@ -255,7 +255,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
         let written = written.unwrap();
         if let Some(after) = meant {
             made += 1;
-            assert_eq!(written, Written::Done(after.clone()));
+            assert_eq!(written, Written::Applied(after.clone()));
             let there = table
                 .meter(&number.to_string(), "p", &budget)
                 .await
@@ -263,7 +263,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             assert_eq!(there, Some(after));
         } else {
             refused += 1;
-            assert_eq!(written, Written::Refused(Some(stored)));
+            assert_eq!(written, Written::ConditionFailed(Some(stored)));
         }
     }
     // The cases have to be worth it: both outcomes, many times.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan};
+use tollgate_tests::world::{admin, linked, plan};
 
 use crate::arrivals::{Arrivals, Zipf};
 use crate::cost::Consumed;
@@ -108,7 +108,7 @@ pub(crate) async fn measure(kind: Kind, full: bool) -> Vec<Row> {
 async fn paced(kind: Kind, share: f64) -> Row {
     let store = Store::new(kind).await;
     let limits = plan(Some((RATE, BURST)), fill::QUOTA);
-    let (_, key) = linked(&manager(&store).await, limits).await;
+    let (_, key) = linked(&admin(&store).await, limits).await;
     let request = request(&key.value);
     let pair = Pair::start(&store).await;
     for subject in [&pair.counted, &pair.direct] {
@@ -130,7 +130,7 @@ async fn paced(kind: Kind, share: f64) -> Row {
 async fn zipf(kind: Kind) -> Row {
     let store = Store::new(kind).await;
     let limits = plan(fill::THROTTLE, fill::QUOTA);
-    let (_, keys) = fill::table(&manager(&store).await, limits, KEYS).await;
+    let (_, keys) = fill::table(&admin(&store).await, limits, KEYS).await;
     let requests: Vec<_> = keys.iter().map(|key| request(key)).collect();
     let pair = Pair::start(&store).await;
     // Cold reads belong to a start, not to the load.
@@ -174,7 +174,7 @@ async fn flood(
     quota: Option<(u64, PeriodKind)>,
 ) -> Row {
     let store = Store::new(kind).await;
-    let (_, key) = linked(&manager(&store).await, plan(throttle, quota)).await;
+    let (_, key) = linked(&admin(&store).await, plan(throttle, quota)).await;
     let request = request(&key.value);
     let pair = Pair::start(&store).await;
     for subject in [&pair.counted, &pair.direct] {

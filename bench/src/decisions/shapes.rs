@@ -3,7 +3,7 @@
 use tollgate_core::plan::Plan;
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan};
+use tollgate_tests::world::{admin, linked, plan};
 
 use crate::cost::{Consumed, Cost};
 use crate::fill::{QUOTA, THROTTLE};
@@ -39,7 +39,7 @@ fn with_method(mut plan: Plan) -> Plan {
 
 async fn of(name: &str, plan: Plan) -> Cost {
     let store = Store::new(Kind::Embedded).await;
-    let (_, key) = linked(&manager(&store).await, plan).await;
+    let (_, key) = linked(&admin(&store).await, plan).await;
     let request = request(&key.value);
     let proxy = Proxy::to(&store.endpoint).await;
     let subject = Subject::start(Program::Authorizer, &store.through(&proxy.endpoint)).await;

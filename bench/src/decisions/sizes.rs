@@ -1,7 +1,7 @@
 //! Decisions in tables of different sizes: they have to be flat.
 
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{manager, plan};
+use tollgate_tests::world::{admin, plan};
 
 use crate::fill;
 use crate::report;
@@ -25,7 +25,7 @@ pub(crate) async fn measure(full: bool) -> Vec<Row> {
         for keys in fill::sizes(full) {
             let store = Store::new(kind).await;
             let limits = plan(fill::THROTTLE, fill::QUOTA);
-            let (_, values) = fill::table(&manager(&store).await, limits, keys).await;
+            let (_, values) = fill::table(&admin(&store).await, limits, keys).await;
             let request = request(&values[keys / 2]);
             let subject = Subject::start(Program::Authorizer, &store).await;
             subject.round(&request, REQUESTS).await;

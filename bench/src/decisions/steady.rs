@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan};
+use tollgate_tests::world::{admin, linked, plan};
 
 use super::peer;
 use crate::cost::Consumed;
@@ -44,7 +44,7 @@ struct Start {
 pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
     let store = Store::new(kind).await;
     let generous = plan(fill::THROTTLE, fill::QUOTA);
-    let (_, key) = linked(&manager(&store).await, generous).await;
+    let (_, key) = linked(&admin(&store).await, generous).await;
     let request = request(&key.value);
     let programs = [Program::Authorizer, Program::Bare];
     let mut subjects = Vec::new();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tollgate_tests::lambda::{Function, Start};
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan};
+use tollgate_tests::world::{admin, linked, plan};
 
 use super::PAGE;
 use crate::arrivals::gap;
@@ -70,7 +70,7 @@ async fn measure(
     (instances, load, throttle): (usize, f64, (f64, u32)),
 ) -> [String; 9] {
     let store = Store::new(Kind::Embedded).await;
-    let (_, key) = linked(&manager(&store).await, plan(Some(throttle), None)).await;
+    let (_, key) = linked(&admin(&store).await, plan(Some(throttle), None)).await;
     let request = request(&key.value);
     let proxy = Proxy::to(&store.endpoint).await;
     let through = store.through(&proxy.endpoint);

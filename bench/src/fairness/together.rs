@@ -13,14 +13,14 @@ use hyper_util::rt::TokioIo;
 use jiff::ToSpan;
 use tokio::net::{TcpListener, TcpStream};
 use tollgate_core::calendar::{PeriodKind, day_of};
-use tollgate_core::credential::KeySource;
+use tollgate_dynamo::connection::Connection;
+use tollgate_engine::Settings;
+use tollgate_engine::config::Config;
 use tollgate_guard::{Gate, Guard};
-use tollgate_store::config::Config;
-use tollgate_store::connection::Connection;
-use tollgate_store::engine::Settings;
+use tollgate_protocol::credential::KeySource;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{linked, manager, plan, used};
+use tollgate_tests::world::{admin, linked, plan, used};
 
 use super::PAGE;
 use crate::report;
@@ -66,13 +66,13 @@ pub(crate) async fn run() {
 async fn measure(at_once: usize) -> Vec<String> {
     let store = Store::new(Kind::Embedded).await;
     let proxy = Proxy::to(&store.endpoint).await;
-    let manager = manager(&store).await;
+    let admin = admin(&store).await;
     let limits = plan(
         Some((100_000.0, 100_000)),
         Some((1_000_000_000, PeriodKind::Month)),
     );
-    let (limited_plan, limited_key) = linked(&manager, limits).await;
-    let (_, metered_key) = linked(&manager, plan(None, None)).await;
+    let (limited_plan, limited_key) = linked(&admin, limits).await;
+    let (_, metered_key) = linked(&admin, plan(None, None)).await;
     let through = store.through(&proxy.endpoint);
     let connection = Connection::deciding(&through.sdk_config().await);
     let config = Config {
@@ -106,7 +106,7 @@ async fn measure(at_once: usize) -> Vec<String> {
     }
     let yesterday = day_of(jiff::Timestamp::now()) - 1.day();
     let (key, plan) = (&limited_key.record.id, &limited_plan.id);
-    let counted = used(&manager, plan, key, yesterday).await;
+    let counted = used(&admin, plan, key, yesterday).await;
     let admitted = warm.answered + limited.answered - limited.refused;
     let not_answered = i128::from(counted) - i128::try_from(admitted).expect("a count");
     vec![

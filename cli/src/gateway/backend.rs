@@ -12,8 +12,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
-use tollgate_core::credential::KeySource;
 use tollgate_guard::{Context, Guard};
+use tollgate_protocol::credential::KeySource;
 
 use super::REQUEST_CONTEXT;
 use super::event::{headers, query};

@@ -1,6 +1,6 @@
 //! The environment, read once.
 
-use tollgate_store::config::{Config as Deciding, ConfigError, Variables};
+use tollgate_engine::config::{Config as Deciding, ConfigError, Variables};
 
 /// How an authorizer behaves.
 #[derive(Debug, Clone)]

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tollgate_core::credential::{self, Carrier, KeySource};
 use tollgate_core::path::Path;
 use tollgate_core::plan::Target;
+use tollgate_protocol::credential::{self, Carrier, KeySource};
 
 use crate::arn::MethodArn;
 

@@ -2,15 +2,15 @@
 //!
 //! - [`config`]: the environment, read once.
 //! - [`event`], [`arn`]: the kinds of events, and the target that each names.
-//! - [`response`]: the verdict as API Gateway takes it; [`policy`]: what an IAM policy opens and closes.
+//! - [`response`]: the verdict as API Gateway takes it; [`policy`]: what an IAM policy opens and close_day.
 //! - [`report`]: decisions, counted and logged.
 
 use std::num::NonZeroU32;
 
 use tokio::time::Instant;
 use tollgate_core::verdict::{Reason, Verdict};
-use tollgate_store::connection::Connection;
-use tollgate_store::engine::{Engine, Request};
+use tollgate_dynamo::connection::Connection;
+use tollgate_engine::{Engine, Request};
 
 pub mod arn;
 pub mod config;
@@ -63,7 +63,7 @@ impl Authorizer {
             Err(error) => {
                 tracing::error!(%error, "cannot read the event");
                 let verdict = Verdict::because(Reason::BadEvent);
-                tollgate_store::engine::report::count(&verdict);
+                tollgate_engine::report::count(&verdict);
                 report::decision(&self.config.report, &verdict, None);
                 self.answer(event::format_of_unreadable(json), &verdict, None, None)
             }

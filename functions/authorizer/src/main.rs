@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 use tokio::time::Instant;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::Config;
-use tollgate_store::connection::{Connection, sdk_config_of_function};
+use tollgate_dynamo::connection::{Connection, sdk_config_of_function};
 use tollgate_telemetry::metrics::Metrics;
 
 /// Time kept back for the answer's own way.

@@ -169,7 +169,7 @@ fn without_wildcards(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::standing::{BucketStanding, Standing};
+    use tollgate_core::status::{BucketStatus, LimitStatus};
 
     const STAGE: &str = "arn:aws:execute-api:r:1:api/prod/";
 
@@ -256,7 +256,7 @@ mod tests {
             );
         }
         // Unless the others would be refused as well.
-        let spent = BucketStanding {
+        let spent = BucketStatus {
             burst: 1,
             window: 1,
             remaining: 0,
@@ -264,9 +264,9 @@ mod tests {
             full_in: 1,
         };
         let both = Verdict {
-            standing: Standing {
+            standing: LimitStatus {
                 rate: Some(spent),
-                ..Standing::default()
+                ..LimitStatus::default()
             },
             ..verdict(Reason::MethodNotAllowed, None)
         };

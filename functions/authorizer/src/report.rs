@@ -3,7 +3,7 @@
 use metrics::counter;
 use tollgate_core::plan::Target;
 use tollgate_core::verdict::Verdict;
-use tollgate_store::engine::report::metric;
+use tollgate_engine::report::metric;
 
 use crate::config::Reporting;
 

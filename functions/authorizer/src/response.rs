@@ -5,9 +5,9 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::iam::IamPolicyStatement;
 use serde::Serialize;
-use tollgate_core::answer::Refused;
-use tollgate_core::context::Context;
 use tollgate_core::verdict::Verdict;
+use tollgate_protocol::context::Context;
+use tollgate_protocol::problem::Refused;
 
 /// An answer in the form that the API takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]

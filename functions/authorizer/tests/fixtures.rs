@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use tollgate_authorizer::event::{Event, Format};
-use tollgate_core::credential::KeySource;
 use tollgate_core::path::Path as RequestPath;
+use tollgate_protocol::credential::KeySource;
 
 #[test]
 fn every_real_authorizer_event_is_read() {

@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tollgate_admin::Admin;
+use tollgate_admin::keys::{KeyFilter, NewKey, generate_value};
 use tollgate_core::key::KeyValue;
-use tollgate_store::manage::Manager;
-use tollgate_store::manage::keys::{KeyFilter, NewKey, generate_value};
-use tollgate_store::record::KeyRecord;
+use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
 use crate::import::{self, ImportQuery};
@@ -54,29 +54,29 @@ pub struct CreateApiKey {
 /// # Errors
 /// What the one or the other says.
 pub async fn create_or_import(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Params(query): Params<ImportQuery>,
     TimeLeft(until): TimeLeft,
     Bytes(body): Bytes,
 ) -> Answer<Response> {
     if query.is_import()? {
-        let imported = import::run(&manager, &vault, &query, &body, until).await?;
+        let imported = import::run(&admin, &vault, &query, &body, until).await?;
         return Ok(imported.into_response());
     }
-    let created = create(&manager, &vault, parse(&body)?).await?;
+    let created = create(&admin, &vault, parse(&body)?).await?;
     Ok(created.into_response())
 }
 
 /// Makes a key. Where values are not kept, the answer is the only one that ever shows its value.
 async fn create(
-    manager: &Manager,
+    admin: &Admin,
     vault: &Vault,
     body: CreateApiKey,
 ) -> Answer<(StatusCode, Json<ApiKey>)> {
     let value = value_or_new(body.value.as_ref())?;
     let own = body.tollgate.unwrap_or_default();
-    let expires = own.expires_at.map(|seconds| expiry(seconds, manager.now()));
+    let expires = own.expires_at.map(|seconds| expiry(seconds, admin.now()));
     let mut new = NewKey {
         name: name(WHAT, body.name)?,
         description: description(WHAT, body.description)?,
@@ -91,7 +91,7 @@ async fn create(
     // What was asked for can be done: only now is KMS called.
     new.sealed = vault.seal(&value).await?;
     new.value = Some(value);
-    let (record, value) = manager.create_key(new).await?;
+    let (record, value) = admin.create_key(new).await?;
     Ok((
         StatusCode::CREATED,
         Json(ApiKey::created(record, value.expose())),
@@ -134,7 +134,7 @@ pub struct ListQuery {
 /// # Errors
 /// 400 for a limit or position that cannot be.
 pub async fn list(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Params(query): Params<ListQuery>,
 ) -> Answer<Json<Items<ApiKey>>> {
@@ -144,7 +144,7 @@ pub async fn list(
     };
     let list = format!("keys {:?} {:?}", filter.name_prefix, filter.customer_id);
     let page = Paging::new(query.position, query.limit).page(list)?;
-    let keys = manager.keys(&filter, &page).await?;
+    let keys = admin.keys(&filter, &page).await?;
     let mut values = if asked(query.include_values) {
         vault.reveal(&keys.items).await?
     } else {
@@ -168,18 +168,18 @@ pub struct ShowQuery {
 /// # Errors
 /// 404 where there is none.
 pub async fn show(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Ids(id): Ids<String>,
     Params(query): Params<ShowQuery>,
 ) -> Answer<Json<ApiKey>> {
-    let record = manager.key(&id).await?;
+    let record = admin.key(&id).await?;
     let value = if asked(query.include_value) {
         vault.reveal_one(&record).await?
     } else {
         None
     };
-    let used = manager.last_used(&id).await?;
+    let used = admin.last_used(&id).await?;
     let shown = ApiKey::tagged(record).valued(value).last_used(used);
     Ok(Json(shown))
 }
@@ -193,23 +193,23 @@ fn asked(include: Option<String>) -> bool {
 /// # Errors
 /// 400 for an operation or path that cannot be, 404 where there is no such key.
 pub async fn update(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(id): Ids<String>,
     Body(patch): Body<Patch>,
 ) -> Answer<Json<ApiKey>> {
     let operations = patch.read(patch::API_KEY)?;
-    let plans = patch::key::plans_of(&manager, &operations).await?;
+    let plans = patch::key::plans_of(&admin, &operations).await?;
     let change = |record: &mut KeyRecord| {
         let mut operations = operations.iter();
-        operations.try_for_each(|it| patch::key::apply(it, record, &plans, manager.now()))
+        operations.try_for_each(|it| patch::key::apply(it, record, &plans, admin.now()))
     };
-    let record = match manager.update_key(&id, change).await {
-        Err(ApiError::Manage(error))
+    let record = match admin.update_key(&id, change).await {
+        Err(ApiError::Admin(error))
             if error.is_damage() && operations.iter().any(patch::key::switches_off) =>
         {
             // A key is stopped even where its record cannot be read. That it cannot is told afterwards.
-            manager.disable_damaged(&id).await?;
-            manager.update_key(&id, change).await?
+            admin.disable_damaged(&id).await?;
+            admin.update_key(&id, change).await?
         }
         changed => changed?,
     };
@@ -220,10 +220,7 @@ pub async fn update(
 ///
 /// # Errors
 /// 404 where there is none.
-pub async fn delete(
-    State(manager): State<Arc<Manager>>,
-    Ids(id): Ids<String>,
-) -> Answer<StatusCode> {
-    manager.delete_key(&id).await?;
+pub async fn delete(State(admin): State<Arc<Admin>>, Ids(id): Ids<String>) -> Answer<StatusCode> {
+    admin.delete_key(&id).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use tollgate_store::manage::Manager;
-use tollgate_store::manage::capacity::{self, Entitled};
+use tollgate_admin::Admin;
+use tollgate_admin::capacity::{self, Entitlement};
 
 use crate::error::ApiError;
 use crate::request::{Ids, Paging, Params};
@@ -65,7 +65,7 @@ struct WireEntitled {
 }
 
 impl WireEntitled {
-    fn of(entitled: &Entitled) -> Self {
+    fn of(entitled: &Entitlement) -> Self {
         Self {
             active_keys: entitled.keys,
             unthrottled_keys: entitled.unthrottled,
@@ -84,13 +84,13 @@ impl WireEntitled {
 /// # Errors
 /// 400 for a limit or position that cannot be, 404 where there is no such plan.
 pub async fn show(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(plan_id): Ids<String>,
     Params(query): Params<CapacityQuery>,
 ) -> Result<Json<Capacity>, ApiError> {
     let page = Paging::new(query.position, query.limit).page("capacity")?;
-    let plan = manager.plan(&plan_id).await?;
-    let (found, position) = manager.capacity(&plan, &page).await?;
+    let plan = admin.plan(&plan_id).await?;
+    let (found, position) = admin.capacity(&plan, &page).await?;
     let capacity::Capacity {
         plan: whole,
         methods,

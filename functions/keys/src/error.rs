@@ -4,8 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tollgate_store::failure::Failure;
-use tollgate_store::manage;
+use tollgate_dynamo::failure::Failure;
 
 use crate::vault::Unavailable;
 
@@ -35,12 +34,12 @@ pub enum ApiError {
     Vault(#[from] Unavailable),
     /// What management says.
     #[error(transparent)]
-    Manage(#[from] manage::Error),
+    Admin(#[from] tollgate_admin::Error),
 }
 
 impl ApiError {
     fn kind(&self) -> (StatusCode, &'static str) {
-        use manage::Error as E;
+        use tollgate_admin::Error as E;
         const BAD_REQUEST: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "BadRequestException");
         const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "NotFoundException");
         const CONFLICT: (StatusCode, &str) = (StatusCode::CONFLICT, "ConflictException");
@@ -58,23 +57,23 @@ impl ApiError {
             ),
             Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
             Self::Vault(_) => UNAVAILABLE,
-            Self::Manage(error) => match error {
+            Self::Admin(error) => match error {
                 E::NoSuchKey | E::NoSuchPlan | E::NotLinked | E::NoRotation => NOT_FOUND,
-                E::StagesLeft { .. }
+                E::PlanHasStages { .. }
                 | E::BadPosition
                 | E::NoQuota
-                | E::RotatesInVain
+                | E::KeyNotActive
                 | E::Warnings(_)
                 | E::TooLarge => BAD_REQUEST,
                 E::ValueExists
                 | E::AlreadyLinked
                 | E::MoveCalledOff
-                | E::RotatesAlready(_)
+                | E::RotationInProgress(_)
                 | E::StageTaken { .. } => CONFLICT,
                 E::Contended | E::Unfinished { .. } => {
                     (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
                 }
-                E::Store(Failure::Damaged(_)) => (
+                E::Store(Failure::Corrupt(_)) => (
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "InternalServerErrorException",
                 ),
@@ -86,10 +85,10 @@ impl ApiError {
     /// What the caller is told. Inner causes are for the log.
     fn message(&self) -> String {
         match self {
-            Self::Manage(manage::Error::Store(failure)) => {
+            Self::Admin(tollgate_admin::Error::Store(failure)) => {
                 tracing::error!(%failure, "the store failed");
                 match failure {
-                    Failure::Damaged(_) => "the stored item is damaged; see the log".to_owned(),
+                    Failure::Corrupt(_) => "the stored item is damaged; see the log".to_owned(),
                     _ => "the store is not available; try again".to_owned(),
                 }
             }

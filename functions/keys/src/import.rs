@@ -11,9 +11,9 @@ use axum::Json;
 use axum::http::StatusCode;
 use csv::StringRecord;
 use serde::{Deserialize, Serialize};
+use tollgate_admin::Admin;
+use tollgate_admin::imports::{ImportKey, Imported, warning};
 use tollgate_core::key::KeyValue;
-use tollgate_store::manage::Manager;
-use tollgate_store::manage::imports::{ImportKey, Imported, warning};
 
 use crate::error::ApiError;
 use crate::vault::Vault;
@@ -68,7 +68,7 @@ impl ImportQuery {
 /// 400 for a file that cannot be read, with its row and column; with `failonwarnings=true` for any warning, and then nothing
 /// is imported.
 pub async fn run(
-    manager: &Manager,
+    admin: &Admin,
     vault: &Vault,
     query: &ImportQuery,
     body: &[u8],
@@ -84,10 +84,10 @@ pub async fn run(
         None => return Err(bad("format is required: expected csv".to_owned())),
     }
     let (rows, mut warnings) = read(body)?;
-    let plans = terms::plans(manager, rows.iter().map(|(_, given)| given)).await?;
+    let plans = terms::plans(admin, rows.iter().map(|(_, given)| given)).await?;
     let mut keys = Vec::with_capacity(rows.len());
     for (mut key, given) in rows {
-        match terms::overrides(&given.overrides, &plans, manager.now()) {
+        match terms::overrides(&given.overrides, &plans, admin.now()) {
             Ok(overrides) => key.overrides = overrides,
             Err(reason) => {
                 warnings.push(warning(key.row, format!("{reason}; left out")));
@@ -97,7 +97,7 @@ pub async fn run(
         key.sealed = vault.seal(&key.value).await?;
         keys.push(key);
     }
-    let Imported { ids, warnings } = manager
+    let Imported { ids, warnings } = admin
         .import_keys(keys, warnings, fail_on_warnings, until)
         .await?;
     Ok((StatusCode::CREATED, Json(ApiKeyIds { ids, warnings })))

@@ -1,5 +1,5 @@
 //! The key-management Lambda: API Gateway's own wire protocol for API keys and usage plans, so that boto3, the AWS CLI
-//! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, items in `tollgate-store`.
+//! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, operations in `tollgate-admin`.
 //!
 //! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`]: the operations, a module per resource.
 //! - [`rotations`], [`moves`], [`capacity`], [`whoami`]: a new value for a key, another plan, what plans promise, what a key has
@@ -17,8 +17,8 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{get, patch, post};
 use axum::{Router, middleware};
-use tollgate_store::engine::Engine;
-use tollgate_store::manage::Manager;
+use tollgate_admin::Admin;
+use tollgate_engine::Engine;
 
 pub mod api_keys;
 pub mod capacity;
@@ -50,7 +50,7 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// What the operations work on.
 #[derive(Clone)]
 struct Parts {
-    manager: Arc<Manager>,
+    admin: Arc<Admin>,
     engine: Arc<Engine>,
     vault: Arc<Vault>,
     pace: Arc<Pace>,
@@ -62,9 +62,9 @@ impl FromRef<Parts> for Arc<Pace> {
     }
 }
 
-impl FromRef<Parts> for Arc<Manager> {
+impl FromRef<Parts> for Arc<Admin> {
     fn from_ref(parts: &Parts) -> Self {
-        Self::clone(&parts.manager)
+        Self::clone(&parts.admin)
     }
 }
 
@@ -80,9 +80,9 @@ impl FromRef<Parts> for Arc<Vault> {
     }
 }
 
-/// The management API over `manager`; key holders are told what they have left by `engine`, on the same table. Values are kept
+/// The management API over `admin`; key holders are told what they have left by `engine`, on the same table. Values are kept
 /// and shown as `vault` does.
-pub fn app(manager: Arc<Manager>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router {
+pub fn app(admin: Arc<Admin>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router {
     Router::new()
         .route(
             "/apikeys",
@@ -131,7 +131,7 @@ pub fn app(manager: Arc<Manager>, engine: Arc<Engine>, vault: Arc<Vault>) -> Rou
         .layer(middleware::from_fn(request_id::tag))
         .layer(middleware::from_fn(report::count))
         .with_state(Parts {
-            manager,
+            admin,
             engine,
             vault,
             pace: Arc::default(),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use lambda_http::{Error, LambdaEvent, service_fn};
 use lambda_runtime::spawn_graceful_shutdown_handler;
 use serde_json::value::RawValue;
+use tollgate_admin::Admin;
+use tollgate_dynamo::connection::{Connection, sdk_config};
+use tollgate_engine::Engine;
+use tollgate_engine::config::Config;
 use tollgate_keys::vault::Vault;
 use tollgate_keys::{app, lambda};
-use tollgate_store::config::Config;
-use tollgate_store::connection::{Connection, sdk_config};
-use tollgate_store::engine::Engine;
-use tollgate_store::manage::Manager;
 use tollgate_telemetry::metrics::Metrics;
 
 #[tokio::main]
@@ -21,9 +21,9 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_env()?;
     let sdk = sdk_config().await;
     let engine = Engine::from_config(&config, Connection::deciding(&sdk));
-    let manager = Manager::new(Connection::managing(&sdk), config.table);
+    let admin = Admin::new(Connection::managing(&sdk), config.table);
     let vault = Vault::from_env(&sdk);
-    let app = app(Arc::new(manager), Arc::new(engine), Arc::new(vault));
+    let app = app(Arc::new(admin), Arc::new(engine), Arc::new(vault));
     let at_shutdown = Arc::clone(&metrics);
     spawn_graceful_shutdown_handler(async move || at_shutdown.flush()).await;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {

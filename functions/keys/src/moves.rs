@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tollgate_store::manage::Manager;
+use tollgate_admin::Admin;
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids};
@@ -29,7 +29,7 @@ pub struct CreateMove {
 /// 400 for a member that is missing or another word, 404 where there is no such key or plan or the key is not in the plan that it
 /// is to leave, 409 where it is in the other one already, or in a third that opens one of its stages.
 pub async fn create(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(id): Ids<String>,
     Body(body): Body<CreateMove>,
 ) -> Result<(StatusCode, Json<ApiKey>), ApiError> {
@@ -49,6 +49,6 @@ pub async fn create(
             )));
         }
     };
-    let record = manager.move_key(&id, &from, &to, carries).await?;
+    let record = admin.move_key(&id, &from, &to, carries).await?;
     Ok((StatusCode::CREATED, Json(ApiKey::tagged(record))))
 }

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tollgate_store::manage::{self, Manager, Page};
-use tollgate_store::record::KeyRecord;
+use tollgate_admin::{self, Admin, Page};
+use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids, Paging, Params};
@@ -32,7 +32,7 @@ pub struct CreateUsagePlanKey {
 /// 400 without key id or for another type than `API_KEY`, 404 for an unknown key or plan, 409 where the key is in this
 /// plan, or in another that opens one of its stages.
 pub async fn create(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Ids(plan_id): Ids<String>,
     Body(body): Body<CreateUsagePlanKey>,
@@ -49,7 +49,7 @@ pub async fn create(
         }
         None => return Err(bad("keyType is required: expected API_KEY".to_owned())),
     }
-    let record = manager.link(&plan_id, &key_id).await?;
+    let record = admin.link(&plan_id, &key_id).await?;
     Ok((StatusCode::CREATED, Json(with_value(&vault, record).await)))
 }
 
@@ -67,16 +67,16 @@ pub struct ListQuery {
 /// # Errors
 /// 400 for a limit or position that cannot be.
 pub async fn list(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Ids(plan_id): Ids<String>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
     let prefix = query.name.filter(|name| !name.is_empty());
     let page = Paging::new(query.position, query.limit).page(format!("plan keys {prefix:?}"))?;
-    let keys = match manager.plan(&plan_id).await {
-        Ok(plan) => manager.linked_keys(&plan, prefix.as_deref(), &page).await?,
-        Err(manage::Error::NoSuchPlan) => Page::default(),
+    let keys = match admin.plan(&plan_id).await {
+        Ok(plan) => admin.linked_keys(&plan, prefix.as_deref(), &page).await?,
+        Err(tollgate_admin::Error::NoSuchPlan) => Page::default(),
         Err(error) => return Err(error.into()),
     };
     let mut values = vault.reveal_now(&keys.items).await;
@@ -91,11 +91,11 @@ pub async fn list(
 /// # Errors
 /// 404 where the plan does not exist or the key is not in it.
 pub async fn show(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Ids((plan_id, key_id)): Ids<(String, String)>,
 ) -> Result<Json<UsagePlanKey>, ApiError> {
-    let record = manager.linked_key(&plan_id, &key_id).await?;
+    let record = admin.linked_key(&plan_id, &key_id).await?;
     Ok(Json(with_value(&vault, record).await))
 }
 
@@ -109,9 +109,9 @@ async fn with_value(vault: &Vault, record: KeyRecord) -> UsagePlanKey {
 /// # Errors
 /// 404 where the key is not in the plan.
 pub async fn delete(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids((plan_id, key_id)): Ids<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    manager.unlink(&plan_id, &key_id).await?;
+    admin.unlink(&plan_id, &key_id).await?;
     Ok(StatusCode::ACCEPTED)
 }

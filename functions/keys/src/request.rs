@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use lambda_http::RequestExt;
 use serde::de::DeserializeOwned;
-use tollgate_store::manage::PageRequest;
+use tollgate_admin::PageRequest;
 
 use crate::error::ApiError;
 

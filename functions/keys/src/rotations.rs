@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 use serde::Deserialize;
-use tollgate_store::manage::Manager;
+use tollgate_admin::Admin;
 
 use crate::api_keys::value_or_new;
 use crate::error::ApiError;
@@ -34,7 +34,7 @@ pub struct CreateRotation {
 /// 400 for an overlap that cannot be or a disabled key, 404 where there is no such key, 409 where the value is taken or a
 /// rotation has not ended.
 pub async fn create(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Ids(id): Ids<String>,
     Body(body): Body<CreateRotation>,
@@ -48,12 +48,12 @@ pub async fn create(
         )));
     };
     let value = value_or_new(body.value.as_ref())?;
-    let until = manager.now() + SignedDuration::from_secs(overlap);
+    let until = admin.now() + SignedDuration::from_secs(overlap);
     let until = (overlap > 0).then_some(until);
     // What can be known to be wrong is, before KMS is called.
-    manager.key(&id).await?;
+    admin.key(&id).await?;
     let sealed = vault.seal(&value).await?;
-    let record = manager.rotate_key(&id, &value, sealed, until).await?;
+    let record = admin.rotate_key(&id, &value, sealed, until).await?;
     let shown = ApiKey::created(record, value.expose());
     Ok((StatusCode::CREATED, Json(shown)))
 }
@@ -63,9 +63,9 @@ pub async fn create(
 /// # Errors
 /// 404 where there is no such key, or no value before.
 pub async fn end(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(id): Ids<String>,
 ) -> Result<StatusCode, ApiError> {
-    manager.end_rotation(&id).await?;
+    admin.end_rotation(&id).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tollgate_store::manage::Manager;
+use tollgate_admin::Admin;
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids};
@@ -42,23 +42,23 @@ impl<'a> Resource<'a> {
     /// Changes the tags, all or none.
     async fn change(
         &self,
-        manager: &Manager,
+        admin: &Admin,
         change: impl Fn(&Tags) -> Result<Tags, ApiError>,
     ) -> Result<(), ApiError> {
         match self {
             Self::Key(id) => {
-                let change = |record: &mut tollgate_store::record::KeyRecord| {
+                let change = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
                     record.tags = change(&record.tags)?;
                     Ok::<_, ApiError>(())
                 };
-                manager.update_key(id, change).await?;
+                admin.update_key(id, change).await?;
             }
             Self::Plan(id) => {
-                let change = |record: &mut tollgate_store::record::PlanRecord| {
+                let change = |record: &mut tollgate_dynamo::item::plan::PlanRecord| {
                     record.tags = change(&record.tags)?;
                     Ok::<_, ApiError>(())
                 };
-                manager.update_plan(id, change).await?;
+                admin.update_plan(id, change).await?;
             }
         }
         Ok(())
@@ -79,12 +79,12 @@ pub struct TagsBody {
 /// # Errors
 /// 400 for an ARN that cannot be, 404 where there is no such resource.
 pub async fn show(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(arn): Ids<String>,
 ) -> Result<Json<TagsBody>, ApiError> {
     let tags = match Resource::parse(&arn)? {
-        Resource::Key(id) => manager.key(id).await?.tags,
-        Resource::Plan(id) => manager.plan(id).await?.tags,
+        Resource::Key(id) => admin.key(id).await?.tags,
+        Resource::Plan(id) => admin.plan(id).await?.tags,
     };
     Ok(Json(TagsBody {
         tags: Some(tags),
@@ -97,7 +97,7 @@ pub async fn show(
 /// # Errors
 /// As for [`show`], and 400 for tags that cannot be.
 pub async fn add(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(arn): Ids<String>,
     Body(body): Body<TagsBody>,
 ) -> Result<StatusCode, ApiError> {
@@ -110,7 +110,7 @@ pub async fn add(
         after.extend(added.clone());
         tags(Some(after))
     };
-    resource.change(&manager, change).await?;
+    resource.change(&admin, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -119,7 +119,7 @@ pub async fn add(
 /// # Errors
 /// As for [`show`], and 400 without `tagKeys`.
 pub async fn remove(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(arn): Ids<String>,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
@@ -139,7 +139,7 @@ pub async fn remove(
         after.retain(|key, _| !removed.contains(key));
         Ok(after)
     };
-    resource.change(&manager, change).await?;
+    resource.change(&admin, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

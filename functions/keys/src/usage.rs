@@ -8,11 +8,11 @@ use axum::extract::State;
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use tollgate_admin::grants::MOST_REMAINING;
+use tollgate_admin::usage::DayUsage;
+use tollgate_admin::{Admin, Error, Page};
 use tollgate_core::calendar::day_of;
-use tollgate_store::manage::grants::MOST_REMAINING;
-use tollgate_store::manage::usage::DayUsage;
-use tollgate_store::manage::{Error, Manager, Page};
-use tollgate_store::record::KeyRecord;
+use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
@@ -54,7 +54,7 @@ pub struct Usage {
 /// # Errors
 /// 400 for dates that cannot be or are too far apart, 404 for an unknown plan or key.
 pub async fn show(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(plan_id): Ids<String>,
     Params(query): Params<UsageQuery>,
 ) -> Result<Json<Usage>, ApiError> {
@@ -67,19 +67,17 @@ pub async fn show(
         )));
     }
     let page = Paging::new(query.position, query.limit).page("usage")?;
-    let plan = manager.plan(&plan_id).await?;
+    let plan = admin.plan(&plan_id).await?;
     let keys = match query.key_id.filter(|id| !id.is_empty()) {
         Some(id) => Page {
-            items: vec![key_of_usage(&manager, &id).await?],
+            items: vec![key_of_usage(&admin, &id).await?],
             position: None,
         },
-        None => manager.linked_keys(&plan, None, &page).await?,
+        None => admin.linked_keys(&plan, None, &page).await?,
     };
     let mut values = BTreeMap::new();
     for some in keys.items.chunks(AT_ONCE) {
-        let usages = some
-            .iter()
-            .map(|key| manager.usage(&plan, key, (start, end)));
+        let usages = some.iter().map(|key| admin.usage(&plan, key, (start, end)));
         let usages = try_join_all(usages).await?;
         for (key, usage) in some.iter().zip(usages) {
             values.insert(key.id.clone(), usage.iter().map(pair).collect());
@@ -99,7 +97,7 @@ pub async fn show(
 /// # Errors
 /// 400 for another operation or path, or a number that cannot be; 404 where the key is not in the plan.
 pub async fn update(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids((plan_id, key_id)): Ids<(String, String)>,
     Body(patch): Body<Patch>,
 ) -> Result<Json<Usage>, ApiError> {
@@ -109,12 +107,12 @@ pub async fn update(
         .collect();
     // All or none, and of several the last.
     if let Some(remaining) = wanted?.last() {
-        manager.set_remaining(&plan_id, &key_id, *remaining).await?;
+        admin.set_remaining(&plan_id, &key_id, *remaining).await?;
     }
-    let key = manager.linked_key(&plan_id, &key_id).await?;
-    let plan = manager.plan(&plan_id).await?;
-    let today = day_of(manager.now());
-    let days = manager.usage(&plan, &key, (today, today)).await?;
+    let key = admin.linked_key(&plan_id, &key_id).await?;
+    let plan = admin.plan(&plan_id).await?;
+    let today = day_of(admin.now());
+    let days = admin.usage(&plan, &key, (today, today)).await?;
     Ok(Json(Usage {
         plan_id,
         start_date: today.to_string(),
@@ -125,8 +123,8 @@ pub async fn update(
 }
 
 /// API Gateway words the error for an unknown key differently here than for the key's own resource.
-async fn key_of_usage(manager: &Manager, id: &str) -> Result<KeyRecord, ApiError> {
-    manager.key(id).await.map_err(|error| match error {
+async fn key_of_usage(admin: &Admin, id: &str) -> Result<KeyRecord, ApiError> {
+    admin.key(id).await.map_err(|error| match error {
         Error::NoSuchKey => ApiError::NotFound("Invalid Key identifier specified".to_owned()),
         error => error.into(),
     })

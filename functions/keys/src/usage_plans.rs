@@ -7,9 +7,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tollgate_store::manage::plans::NewPlan;
-use tollgate_store::manage::{Manager, Page, PageRequest};
-use tollgate_store::record::PlanRecord;
+use tollgate_admin::plans::NewPlan;
+use tollgate_admin::{Admin, Page, PageRequest};
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use crate::error::ApiError;
 use crate::patch::{self, Patch};
@@ -26,7 +26,7 @@ type Answer<T> = Result<T, ApiError>;
 /// # Errors
 /// 400 without a name or for limits that cannot be.
 pub async fn create(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Body(body): Body<UsagePlan>,
 ) -> Answer<(StatusCode, Json<UsagePlan>)> {
     let limits = body.limits()?;
@@ -36,7 +36,7 @@ pub async fn create(
         tags: tags(body.tags)?,
         limits,
     };
-    let record = manager.create_plan(new).await?;
+    let record = admin.create_plan(new).await?;
     Ok((StatusCode::CREATED, Json(UsagePlan::created(record))))
 }
 
@@ -59,24 +59,24 @@ pub struct ListQuery {
 /// # Errors
 /// 400 for a limit or position that cannot be, 404 for a key that does not exist.
 pub async fn list(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Params(query): Params<ListQuery>,
 ) -> Answer<Json<Items<UsagePlan>>> {
     let page = Paging::new(query.position, query.limit).page("plans")?;
     let plans = match query.key_id.filter(|id| !id.is_empty()) {
-        Some(id) => plans_of(&manager, &id, &page).await?,
-        None => manager.plans(&page).await?,
+        Some(id) => plans_of(&admin, &id, &page).await?,
+        None => admin.plans(&page).await?,
     };
     Ok(Json(Items::of(plans, UsagePlan::of)))
 }
 
 /// A page of a key's plans, the newest first; its position is where the page's last plan is among them.
-async fn plans_of(manager: &Manager, key: &str, page: &PageRequest) -> Answer<Page<PlanRecord>> {
+async fn plans_of(admin: &Admin, key: &str, page: &PageRequest) -> Answer<Page<PlanRecord>> {
     let place = |plan: &PlanRecord| format!("{:014}-{}", plan.created, plan.id);
     let part = format!("of key {key}");
     let after = page.after(&part)?;
-    let ids = manager.key(key).await?.plans;
-    let mut plans = manager.plans_by_id(&ids).await?;
+    let ids = admin.key(key).await?.plans;
+    let mut plans = admin.plans_by_id(&ids).await?;
     plans.sort_by_cached_key(|plan| Reverse(place(plan)));
     if let Some(after) = after {
         plans.retain(|plan| place(plan) < after);
@@ -95,10 +95,10 @@ async fn plans_of(manager: &Manager, key: &str, page: &PageRequest) -> Answer<Pa
 /// # Errors
 /// 404 where there is none.
 pub async fn show(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(id): Ids<String>,
 ) -> Answer<Json<UsagePlan>> {
-    Ok(Json(UsagePlan::tagged(manager.plan(&id).await?)))
+    Ok(Json(UsagePlan::tagged(admin.plan(&id).await?)))
 }
 
 /// Changes a plan by patch operations, all or none.
@@ -106,12 +106,12 @@ pub async fn show(
 /// # Errors
 /// 400 for an operation, path or value that cannot be, 404 where there is no such plan.
 pub async fn update(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(id): Ids<String>,
     Body(patch): Body<Patch>,
 ) -> Answer<Json<UsagePlan>> {
     let operations = patch.read(patch::USAGE_PLAN)?;
-    let record = manager
+    let record = admin
         .update_plan(&id, |record| {
             let mut patched = patch::plan::Patched::of(UsagePlan::of(record.clone()));
             for operation in &operations {
@@ -138,10 +138,10 @@ fn take(record: &mut PlanRecord, plan: UsagePlan) -> Answer<()> {
 /// # Errors
 /// 400 where it still does, 404 where there is no such plan.
 pub async fn delete(
-    State(manager): State<Arc<Manager>>,
+    State(admin): State<Arc<Admin>>,
     Ids(id): Ids<String>,
     TimeLeft(until): TimeLeft,
 ) -> Answer<StatusCode> {
-    manager.delete_plan(&id, until).await?;
+    admin.delete_plan(&id, until).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -23,7 +23,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use lru::LruCache;
 use tokio::sync::OnceCell;
 use tollgate_core::key::KeyValue;
-use tollgate_store::record::{KeyRecord, Sealed};
+use tollgate_dynamo::item::key::{KeyRecord, Sealed};
 
 /// The KMS key that encrypts data keys: its id, ARN or alias. Values are not kept where it is empty or not there.
 const VARIABLE: &str = "TOLLGATE_VALUES_KMS_KEY";

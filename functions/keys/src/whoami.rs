@@ -11,12 +11,12 @@ use axum::response::{IntoResponse, Response};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use serde::Serialize;
-use tollgate_core::credential::{self, Carrier, KeySource};
 use tollgate_core::plan::ApiStage;
-use tollgate_core::standing::{BucketStanding, QuotaStanding};
+use tollgate_core::status::{BucketStatus, QuotaStatus};
+use tollgate_engine::Engine;
+use tollgate_engine::inspect::{Inspection, PlanStatus};
 use tollgate_guard::{Context, refusal};
-use tollgate_store::engine::Engine;
-use tollgate_store::engine::inspect::{Inspection, PlanStanding};
+use tollgate_protocol::credential::{self, Carrier, KeySource};
 
 use crate::error::ApiError;
 use crate::pace::Pace;
@@ -142,7 +142,7 @@ impl WhoAmI {
 }
 
 impl Plan {
-    fn of(plan: &PlanStanding) -> Self {
+    fn of(plan: &PlanStatus) -> Self {
         let methods = plan.methods.iter();
         Self {
             usage_plan_id: plan.plan.id.clone(),
@@ -162,7 +162,7 @@ impl Plan {
 }
 
 impl Bucket {
-    fn of(standing: BucketStanding) -> Self {
+    fn of(standing: BucketStatus) -> Self {
         let full_in = (standing.full_in + 999_999_999) / 1_000_000_000;
         Self {
             limit: standing.burst,
@@ -174,7 +174,7 @@ impl Bucket {
 }
 
 impl Quota {
-    fn of(standing: QuotaStanding) -> Self {
+    fn of(standing: QuotaStatus) -> Self {
         Self {
             limit: standing.limit,
             used: standing.limit.saturating_sub(standing.remaining),

@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use tollgate_store::manage::Page;
-use tollgate_store::record::KeyRecord;
+use tollgate_admin::Page;
+use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
 

@@ -17,18 +17,18 @@ use crate::meter::{ClosedDay, Meter};
 use crate::plan::{BucketId, Limits};
 use crate::sharing::Tactic;
 
-mod grant;
 mod refusal;
-mod turn;
+mod rollover;
+mod set_remaining;
 
-pub use grant::{Grant, grant};
 pub use refusal::{Refusal, refusal};
-use turn::Turn;
-pub use turn::{missing_history, remaining, spent, today};
+use rollover::Rollover;
+pub use rollover::{missing_history, remaining, spent, today};
+pub use set_remaining::{SetRemaining, set_remaining};
 
 /// A request, as far as its charge goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct ChargeRequest<'a> {
     /// The time by our clock. Days and periods go by it.
     pub now: Timestamp,
     /// How far the meter's time is ahead of ours, nanoseconds; see [`Meter::times`]. Buckets go by the meter's time.
@@ -54,7 +54,7 @@ pub struct Ask<'a> {
     pub tactics: &'a BTreeMap<BucketId, Tactic>,
 }
 
-impl Ask<'_> {
+impl ChargeRequest<'_> {
     /// The time that buckets go by, nanoseconds since the epoch.
     pub fn time(&self) -> i128 {
         self.now.as_nanosecond() + self.ahead
@@ -78,14 +78,14 @@ pub enum Step {
     /// Try this charge; if it passes, the request is admitted.
     Charge(Charge),
     /// Make the newer revisions known first, then ask again: it shuts out writers under the old ones.
-    Adopt(Adopt),
+    SyncRevisions(SyncRevisions),
     /// Make this charge of nothing first, which turns buckets to the pace of these limits, then ask again.
-    Settle(Charge),
+    RebaseBuckets(Charge),
     /// Write this closed day out first, so that another can close, then ask again.
-    Flush(ClosedDay),
+    ArchiveDay(ClosedDay),
     /// Sum up what was admitted in this period before this day, then ask again: the quota was changed to one that began
     /// before the meter's day.
-    Recount(Period, Date),
+    LoadHistory(Period, Date),
     /// Refuse: so it stands in the meter.
     Refuse(Refusal),
     /// The meter was told of a later revision of the key, or was left behind: read the key again.
@@ -104,13 +104,13 @@ pub struct Charge {
     /// Must not be under the meter's; becomes the meter's.
     pub plan_revision: u64,
     /// Whether the meter may not know these revisions yet. Otherwise they must be the meter's, and there is less to write.
-    pub is_news: bool,
+    pub revisions_may_be_new: bool,
     /// The time that it goes by, nanoseconds since the epoch.
     pub now: i128,
     /// The day it counts for.
     pub day: Date,
     /// The meter's day, where that is over: it is closed by this charge.
-    pub closes: Option<Date>,
+    pub close_day: Option<Date>,
     /// The quota it charges; `None` where the plan has none.
     pub quota: Option<QuotaCharge>,
     /// The quota period that the meter is in.
@@ -118,11 +118,11 @@ pub struct Charge {
     /// The quota's limit, where what the closed day left of it is known.
     pub closed_limit: Option<u64>,
     /// The buckets it fills.
-    pub buckets: Vec<(BucketId, Fill)>,
+    pub buckets: Vec<(BucketId, BucketUpdate)>,
     /// Idle buckets that it clears away.
-    pub prunes: Vec<BucketId>,
-    /// The closed day that is written out and that it drops; others may have dropped it before.
-    pub drops: Option<Date>,
+    pub drop_idle: Vec<BucketId>,
+    /// The closed day that is written out and that it clear_archived; others may have dropped it before.
+    pub clear_archived: Option<Date>,
 }
 
 /// What a charge does to the quota.
@@ -131,14 +131,14 @@ pub struct QuotaCharge {
     /// The period it counts for.
     pub period: Period,
     /// What counts as spent before it.
-    pub base: Base,
+    pub base: SpentBefore,
     /// The largest base that leaves room; negative where more was granted than the limit, and is asked for at once.
     pub room: i128,
 }
 
 /// What counts as spent in a period before a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Base {
+pub enum SpentBefore {
     /// What the meter says: it is in this period.
     Spent,
     /// Nothing: the period began after the meter's day.
@@ -151,7 +151,7 @@ pub enum Base {
 
 /// How one bucket is filled. DynamoDB has no `max()`, so the branch is chosen here and checked there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fill {
+pub enum BucketUpdate {
     /// It is idle (missing, or `tat` not after now), or busy for no longer than it is to be held: set it.
     Open {
         /// The new level.
@@ -181,7 +181,7 @@ pub enum Fill {
 
 /// A write that charges nothing and makes newer revisions known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adopt {
+pub struct SyncRevisions {
     /// Must not be under the meter's; becomes the meter's.
     pub key_revision: u64,
     /// Must not be under the meter's; becomes the meter's.
@@ -189,7 +189,7 @@ pub struct Adopt {
 }
 
 /// The step that decides `ask` on `meter`.
-pub fn charge(meter: &Meter, ask: &Ask) -> Step {
+pub fn charge(meter: &Meter, ask: &ChargeRequest) -> Step {
     if meter.key_revision > ask.key_revision || meter.left {
         return Step::KeyChanged;
     }
@@ -201,14 +201,14 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
     let is_newer = meter.key_revision < ask.key_revision || meter.plan_revision < ask.plan_revision;
     if is_newer && !converts.is_empty() {
         // Shut out writers under the old limits before converting what they would go on changing.
-        return Step::Adopt(Adopt {
+        return Step::SyncRevisions(SyncRevisions {
             key_revision: ask.key_revision,
             plan_revision: ask.plan_revision,
         });
     }
-    let turn = match Turn::of(meter, ask) {
+    let turn = match Rollover::of(meter, ask) {
         Ok(turn) => turn,
-        Err(period) => return Step::Recount(period, meter.day),
+        Err(period) => return Step::LoadHistory(period, meter.day),
     };
     let refusal = refusal(meter, ask);
     let settles = match refusal {
@@ -217,10 +217,10 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         Some(refusal) => return Step::Refuse(refusal),
         None => false,
     };
-    let drops = meter.closed.map(|closed| closed.day);
-    let drops = drops.filter(|day| ask.flushed == Some(*day));
-    if let (Some(_), Some(closed), None) = (turn.closes, meter.closed, drops) {
-        return Step::Flush(closed);
+    let clear_archived = meter.closed.map(|closed| closed.day);
+    let clear_archived = clear_archived.filter(|day| ask.flushed == Some(*day));
+    if let (Some(_), Some(closed), None) = (turn.close_day, meter.closed, clear_archived) {
+        return Step::ArchiveDay(closed);
     }
     let cost = if settles { 0 } else { ask.cost.get() };
     let limit = ask.limits.quota.map_or(0, |quota| quota.limit());
@@ -229,10 +229,10 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         cost,
         key_revision: ask.key_revision,
         plan_revision: ask.plan_revision,
-        is_news: is_newer,
+        revisions_may_be_new: is_newer,
         now,
         day: turn.day,
-        closes: turn.closes,
+        close_day: turn.close_day,
         quota: turn.quota.map(|(period, base)| QuotaCharge {
             period,
             base,
@@ -244,10 +244,10 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         }),
         period_before: meter.period,
         closed_limit: closed_limit(meter, ask.quota_before),
-        prunes: turn
-            .closes
+        drop_idle: turn
+            .close_day
             .map_or_else(Vec::new, |_| idle(meter, ask.limits, now)),
-        drops,
+        clear_archived,
         buckets: if settles {
             converts
         } else {
@@ -257,7 +257,7 @@ pub fn charge(meter: &Meter, ask: &Ask) -> Step {
         },
     };
     if settles {
-        Step::Settle(charge)
+        Step::RebaseBuckets(charge)
     } else {
         Step::Charge(charge)
     }
@@ -270,14 +270,14 @@ fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
         .map(|quota| quota.limit())
 }
 
-fn fill(id: &str, meter: &Meter, bucket: Bucket, ask: &Ask) -> Fill {
+fn fill(id: &str, meter: &Meter, bucket: Bucket, ask: &ChargeRequest) -> BucketUpdate {
     let level = meter.buckets.get(id);
     let (cost, now) = (ask.cost.get(), ask.time());
     let tactic = ask.tactics.get(id).copied().unwrap_or_default();
     let (add, interval) = (bucket.increment(cost), bucket.interval());
     // The cost fits an empty bucket, or it would have been refused.
     let tolerance = bucket.tolerance(cost).unwrap_or(0);
-    let open = |hold: i128| Fill::Open {
+    let open = |hold: i128| BucketUpdate::Open {
         to: Level {
             tat: now + hold + add,
             interval,
@@ -287,7 +287,7 @@ fn fill(id: &str, meter: &Meter, bucket: Bucket, ask: &Ask) -> Fill {
     };
     if let Some((from, owed)) = level.and_then(|level| conversion(meter, *level, bucket, ask)) {
         let tat = owed.tat + add;
-        return Fill::Convert {
+        return BucketUpdate::Convert {
             from,
             to: Level { tat, interval },
         };
@@ -295,11 +295,13 @@ fn fill(id: &str, meter: &Meter, bucket: Bucket, ask: &Ask) -> Fill {
     match level {
         // What is left of another pace is over, but only by what was seen.
         Some(level) if level.interval != interval => open(0),
-        Some(level) if tactic.assume_busy || level.tat - now > tactic.renew_under => Fill::Add {
-            interval,
-            bound: now + tolerance,
-            add,
-        },
+        Some(level) if tactic.assume_busy || level.tat - now > tactic.renew_under => {
+            BucketUpdate::Add {
+                interval,
+                bound: now + tolerance,
+                add,
+            }
+        }
         _ => open(tactic.hold.clamp(0, tolerance)),
     }
 }
@@ -308,7 +310,7 @@ fn fill(id: &str, meter: &Meter, bucket: Bucket, ask: &Ask) -> Fill {
 ///
 /// Nothing fills a bucket beyond its burst, so one that is filled further ahead was filled by a clock that was wrong (or under a
 /// larger burst). What it owed then is kept, as far as a lane tells when that was; otherwise it counts as spent.
-fn owed(meter: &Meter, level: Level, bucket: Bucket, ask: &Ask) -> Level {
+fn owed(meter: &Meter, level: Level, bucket: Bucket, ask: &ChargeRequest) -> Level {
     let now = ask.time();
     let owed = bucket.convert(level, now);
     let whole = bucket.increment(bucket.burst());
@@ -322,16 +324,21 @@ fn owed(meter: &Meter, level: Level, bucket: Bucket, ask: &Ask) -> Level {
 }
 
 /// What a busy level has to be replaced by, if it does not count as it is stored.
-fn conversion(meter: &Meter, from: Level, bucket: Bucket, ask: &Ask) -> Option<(Level, Level)> {
+fn conversion(
+    meter: &Meter,
+    from: Level,
+    bucket: Bucket,
+    ask: &ChargeRequest,
+) -> Option<(Level, Level)> {
     let to = owed(meter, from, bucket, ask);
     (from.tat > ask.time() && to != from).then_some((from, to))
 }
 
 /// The busy buckets of the limits that do not count as they are stored, set right.
-fn conversions(meter: &Meter, ask: &Ask) -> Vec<(BucketId, Fill)> {
+fn conversions(meter: &Meter, ask: &ChargeRequest) -> Vec<(BucketId, BucketUpdate)> {
     let of = |(id, bucket): (&str, Bucket)| {
         let (from, to) = conversion(meter, *meter.buckets.get(id)?, bucket, ask)?;
-        Some((id.to_owned(), Fill::Convert { from, to }))
+        Some((id.to_owned(), BucketUpdate::Convert { from, to }))
     };
     ask.limits.buckets().filter_map(of).collect()
 }

@@ -12,16 +12,11 @@
 //! - [`charge`](mod@charge): given a meter and a request, the one conditional write that would charge it, or the refusal.
 //! - [`sharing`]: how instances that share a bucket keep out of each other's way.
 //! - [`lane`]: how a lost answer is told from a write that never happened.
-//! - [`verdict`]: what was decided and why, in the words that clients see; [`standing`]: what is left of each limit.
-//! - [`context`]: a verdict as an authorizer hands it on; [`answer`]: what a client is told of it.
-//! - [`credential`]: where a request carries its key.
+//! - [`verdict`]: what was decided and why, in the words that clients see; [`status`]: what is left of each limit.
 
-pub mod answer;
 pub mod bucket;
 pub mod calendar;
 pub mod charge;
-pub mod context;
-pub mod credential;
 pub mod key;
 pub mod lane;
 pub mod limit;
@@ -29,7 +24,7 @@ pub mod meter;
 pub mod path;
 pub mod plan;
 pub mod sharing;
-pub mod standing;
+pub mod status;
 pub mod template;
 pub mod terms;
 pub mod verdict;

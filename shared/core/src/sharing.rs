@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::bucket::Bucket;
-use crate::charge::{Charge, Fill};
+use crate::charge::{BucketUpdate, Charge};
 use crate::meter::Meter;
 use crate::plan::BucketId;
 
@@ -186,7 +186,7 @@ fn openers(rate: f64, bucket: &Bucket, hold: i128) -> f64 {
 /// Whether a bucket is not as we left it; `None` if the answer does not tell, because an open hides what was there.
 fn sign_of_others(
     id: &str,
-    fill: &Fill,
+    fill: &BucketUpdate,
     before: &Meter,
     after: &Meter,
     applied: bool,
@@ -194,8 +194,8 @@ fn sign_of_others(
     let tat = |meter: &Meter| meter.buckets.get(id).map(|level| level.tat);
     match fill {
         _ if !applied => Some(tat(before) != tat(after)),
-        Fill::Add { add, .. } => Some(tat(before).map(|tat| tat + add) != tat(after)),
-        Fill::Open { .. } | Fill::Convert { .. } => None,
+        BucketUpdate::Add { add, .. } => Some(tat(before).map(|tat| tat + add) != tat(after)),
+        BucketUpdate::Open { .. } | BucketUpdate::Convert { .. } => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::standing::Standing;
+use crate::status::LimitStatus;
 use crate::terms::Reach;
 
 /// What becomes of a request.
@@ -167,7 +167,7 @@ pub struct Verdict {
     /// The plan that was charged, or would have been.
     pub plan_id: Option<String>,
     /// What is left of each limit.
-    pub standing: Standing,
+    pub standing: LimitStatus,
     /// How long until the same request would pass; only where the refusal ends by itself.
     pub retry_after: Option<Duration>,
     /// What the key may call in the stage, where somebody wants to know.
@@ -183,7 +183,7 @@ impl Verdict {
             key_id: None,
             customer_id: None,
             plan_id: None,
-            standing: Standing::default(),
+            standing: LimitStatus::default(),
             retry_after: None,
             reach: None,
         }

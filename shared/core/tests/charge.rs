@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use jiff::civil::date;
 use tollgate_core::bucket::{Bucket, Level};
 use tollgate_core::calendar::{PeriodKind, start_of};
-use tollgate_core::charge::{Adopt, Ask, Base, Charge, Fill, History, Refusal, Step, charge};
+use tollgate_core::charge::{
+    BucketUpdate, Charge, ChargeRequest, History, Refusal, SpentBefore, Step, SyncRevisions, charge,
+};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 use tollgate_core::plan::{BucketId, Limits, PLAN_BUCKET};
 use tollgate_core::sharing::Tactic;
-use tollgate_core::standing::Standing;
+use tollgate_core::status::LimitStatus;
 use tollgate_core::verdict::Reason;
 
 /// 2026-12-02, a Wednesday.
@@ -38,8 +40,8 @@ fn meter(limits: &Limits) -> Meter {
     Meter::new(3, 3, date(2026, 12, 2), limits.quota.as_ref())
 }
 
-fn ask(limits: &Limits) -> Ask<'_> {
-    Ask {
+fn ask(limits: &Limits) -> ChargeRequest<'_> {
+    ChargeRequest {
         now: now(),
         ahead: 0,
         tolerance: i128::MAX,
@@ -81,7 +83,7 @@ fn a_later_revision_in_the_meter_sends_us_to_read_again_and_an_earlier_one_does_
         (3, 3, None),
         (4, 4, None),
     ] {
-        let ask = Ask {
+        let ask = ChargeRequest {
             key_revision,
             plan_revision,
             ..ask(&limits)
@@ -109,7 +111,7 @@ fn the_branch_follows_the_level() {
             .extend(level.map(|level| (PLAN_BUCKET.to_owned(), level)));
         charged(charge(&meter, &ask(&limits))).buckets[0].1
     };
-    let idle = |is_there| Fill::Open {
+    let idle = |is_there| BucketUpdate::Open {
         to: level(20, 10),
         hold: 0,
         is_there,
@@ -119,14 +121,14 @@ fn the_branch_follows_the_level() {
     assert_eq!(fill(Some(level(-5, 10))), idle);
     assert_eq!(fill(Some(level(0, 10))), idle);
     assert_eq!(fill(Some(level(0, 99))), idle);
-    let busy = Fill::Add {
+    let busy = BucketUpdate::Add {
         interval: 10,
         bound: ns() + 30,
         add: 20,
     };
     assert_eq!(fill(Some(level(1, 10))), busy);
     assert_eq!(fill(Some(level(30, 10))), busy);
-    let convert = Fill::Convert {
+    let convert = BucketUpdate::Convert {
         from: level(200, 100),
         to: level(40, 10),
     };
@@ -145,21 +147,21 @@ fn a_newer_plan_is_made_known_before_buckets_are_converted_and_only_then() {
     meter
         .buckets
         .insert(PLAN_BUCKET.to_owned(), level(100, 100));
-    let first = Adopt {
+    let first = SyncRevisions {
         key_revision: 3,
         plan_revision: 3,
     };
-    assert_eq!(charge(&meter, &ask(&limits)), Step::Adopt(first));
+    assert_eq!(charge(&meter, &ask(&limits)), Step::SyncRevisions(first));
     // A newer key may have other limits as well.
     let before = Meter {
         key_revision: 2,
         plan_revision: 3,
         ..meter.clone()
     };
-    assert_eq!(charge(&before, &ask(&limits)), Step::Adopt(first));
+    assert_eq!(charge(&before, &ask(&limits)), Step::SyncRevisions(first));
     meter.plan_revision = 3;
     let fill = charged(charge(&meter, &ask(&limits))).buckets[0].1;
-    assert!(matches!(fill, Fill::Convert { .. }));
+    assert!(matches!(fill, BucketUpdate::Convert { .. }));
 }
 
 #[test]
@@ -169,10 +171,10 @@ fn a_refusal_by_an_unconverted_bucket_converts_it_first() {
     meter
         .buckets
         .insert(PLAN_BUCKET.to_owned(), level(900, 100));
-    let Step::Settle(settle) = charge(&meter, &ask(&limits)) else {
+    let Step::RebaseBuckets(settle) = charge(&meter, &ask(&limits)) else {
         panic!("it has to be converted first")
     };
-    let convert = Fill::Convert {
+    let convert = BucketUpdate::Convert {
         from: level(900, 100),
         to: level(50, 10),
     };
@@ -196,13 +198,13 @@ fn a_day_that_is_over_is_closed_with_what_its_quota_left() {
     meter.buckets.insert("idle".to_owned(), level(0, 10));
     meter.buckets.insert("busy".to_owned(), level(1, 10));
     let closing = charged(charge(&meter, &ask(&limits)));
-    assert_eq!(closing.closes, Some(date(2026, 12, 1)));
+    assert_eq!(closing.close_day, Some(date(2026, 12, 1)));
     assert_eq!(closing.closed_limit, Some(9));
-    assert_eq!(closing.prunes, ["idle"]);
+    assert_eq!(closing.drop_idle, ["idle"]);
     let crowd = (0..99).map(|number| (format!("m{number}"), level(-1, 10)));
     let mut crowded = meter.clone();
     crowded.buckets.extend(crowd);
-    assert_eq!(charged(charge(&crowded, &ask(&limits))).prunes.len(), 16);
+    assert_eq!(charged(charge(&crowded, &ask(&limits))).drop_idle.len(), 16);
     // The same day of another period: the limit says nothing of what it left.
     meter.period = None;
     assert_eq!(charged(charge(&meter, &ask(&limits))).closed_limit, None);
@@ -212,7 +214,7 @@ fn a_day_that_is_over_is_closed_with_what_its_quota_left() {
         ..meter
     };
     let steady = charged(charge(&meter, &ask(&limits)));
-    assert_eq!((steady.closes, steady.prunes.len()), (None, 0));
+    assert_eq!((steady.close_day, steady.drop_idle.len()), (None, 0));
 }
 
 #[test]
@@ -225,24 +227,24 @@ fn a_closed_day_is_written_out_before_the_next_closes_and_dropped_once_it_is() {
         left: None,
     };
     meter.closed = Some(closed);
-    let flushed = |flushed| Ask {
+    let flushed = |flushed| ChargeRequest {
         flushed,
         ..ask(&limits)
     };
-    assert_eq!(charged(charge(&meter, &flushed(None))).drops, None);
+    assert_eq!(charged(charge(&meter, &flushed(None))).clear_archived, None);
     assert_eq!(
-        charged(charge(&meter, &flushed(Some(date(2026, 11, 29))))).drops,
+        charged(charge(&meter, &flushed(Some(date(2026, 11, 29))))).clear_archived,
         None
     );
     assert_eq!(
-        charged(charge(&meter, &flushed(Some(closed.day)))).drops,
+        charged(charge(&meter, &flushed(Some(closed.day)))).clear_archived,
         Some(closed.day)
     );
     meter.day = date(2026, 12, 1);
-    assert_eq!(charge(&meter, &flushed(None)), Step::Flush(closed));
+    assert_eq!(charge(&meter, &flushed(None)), Step::ArchiveDay(closed));
     let closing = charged(charge(&meter, &flushed(Some(closed.day))));
     assert_eq!(
-        (closing.closes, closing.drops),
+        (closing.close_day, closing.clear_archived),
         (Some(meter.day), Some(closed.day))
     );
 }
@@ -253,18 +255,18 @@ fn a_quota_counts_from_what_its_period_has_seen() {
     let mut meter = meter(&limits);
     (meter.count, meter.spent) = (4, 6);
     let base = |meter: &Meter, history| {
-        let ask = Ask {
+        let ask = ChargeRequest {
             history,
             ..ask(&limits)
         };
         charge(meter, &ask)
     };
     let quota = charged(base(&meter, None)).quota.unwrap();
-    assert_eq!((quota.base, quota.room), (Base::Spent, 18));
+    assert_eq!((quota.base, quota.room), (SpentBefore::Spent, 18));
     // The meter has been in no period: the week began before its day, so the days before it must be summed up.
     meter.period = None;
     let week = limits.quota.unwrap().period_of(meter.day);
-    assert_eq!(base(&meter, None), Step::Recount(week, meter.day));
+    assert_eq!(base(&meter, None), Step::LoadHistory(week, meter.day));
     let history = History {
         period: week,
         before: meter.day,
@@ -272,9 +274,9 @@ fn a_quota_counts_from_what_its_period_has_seen() {
     };
     assert_eq!(
         charged(base(&meter, Some(history))).quota.unwrap().base,
-        Base::CountAnd(5)
+        SpentBefore::CountAnd(5)
     );
-    let standing = Standing::of(&meter, &limits, Some(history), now(), 0);
+    let standing = LimitStatus::of(&meter, &limits, Some(history), now(), 0);
     assert_eq!(standing.quota.unwrap().remaining, 11);
     let of_another_day = History {
         before: date(2026, 12, 1),
@@ -282,18 +284,18 @@ fn a_quota_counts_from_what_its_period_has_seen() {
     };
     assert_eq!(
         base(&meter, Some(of_another_day)),
-        Step::Recount(week, meter.day)
+        Step::LoadHistory(week, meter.day)
     );
     // A week that began on the meter's day has seen only that day, one that began later nothing.
     meter.day = week.start;
     assert_eq!(
         charged(base(&meter, None)).quota.unwrap().base,
-        Base::CountAnd(0)
+        SpentBefore::CountAnd(0)
     );
     meter.day = date(2026, 11, 28);
     assert_eq!(
         charged(base(&meter, None)).quota.unwrap().base,
-        Base::Nothing
+        SpentBefore::Nothing
     );
 }
 
@@ -302,7 +304,9 @@ fn what_is_left_of_a_bucket_that_is_neither_full_nor_empty() {
     let limits = limits(None);
     let mut meter = meter(&limits);
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(15, 10));
-    let rate = Standing::of(&meter, &limits, None, now(), 0).rate.unwrap();
+    let rate = LimitStatus::of(&meter, &limits, None, now(), 0)
+        .rate
+        .unwrap();
     assert_eq!(
         (rate.burst, rate.window, rate.remaining, rate.full_in),
         (5, 50, 3, 15)

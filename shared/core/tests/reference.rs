@@ -14,7 +14,7 @@ use jiff::{Timestamp, ToSpan};
 use proptest::prelude::*;
 use tollgate_core::bucket::Bucket;
 use tollgate_core::calendar::PeriodKind;
-use tollgate_core::charge::{Ask, History, Refusal, Step, charge};
+use tollgate_core::charge::{ChargeRequest, History, Refusal, Step, charge};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{BucketId, Limits, PLAN_BUCKET};
@@ -74,7 +74,7 @@ struct Model {
 
 #[derive(Debug, Clone, Copy)]
 struct Water {
-    drops: i128,
+    clear_archived: i128,
     at: i128,
     /// Drops per request.
     pace: i128,
@@ -106,17 +106,17 @@ impl Model {
                 continue;
             };
             let full = pace * i128::from(burst);
-            let mut drops = 0;
+            let mut clear_archived = 0;
             if let Some(known) = water.get(id) {
-                drops = (known.drops - (now - known.at)).max(0);
-                if known.pace != pace && drops > 0 {
+                clear_archived = (known.clear_archived - (now - known.at)).max(0);
+                if known.pace != pace && clear_archived > 0 {
                     converted = true;
-                    let owed = (drops * pace + known.pace - 1) / known.pace;
-                    drops = owed.min(full);
+                    let owed = (clear_archived * pace + known.pace - 1) / known.pace;
+                    clear_archived = owed.min(full);
                     water.insert(
                         id.clone(),
                         Water {
-                            drops,
+                            clear_archived,
                             at: now,
                             pace,
                         },
@@ -128,8 +128,8 @@ impl Model {
                 refusals.push((*reason, None));
             } else if wanted > full {
                 refusals.push((Reason::CostExceedsBurst, None));
-            } else if drops + wanted > full {
-                refusals.push((*reason, Some(now + drops + wanted - full)));
+            } else if clear_archived + wanted > full {
+                refusals.push((*reason, Some(now + clear_archived + wanted - full)));
             }
         }
         if let Some((limit, kind, offset)) = plan.quota {
@@ -161,12 +161,13 @@ impl Model {
         for (id, limit, _) in buckets {
             let Some((pace, _)) = limit else { continue };
             let known = self.water.get(&id);
-            let drops = known.map_or(0, |known| (known.drops - (now - known.at)).max(0));
-            let drops = drops + pace * i128::from(cost);
+            let clear_archived =
+                known.map_or(0, |known| (known.clear_archived - (now - known.at)).max(0));
+            let clear_archived = clear_archived + pace * i128::from(cost);
             self.water.insert(
                 id,
                 Water {
-                    drops,
+                    clear_archived,
                     at: now,
                     pace,
                 },
@@ -267,7 +268,7 @@ impl World {
         for turn in 0..8 {
             let (meter, flushed, history) = self.seen[who].clone();
             let limits = agreed.on(date(now).max(meter.day)).limits(method);
-            let ask = Ask {
+            let ask = ChargeRequest {
                 now: Timestamp::from_nanosecond(now).unwrap(),
                 ahead: 0,
                 tolerance: i128::MAX,
@@ -295,14 +296,14 @@ impl World {
                     }
                     None
                 }
-                Step::Settle(settle) => support::charged(&self.stored, &settle, None),
-                Step::Adopt(adopt) => support::adopted(&self.stored, adopt),
-                Step::Flush(closed) => {
+                Step::RebaseBuckets(settle) => support::charged(&self.stored, &settle, None),
+                Step::SyncRevisions(adopt) => support::adopted(&self.stored, adopt),
+                Step::ArchiveDay(closed) => {
                     self.days.insert(closed.day, closed.count);
                     self.seen[who].1 = Some(closed.day);
                     continue;
                 }
-                Step::Recount(period, before) => {
+                Step::LoadHistory(period, before) => {
                     let admitted = self.between(period.start, before);
                     self.seen[who].2 = Some(History {
                         period,
@@ -348,7 +349,7 @@ enum Event {
     /// Time goes on, or back a little: another instance's clock.
     Pass(i128),
     Edit(Plan),
-    Ask {
+    ChargeRequest {
         who: usize,
         method: usize,
         cost: u32,
@@ -396,7 +397,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => 0..40 * DAY,
     ];
     let event = prop_oneof![
-        6 => (0..3usize, 0..2usize, 1..4u32).prop_map(|(who, method, cost)| Event::Ask { who, method, cost }),
+        6 => (0..3usize, 0..2usize, 1..4u32).prop_map(|(who, method, cost)| Event::ChargeRequest { who, method, cost }),
         3 => pass.prop_map(Event::Pass),
         1 => plans().prop_map(Event::Edit),
     ];
@@ -418,7 +419,7 @@ proptest! {
             match event {
                 Event::Pass(time) => now += time,
                 Event::Edit(edited) => { plan = edited; revision += 1; }
-                Event::Ask { who, method, cost } => {
+                Event::ChargeRequest { who, method, cost } => {
                     let expected = model.decide(&plan, method, cost, now);
                     let got = world.decide(who, (&plan, revision), method, cost, now).unwrap();
                     let got = got.map_err(|refusal| (
@@ -449,7 +450,7 @@ proptest! {
             match event {
                 Event::Pass(time) => now += time,
                 Event::Edit(_) => {}
-                Event::Ask { who, method, cost } => {
+                Event::ChargeRequest { who, method, cost } => {
                     let day = date(now).max(model.day.unwrap());
                     let expected = model.decide(agreed.on(day), method, cost, now);
                     let got = world.decide_by(who, (&agreed, 1), method, cost, now).unwrap();
@@ -477,7 +478,7 @@ proptest! {
             match event {
                 Event::Pass(time) => now += time.abs(),
                 Event::Edit(_) => {}
-                Event::Ask { who, method, cost } => drop(world.decide(who, (&plan, 1), method, cost, now)),
+                Event::ChargeRequest { who, method, cost } => drop(world.decide(who, (&plan, 1), method, cost, now)),
             }
         }
         if let Some(Err(Refusal { until: Some(until), .. })) = world.decide(0, (&plan, 1), method, cost, now) {
@@ -519,7 +520,7 @@ proptest! {
             match event {
                 Event::Pass(time) => now += time.abs(),
                 Event::Edit(_) => {}
-                Event::Ask { method, cost, .. } => {
+                Event::ChargeRequest { method, cost, .. } => {
                     admitted += usize::from(world.decide(0, (&plan, 1), method, cost, now) == Some(Ok(())));
                 }
             }

@@ -17,7 +17,7 @@ use jiff::civil::{Date, date};
 use proptest::prelude::*;
 use tollgate_core::bucket::{Bucket, Level};
 use tollgate_core::calendar::start_of;
-use tollgate_core::charge::{Ask, Charge, Fill, Step, charge};
+use tollgate_core::charge::{BucketUpdate, Charge, ChargeRequest, Step, charge};
 use tollgate_core::meter::Meter;
 use tollgate_core::plan::{Limits, PLAN_BUCKET};
 use tollgate_core::sharing::{Circumstances, Sharing, Tactic, hold_of};
@@ -62,7 +62,7 @@ fn step_by(
     tactic: Tactic,
 ) -> Step {
     let limits = limits(bucket);
-    let ask = Ask {
+    let ask = ChargeRequest {
         now: Timestamp::from_nanosecond(now).unwrap(),
         ahead: 0,
         tolerance,
@@ -92,7 +92,7 @@ fn charge_by(
     }
 }
 
-fn fill(tat: Option<i128>, now: i128, tactic: Tactic) -> Fill {
+fn fill(tat: Option<i128>, now: i128, tactic: Tactic) -> BucketUpdate {
     let bucket = bucket(100, 50);
     let charge = charge_by(&meter(tat, bucket), bucket, 1, now, tactic);
     charge.unwrap().buckets[0].1
@@ -125,7 +125,7 @@ fn an_open_with_a_hold_takes_buckets_that_are_busy_for_no_longer_and_leaves_them
         renew_under: 50 * MILLISECOND,
         assume_busy: false,
     };
-    let open = |is_there| Fill::Open {
+    let open = |is_there| BucketUpdate::Open {
         to: Level {
             tat: now + 110 * MILLISECOND,
             interval: 10 * MILLISECOND,
@@ -137,7 +137,7 @@ fn an_open_with_a_hold_takes_buckets_that_are_busy_for_no_longer_and_leaves_them
     assert_eq!(fill(Some(now - 1), now, tactic), open(true));
     assert_eq!(fill(Some(now + 50 * MILLISECOND), now, tactic), open(true));
     let later = fill(Some(now + 50 * MILLISECOND + 1), now, tactic);
-    assert!(matches!(later, Fill::Add { .. }), "{later:?}");
+    assert!(matches!(later, BucketUpdate::Add { .. }), "{later:?}");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_hold_leaves_room_for_the_request_itself() {
         hold: 10_000 * MILLISECOND,
         ..Tactic::default()
     };
-    let Fill::Open { to, hold, .. } = fill(None, now, tactic) else {
+    let BucketUpdate::Open { to, hold, .. } = fill(None, now, tactic) else {
         panic!("an open");
     };
     assert_eq!(hold, 490 * MILLISECOND);
@@ -164,7 +164,10 @@ fn what_is_left_of_another_pace_is_not_held() {
         ..Tactic::default()
     };
     let charge = charge_by(&meter, bucket(100, 50), 1, now, tactic).unwrap();
-    assert!(matches!(charge.buckets[0].1, Fill::Open { hold: 0, .. }));
+    assert!(matches!(
+        charge.buckets[0].1,
+        BucketUpdate::Open { hold: 0, .. }
+    ));
 }
 
 /// An instance, and the meter that it shares.
@@ -317,7 +320,7 @@ fn a_bucket_that_a_wrong_clock_has_filled_is_set_right_with_what_it_owed() {
     let Step::Charge(charge) = asked(filled(8_050, Some(8_000)), 1_000) else {
         panic!("a charge");
     };
-    let Fill::Convert { from, to } = charge.buckets[0].1 else {
+    let BucketUpdate::Convert { from, to } = charge.buckets[0].1 else {
         panic!("a conversion");
     };
     assert_eq!(from.tat, start() + 8_050 * MILLISECOND);
@@ -329,10 +332,10 @@ fn a_bucket_of_which_nobody_tells_when_it_was_filled_counts_as_spent() {
     for clock in [None, Some(0), Some(9_000)] {
         // It is set right first, so that it ends.
         let step = asked(filled(8_050, clock), 1_000);
-        let Step::Settle(settle) = step else {
+        let Step::RebaseBuckets(settle) = step else {
             panic!("{clock:?}: a settlement, not {step:?}");
         };
-        let Fill::Convert { to, .. } = settle.buckets[0].1 else {
+        let BucketUpdate::Convert { to, .. } = settle.buckets[0].1 else {
             panic!("a conversion");
         };
         assert_eq!(to.tat, start() + 200 * MILLISECOND);

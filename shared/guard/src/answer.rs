@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use tollgate_core::answer::{CHALLENGE, PROBLEM_TYPE, Refused, fields};
+use tollgate_protocol::problem::{CHALLENGE, PROBLEM_TYPE, Refused, fields};
 
 use crate::Context;
 

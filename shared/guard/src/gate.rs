@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 
 use http::HeaderMap;
 use http::request::Parts;
-use tollgate_core::credential::{self, Carrier};
 use tollgate_core::path::Path;
 use tollgate_core::plan::Target;
-use tollgate_store::config::{Config, ConfigError};
-use tollgate_store::connection::{Connection, sdk_config};
-use tollgate_store::engine::{Engine, Request};
+use tollgate_dynamo::connection::{Connection, sdk_config};
+use tollgate_engine::config::{Config, ConfigError};
+use tollgate_engine::{Engine, Request};
+use tollgate_protocol::credential::{self, Carrier};
 
 use crate::Context;
 

@@ -39,12 +39,12 @@
 //! What is decided in process is counted by the [`metrics`](https://docs.rs/metrics) facade, under the names of the authorizer's
 //! metrics (`Allowed`, `Throttled`, `StoreUnavailable` ...): install the recorder of your choice.
 //!
-//! - `answer`: decisions as HTTP; `handed_on`: decisions of an authorizer; `gate`: decisions made here.
+//! - `answer`: decisions as HTTP; `authorizer_context`: decisions of an authorizer; `gate`: decisions made here.
 
 mod answer;
+mod authorizer_context;
 #[cfg(feature = "in-process")]
 mod gate;
-mod handed_on;
 
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -58,7 +58,7 @@ use tower_service::Service;
 pub use answer::refusal;
 #[cfg(feature = "in-process")]
 pub use gate::{Gate, GateError};
-pub use tollgate_core::context::Context;
+pub use tollgate_protocol::context::Context;
 
 /// Refuses what Tollgate refuses.
 #[derive(Clone)]
@@ -113,14 +113,14 @@ impl Source {
         )
     )]
     async fn decision(&self, parts: &Parts) -> Context {
-        let handed_on = match self {
+        let authorizer_context = match self {
             #[cfg(feature = "lambda")]
-            Self::Event => handed_on::in_event(parts),
-            Self::Header(name) => handed_on::in_header(parts, name),
+            Self::Event => authorizer_context::in_event(parts),
+            Self::Header(name) => authorizer_context::in_header(parts, name),
             #[cfg(feature = "in-process")]
             Self::Here(gate) => return gate.decide(parts).await,
         };
-        handed_on.unwrap_or_else(|error| {
+        authorizer_context.unwrap_or_else(|error| {
             tracing::error!(error, "refused a request that came without a decision");
             Context::default()
         })

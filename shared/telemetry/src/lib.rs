@@ -10,10 +10,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub mod metrics;
 
 /// Our own crates, whose logs never hold a key's value.
-const OURS: [&str; 4] = [
+const OURS: [&str; 6] = [
     "tollgate_authorizer",
     "tollgate_keys",
-    "tollgate_store",
+    "tollgate_dynamo",
+    "tollgate_engine",
+    "tollgate_admin",
     "authorizer",
 ];
 
@@ -72,7 +74,7 @@ mod tests {
         ] {
             let filter = filter(level);
             for (target, most) in [
-                ("tollgate_store::engine", ours),
+                ("tollgate_engine", ours),
                 ("authorizer", ours),
                 ("hyper_util::client", others),
                 ("lambda_runtime", others),

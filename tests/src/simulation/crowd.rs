@@ -14,7 +14,7 @@ use tollgate_core::bucket::Bucket;
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::{Decision, Reason};
-use tollgate_store::engine::{Engine, Request};
+use tollgate_engine::{Engine, Request};
 
 use super::fleet::World;
 use super::ledger::{Instance, Trace};
@@ -109,7 +109,7 @@ impl Crowd {
         let mut random = Rng::with_seed(self.seed);
         let world = World::new(&mut random).await;
         let time = world.time;
-        let (_, key) = linked(&world.manager, self.limits()).await;
+        let (_, key) = linked(&world.admin, self.limits()).await;
         world.network.set_round_trip(self.round_trip);
         let stepped_at = Arc::<Mutex<Option<Timestamp>>>::default();
         let mut free = Vec::new();

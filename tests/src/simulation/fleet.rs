@@ -11,14 +11,14 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tollgate_admin::Admin;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::Plan;
-use tollgate_store::connection::{Connection, Ground, sdk_config_at};
-use tollgate_store::engine::{Engine, Request, Settings};
-use tollgate_store::manage::Manager;
-use tollgate_store::schema;
-use tollgate_store::table::Table;
+use tollgate_dynamo::connection::{Connection, Environment, sdk_config_at};
+use tollgate_dynamo::schema;
+use tollgate_dynamo::table::Table;
+use tollgate_engine::{Engine, Request, Settings};
 
 use super::ledger::{Instance, Ledger, Summary, Trace};
 use super::network::{DECISION, Faults, Network};
@@ -33,7 +33,7 @@ pub(super) struct World {
     pub(super) time: Time,
     pub(super) network: Arc<Network>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) manager: Manager,
+    pub(super) admin: Admin,
     sdk: aws_config::SdkConfig,
 }
 
@@ -43,16 +43,16 @@ impl World {
         let ledger = Arc::<Ledger>::default();
         let network = Network::new(time, random.u64(..), Arc::clone(&ledger));
         let sdk = sdk_config_at("http://127.0.0.1:1").await;
-        let ground = Ground::other(network.client(), move || time.now());
+        let ground = Environment::other(network.client(), move || time.now());
         let client = aws_sdk_dynamodb::config::Builder::from(&sdk).http_client(network.client());
         let created = schema::create(&Client::from_conf(client.build()), TABLE).await;
         assert_eq!(created.expect("a table"), schema::Created::Made);
-        let manager = Manager::new(Connection::managing_on(ground, &sdk), TABLE.to_owned());
+        let admin = Admin::new(Connection::managing_on(ground, &sdk), TABLE.to_owned());
         Self {
             time,
             network,
             ledger,
-            manager,
+            admin,
             sdk,
         }
     }
@@ -62,7 +62,7 @@ impl World {
         &self,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Engine {
-        let ground = Ground::other(self.network.client(), clock);
+        let ground = Environment::other(self.network.client(), clock);
         let table = Table::new(Connection::deciding_on(ground, &self.sdk), TABLE.to_owned());
         let engine = Engine::new(table, Settings::default());
         // As during init: a clock that is far off learns of it.
@@ -111,9 +111,9 @@ impl Fleet {
 
     /// A key in the first of two plans.
     pub(super) async fn new_key(&self, random: &mut Rng) -> Arc<Key> {
-        let manager = &self.world.manager;
-        let (first, key) = linked(manager, limits(random)).await;
-        let second = make_plan(manager, limits(random)).await;
+        let admin = &self.world.admin;
+        let (first, key) = linked(admin, limits(random)).await;
+        let second = make_plan(admin, limits(random)).await;
         for plan in [&first, &second] {
             let ledger = &self.world.ledger;
             ledger.limits(&plan.id, plan.revision, &plan.limits);
@@ -196,10 +196,10 @@ impl Fleet {
         let mut random = Rng::with_seed(0);
         for key in &keys {
             self.restore(key, &mut random).await;
-            let record = self.world.manager.key(&key.id).await.expect("a key");
+            let record = self.world.admin.key(&key.id).await.expect("a key");
             for plan in &key.plans {
-                let plan = self.world.manager.plan(plan).await.expect("a plan");
-                let usage = self.world.manager.usage(&plan, &record, days).await;
+                let plan = self.world.admin.plan(plan).await.expect("a plan");
+                let usage = self.world.admin.usage(&plan, &record, days).await;
                 let used: u64 = usage.expect("usage").iter().map(|day| day.used).sum();
                 let charged = self.world.ledger.charged(&key.id, &plan.id);
                 if used != charged {

@@ -30,7 +30,7 @@ pub(super) struct Sent {
 
 /// What management has said of a key, or of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum LimitStatus {
     Good,
     /// A call about it is under way.
     Unsure,
@@ -72,7 +72,7 @@ pub(super) struct Ledger {
 #[derive(Default)]
 struct Inner {
     charges: Vec<Charge>,
-    standing: HashMap<String, Standing>,
+    standing: HashMap<String, LimitStatus>,
     /// The limits of a plan by its revision.
     limits: HashMap<(String, u64), Plan>,
     traces: Vec<Arc<Trace>>,
@@ -113,7 +113,7 @@ impl Ledger {
         self.inner.lock().expect("not poisoned")
     }
 
-    pub(super) fn stands(&self, key: &str, standing: Standing) {
+    pub(super) fn stands(&self, key: &str, standing: LimitStatus) {
         self.inner().standing.insert(key.to_owned(), standing);
     }
 
@@ -189,7 +189,7 @@ impl Ledger {
             inner.broken.push(what);
         }
         for revoked in [key, decision.value.as_str()] {
-            if inner.standing.get(revoked) == Some(&Standing::Revoked) {
+            if inner.standing.get(revoked) == Some(&LimitStatus::Revoked) {
                 inner
                     .broken
                     .push(format!("{now}: {revoked} is revoked, and was charged"));

@@ -7,12 +7,13 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
-use tollgate_store::manage::Error;
-use tollgate_store::manage::keys::generate_value;
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_admin::Error;
+use tollgate_admin::keys::generate_value;
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::fleet::{Fleet, Key, limits};
-use super::ledger::Standing;
+use super::ledger::LimitStatus;
 
 /// How long an instance may take a key for good that has expired: its clock is at most this far off, and its decision takes time.
 const GRACE: SignedDuration = SignedDuration::from_secs(5);
@@ -38,33 +39,31 @@ impl Fleet {
 
     /// Whatever was done to it, the key is good again.
     pub(super) async fn restore(&self, key: &Key, random: &mut Rng) {
-        self.world.ledger.stands(&key.id, Standing::Unsure);
+        self.world.ledger.stands(&key.id, LimitStatus::Unsure);
         let good = |record: &mut KeyRecord| {
             record.enabled = true;
             record.expires = None;
             Ok::<_, Error>(())
         };
-        insist(async || self.world.manager.update_key(&key.id, good).await).await;
-        let record = insist(async || self.world.manager.key(&key.id).await).await;
+        insist(async || self.world.admin.update_key(&key.id, good).await).await;
+        let record = insist(async || self.world.admin.key(&key.id).await).await;
         let plan = record
             .plans
             .first()
             .unwrap_or(&key.plans[random.usize(..2)]);
         if record.plans.is_empty() && random.u8(..4) > 0 {
             // Cut off when the record says that it is back, and its meter does not: requests go on meanwhile.
-            let link = self.world.manager.link(plan, &key.id);
+            let link = self.world.admin.link(plan, &key.id);
             let most = Duration::from_millis(random.u64(8..30));
             drop(timeout(most, link).await);
             self.wait(random).await;
         }
-        insist(
-            async || match self.world.manager.link(plan, &key.id).await {
-                Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
-                Err(error) => Err(error),
-            },
-        )
+        insist(async || match self.world.admin.link(plan, &key.id).await {
+            Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
+            Err(error) => Err(error),
+        })
         .await;
-        self.world.ledger.stands(&key.id, Standing::Good);
+        self.world.ledger.stands(&key.id, LimitStatus::Good);
     }
 
     /// Lets some requests come.
@@ -75,9 +74,9 @@ impl Fleet {
 
     /// From the call's answer on, nothing may be charged to what it revokes.
     async fn revoke<T>(&self, what: &str, call: impl AsyncFn() -> Result<T, Error>) {
-        self.world.ledger.stands(what, Standing::Unsure);
+        self.world.ledger.stands(what, LimitStatus::Unsure);
         insist(call).await;
-        self.world.ledger.stands(what, Standing::Revoked);
+        self.world.ledger.stands(what, LimitStatus::Revoked);
     }
 
     /// Revokes a key, or is cut off at that; then restores it.
@@ -88,7 +87,7 @@ impl Fleet {
         call: impl AsyncFn() -> Result<T, Error>,
     ) {
         if random.u8(..3) == 0 {
-            self.world.ledger.stands(&key.id, Standing::Unsure);
+            self.world.ledger.stands(&key.id, LimitStatus::Unsure);
             cut_off(call(), random).await;
         } else {
             self.revoke(&key.id, call).await;
@@ -103,19 +102,19 @@ impl Fleet {
             Ok::<_, Error>(())
         };
         self.revoke_and_restore(key, random, async || {
-            self.world.manager.update_key(&key.id, off).await
+            self.world.admin.update_key(&key.id, off).await
         })
         .await;
     }
 
     /// The plan that a key is in.
     async fn plan_of(&self, key: &Key) -> Option<String> {
-        let record = insist(async || self.world.manager.key(&key.id).await).await;
+        let record = insist(async || self.world.admin.key(&key.id).await).await;
         record.plans.into_iter().next()
     }
 
     async fn unlink(&self, key: &Key, plan: &str) -> Result<(), Error> {
-        match self.world.manager.unlink(plan, &key.id).await {
+        match self.world.admin.unlink(plan, &key.id).await {
             // A try before has done it.
             Ok(()) | Err(Error::NotLinked) => Ok(()),
             Err(error) => Err(error),
@@ -135,12 +134,7 @@ impl Fleet {
         let values = || key.values.lock().expect("not poisoned");
         let old = values().last().cloned().expect("a value");
         values().push(new.expose().to_owned());
-        let rotate = async || {
-            self.world
-                .manager
-                .rotate_key(&key.id, &new, None, None)
-                .await
-        };
+        let rotate = async || self.world.admin.rotate_key(&key.id, &new, None, None).await;
         self.revoke(&old, rotate).await;
     }
 
@@ -153,7 +147,7 @@ impl Fleet {
                 record.limits = limits.clone();
                 Ok::<_, Error>(())
             };
-            self.world.manager.update_plan(plan, edit).await
+            self.world.admin.update_plan(plan, edit).await
         })
         .await;
     }
@@ -165,12 +159,7 @@ impl Fleet {
         };
         let to = key.plans.iter().find(|plan| **plan != from).expect("two");
         let carries = random.bool();
-        let moves = async || match self
-            .world
-            .manager
-            .move_key(&key.id, &from, to, carries)
-            .await
-        {
+        let moves = async || match self.world.admin.move_key(&key.id, &from, to, carries).await {
             Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
             Err(error) => Err(error),
         };
@@ -197,12 +186,12 @@ impl Fleet {
         } else {
             [to, &from]
         };
-        self.world.ledger.stands(&key.id, Standing::Unsure);
+        self.world.ledger.stands(&key.id, LimitStatus::Unsure);
         insist(async || self.unlink(key, ends[0]).await).await;
-        let record = insist(async || self.world.manager.key(&key.id).await).await;
+        let record = insist(async || self.world.admin.key(&key.id).await).await;
         assert!(record.moving.is_none(), "{record:?}");
         if record.plans.is_empty() {
-            self.world.ledger.stands(&key.id, Standing::Revoked);
+            self.world.ledger.stands(&key.id, LimitStatus::Revoked);
             self.wait(random).await;
         }
         self.restore(key, random).await;
@@ -215,7 +204,7 @@ impl Fleet {
             record.expires = Some(at.as_millisecond());
             Ok::<_, Error>(())
         };
-        insist(async || self.world.manager.update_key(&key.id, expire).await).await;
+        insist(async || self.world.admin.update_key(&key.id, expire).await).await;
         // Should the answer have taken long, it may have passed until then.
         let from = self.world.time.now().max(at) + GRACE;
         sleep(Duration::from_millis(random.u64(5_000..20_000))).await;
@@ -237,7 +226,7 @@ impl Fleet {
             self.world.ledger.granted(&key.id, &plan, remaining);
             match self
                 .world
-                .manager
+                .admin
                 .set_remaining(&plan, &key.id, remaining)
                 .await
             {
@@ -250,12 +239,12 @@ impl Fleet {
 
     /// Deletes a key, and makes another in its place.
     async fn replace(&self, place: usize, key: &Key, random: &mut Rng) {
-        let delete = async || match self.world.manager.delete_key(&key.id).await {
+        let delete = async || match self.world.admin.delete_key(&key.id).await {
             Ok(()) | Err(Error::NoSuchKey) => Ok(()),
             Err(error) => Err(error),
         };
         if random.bool() {
-            self.world.ledger.stands(&key.id, Standing::Unsure);
+            self.world.ledger.stands(&key.id, LimitStatus::Unsure);
             cut_off(delete(), random).await;
         }
         self.revoke(&key.id, delete).await;

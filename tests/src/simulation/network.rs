@@ -18,8 +18,8 @@ use serde_dynamo::{Item, from_item};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use tollgate_store::engine::Settings;
-use tollgate_store::record::PlanRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_engine::Settings;
 
 use super::Time;
 use super::ledger::{Ledger, Sent, Trace};

@@ -9,10 +9,10 @@ use csv::StringRecord;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use tollgate_admin::Admin;
 use tollgate_core::calendar::day_of;
 use tollgate_core::terms::{Override, Restriction};
-use tollgate_store::manage::Manager;
-use tollgate_store::record::PlanRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::column;
 use crate::api_keys::customer_id;
@@ -128,12 +128,12 @@ fn restricted(text: &str) -> Result<Restriction, ApiError> {
 
 /// The plans that rows name in their overrides.
 pub(super) async fn plans(
-    manager: &Manager,
+    admin: &Admin,
     rows: impl Iterator<Item = &Given>,
 ) -> Result<BTreeMap<String, PlanRecord>, ApiError> {
     let ids: BTreeSet<_> = rows.flat_map(|row| row.overrides.keys().cloned()).collect();
     let ids: Vec<_> = ids.into_iter().collect();
-    let plans = manager.plans_by_id(&ids).await?;
+    let plans = admin.plans_by_id(&ids).await?;
     Ok(plans
         .into_iter()
         .map(|plan| (plan.id.clone(), plan))

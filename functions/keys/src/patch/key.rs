@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tollgate_store::manage::{Error, Manager};
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_admin::{Admin, Error};
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::{Op, Operation, entry};
 use crate::api_keys::{WHAT, customer_id};
@@ -21,14 +22,14 @@ const OVERRIDES: &str = "/tollgate/overrides/";
 /// # Errors
 /// 404 where there is no such plan.
 pub async fn plans_of(
-    manager: &Manager,
+    admin: &Admin,
     operations: &[Operation],
 ) -> Result<BTreeMap<String, PlanRecord>, ApiError> {
     let mut plans = BTreeMap::new();
     let set = operations.iter().filter(|it| it.op != Op::Remove);
     for id in set.filter_map(|operation| entry(&operation.path, OVERRIDES)) {
         if !plans.contains_key(id) {
-            plans.insert(id.to_owned(), manager.plan(id).await?);
+            plans.insert(id.to_owned(), admin.plan(id).await?);
         }
     }
     Ok(plans)

@@ -9,7 +9,8 @@ use tollgate_core::calendar::day_of;
 use tollgate_core::plan::ApiStage;
 use tollgate_core::template::MethodTemplate;
 use tollgate_core::terms::{Override, Restriction, Terms};
-use tollgate_store::record::{KeyRecord, PlanRecord};
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::plan::{WireThrottle, whole_number};
 use super::{bad, is_stage, seconds};

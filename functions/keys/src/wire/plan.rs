@@ -8,7 +8,7 @@ use serde_json::Value;
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
-use tollgate_store::record::PlanRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::key::{Methods, template, templates, texts};
 use super::{MAX_INTEGER, ObjectOnly, Tags, bad, is_stage, object};

@@ -30,7 +30,7 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_store::record::KeyRecord;
+    use tollgate_dynamo::item::key::KeyRecord;
 
     use crate::api_keys::CreateApiKey;
     use crate::request::parse;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::turn::{signed, spent};
-use super::{Ask, owed};
+use super::rollover::{signed, spent};
+use super::{ChargeRequest, owed};
 use crate::bucket::Bucket;
 use crate::calendar::start_of;
 use crate::limit::Quota;
@@ -21,7 +21,7 @@ pub struct Refusal {
 }
 
 /// Why `ask` cannot pass on `meter`: the limit that holds longest. `None` if every limit has room.
-pub fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
+pub fn refusal(meter: &Meter, ask: &ChargeRequest) -> Option<Refusal> {
     let buckets = ask
         .limits
         .buckets()
@@ -35,7 +35,7 @@ pub fn refusal(meter: &Meter, ask: &Ask) -> Option<Refusal> {
         .max_by_key(|refusal| refusal.until.unwrap_or(Timestamp::MAX))
 }
 
-fn bucket_refusal(id: &str, bucket: Bucket, meter: &Meter, ask: &Ask) -> Option<Refusal> {
+fn bucket_refusal(id: &str, bucket: Bucket, meter: &Meter, ask: &ChargeRequest) -> Option<Refusal> {
     let now = ask.time();
     let reason = if id == PLAN_BUCKET {
         Reason::Rate
@@ -60,7 +60,7 @@ fn bucket_refusal(id: &str, bucket: Bucket, meter: &Meter, ask: &Ask) -> Option<
     })
 }
 
-fn quota_refusal(meter: &Meter, quota: &Quota, ask: &Ask) -> Option<Refusal> {
+fn quota_refusal(meter: &Meter, quota: &Quota, ask: &ChargeRequest) -> Option<Refusal> {
     let cost = u64::from(ask.cost.get());
     let (period, spent) = spent(meter, quota, ask.history, ask.now);
     let after = spent.saturating_add_unsigned(cost);

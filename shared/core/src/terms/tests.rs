@@ -100,7 +100,7 @@ fn a_key_is_restricted_to_stages_and_methods_within_what_its_plan_opens() {
         opened(&open, Some(&to("api:prod", &["/pets/GET"])), &pets),
         None
     );
-    // The key opens nothing that the plan closes.
+    // The key opens nothing that the plan close_day.
     let toys = target("GET", None, "/toys");
     assert_eq!(
         opened(&listed, Some(&to("api:prod", &["/toys/GET"])), &toys),
@@ -207,7 +207,7 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
         }
     };
     let reach = |open, own| reach_with(&[], open, own);
-    // A policy must not open what a throttle closes.
+    // A policy must not open what a throttle close_day.
     assert!(reach_with(&["/cats/GET"], None, None).is_empty());
     let lists: Option<&[&str]> = Some(&["/pets/GET", "/cats/GET"]);
     assert_eq!(

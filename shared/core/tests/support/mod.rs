@@ -1,6 +1,6 @@
 //! What the store makes of a write, said without DynamoDB: the meaning that expressions are tested against.
 
-use tollgate_core::charge::{Adopt, Base, Charge, Fill};
+use tollgate_core::charge::{BucketUpdate, Charge, SpentBefore, SyncRevisions};
 use tollgate_core::lane::{MAX_LANES, Place, Stamp};
 use tollgate_core::meter::{ClosedDay, Meter};
 
@@ -13,7 +13,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     let mut after = before.clone();
     let (key, plan) = (charge.key_revision, charge.plan_revision);
     let are_known = before.key_revision == key && before.plan_revision == plan;
-    holds(charge.is_news || are_known)?;
+    holds(charge.revisions_may_be_new || are_known)?;
     revisions(&mut after, key, plan)?;
     let cost = u64::from(charge.cost);
 
@@ -21,23 +21,23 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     after.period = charge.quota.map(|quota| quota.period);
     if let Some(quota) = charge.quota {
         let base = match quota.base {
-            Base::Nothing => 0,
-            Base::Spent => before.spent,
-            Base::CountAnd(more) => signed(before.count + more),
-            Base::Granted(spent) => spent,
+            SpentBefore::Nothing => 0,
+            SpentBefore::Spent => before.spent,
+            SpentBefore::CountAnd(more) => signed(before.count + more),
+            SpentBefore::Granted(spent) => spent,
         };
-        let asks = matches!(quota.base, Base::Spent | Base::CountAnd(_));
+        let asks = matches!(quota.base, SpentBefore::Spent | SpentBefore::CountAnd(_));
         holds(!asks || i128::from(base) <= quota.room)?;
         after.spent = base + signed(cost);
     }
 
-    if let Some(dropped) = charge.drops {
+    if let Some(dropped) = charge.clear_archived {
         holds(before.closed.is_none_or(|closed| closed.day == dropped))?;
         after.closed = None;
-    } else if charge.closes.is_some() {
+    } else if charge.close_day.is_some() {
         holds(before.closed.is_none())?;
     }
-    if let Some(over) = charge.closes {
+    if let Some(over) = charge.close_day {
         holds(before.day == over)?;
         after.closed = Some(ClosedDay {
             day: before.day,
@@ -56,7 +56,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     for (id, fill) in &charge.buckets {
         let level = before.buckets.get(id).copied();
         let to = match *fill {
-            Fill::Open { to, hold, is_there } => {
+            BucketUpdate::Open { to, hold, is_there } => {
                 holds(!is_there || level.is_some())?;
                 holds(level.is_none_or(|level| {
                     let is_same_pace = hold == 0 || level.interval == to.interval;
@@ -64,7 +64,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
                 }))?;
                 to
             }
-            Fill::Add {
+            BucketUpdate::Add {
                 interval,
                 bound,
                 add,
@@ -75,14 +75,14 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
                 level.tat += add;
                 level
             }
-            Fill::Convert { from, to } => {
+            BucketUpdate::Convert { from, to } => {
                 holds(level? == from)?;
                 to
             }
         };
         after.buckets.insert(id.clone(), to);
     }
-    for id in &charge.prunes {
+    for id in &charge.drop_idle {
         holds(
             before
                 .buckets
@@ -98,7 +98,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
 }
 
 /// The meter after `adopt`; `None` where a condition does not hold.
-pub fn adopted(before: &Meter, adopt: Adopt) -> Option<Meter> {
+pub fn adopted(before: &Meter, adopt: SyncRevisions) -> Option<Meter> {
     let mut after = before.clone();
     revisions(&mut after, adopt.key_revision, adopt.plan_revision)?;
     Some(after)

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use tollgate_core::verdict::Verdict;
-use tollgate_store::engine::TimeSource;
+use tollgate_engine::TimeSource;
 
 /// A decision, as far as the network sees it.
 pub(in crate::simulation) struct Trace {

@@ -1,0 +1,123 @@
+//! What the items hold, and under which keys they are found.
+//!
+//! - [`key`], [`plan`], [`lookup`]: the records of keys, plans and values; [`meter`]: the live counters; [`usage`]: closed days.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::Corrupt;
+use crate::schema::{ITEM_VERSION, PK, SK};
+
+pub mod key;
+pub mod lookup;
+pub mod meter;
+pub mod plan;
+pub mod usage;
+
+/// An item as DynamoDB hands it out.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The primary key of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ItemKey {
+    /// The partition key.
+    pub pk: String,
+    /// The sort key.
+    pub sk: String,
+}
+
+impl ItemKey {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+
+    /// The item of a key's record.
+    pub fn key(id: &str) -> Self {
+        Self::new(format!("KEY#{id}"), "KEY")
+    }
+
+    /// The item that says which key a value belongs to.
+    pub fn hash(hash: &str) -> Self {
+        Self::new(format!("HASH#{hash}"), "HASH")
+    }
+
+    /// The item of a plan.
+    pub fn plan(id: &str) -> Self {
+        Self::new(format!("PLAN#{id}"), "PLAN")
+    }
+
+    /// The item of a key's meter under a plan.
+    pub fn meter(key: &str, plan: &str) -> Self {
+        Self::new(format!("KEY#{key}"), format!("METER#{plan}"))
+    }
+
+    /// The item of a key's closed day under a plan; `day` is `yyyy-mm-dd`.
+    pub fn usage(key: &str, plan: &str, day: impl std::fmt::Display) -> Self {
+        Self::new(format!("KEY#{key}"), format!("USAGE#{plan}#{day}"))
+    }
+
+    /// The two attributes of the primary key.
+    pub fn attributes(&self) -> Item {
+        HashMap::from([
+            (PK.to_owned(), AttributeValue::S(self.pk.clone())),
+            (SK.to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+impl std::fmt::Display for ItemKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.pk, self.sk)
+    }
+}
+
+/// The item of `record` under `key`.
+pub fn to_item(key: &ItemKey, record: &impl Serialize) -> Item {
+    let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(record)
+        .expect("a record is a map of plain values");
+    item.extend(key.attributes());
+    item.insert("v".to_owned(), AttributeValue::N(ITEM_VERSION.to_string()));
+    item
+}
+
+/// Whether an item is of a form that this release knows.
+pub fn check_version(item: &Item) -> Result<(), Corrupt> {
+    let Some(version) = item.get("v") else {
+        // A meter that was told of a change before it was made has none.
+        return Ok(());
+    };
+    let known = version.as_n().ok().and_then(|version| version.parse().ok());
+    if known.is_some_and(|version: u8| version <= ITEM_VERSION) {
+        Ok(())
+    } else {
+        Err(Corrupt {
+            item: name_of(item),
+            what: format!(
+                "attribute v must be at most {ITEM_VERSION}, the version of items that this release knows; got {version:?}"
+            ),
+        })
+    }
+}
+
+/// The record that `item` holds.
+pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Corrupt> {
+    check_version(&item)?;
+    let name = name_of(&item);
+    serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|error| Corrupt {
+        item: name,
+        what: error.to_string(),
+    })
+}
+
+/// The keys of an item, for messages.
+pub fn name_of(item: &Item) -> String {
+    let part = |name| {
+        item.get(name)
+            .and_then(|value: &AttributeValue| value.as_s().ok())
+            .map_or("?", String::as_str)
+    };
+    format!("{} {}", part(PK), part(SK))
+}

@@ -1,0 +1,156 @@
+//! The meter's item. Its attribute names are short: an item of 1 KB costs one write unit, a byte more costs two.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use tollgate_core::bucket::Level;
+use tollgate_core::calendar::Period;
+use tollgate_core::meter::{ClosedDay, Meter};
+
+use crate::failure::Corrupt;
+use crate::item::{Item, check_version, name_of};
+use crate::schema::TTL;
+
+/// The key's revision.
+pub const KEY_REVISION: &str = "kr";
+/// The plan's revision.
+pub const PLAN_REVISION: &str = "pr";
+/// The buckets, a map of `[tat, interval]`.
+pub const BUCKETS: &str = "b";
+/// The day that is counted.
+pub const DAY: &str = "day";
+/// The cost admitted on that day.
+pub const COUNT: &str = "count";
+/// The quota period.
+pub const PERIOD: &str = "period";
+/// What the quota has charged in it.
+pub const SPENT: &str = "spent";
+/// The closed day.
+pub const CLOSED_DAY: &str = "pday";
+/// The cost admitted on it.
+pub const CLOSED_COUNT: &str = "pcount";
+/// What the quota had left at its end.
+pub const CLOSED_LEFT: &str = "pleft";
+/// The key's revision under which what is left was last set.
+pub const GRANTED: &str = "g";
+/// The lanes, a map of sequence numbers.
+pub const LANES: &str = "l";
+
+/// The period of a meter whose plan has no quota.
+const NO_PERIOD: &str = "-";
+
+/// Reads a meter. An item that knows the key's revision and has no day was left where a meter might have been made; it
+/// has nothing to charge and is none. Nor is one that knows no revision: nobody may charge it.
+pub fn read(item: &Item) -> Result<Option<Meter>, Corrupt> {
+    check_version(item)?;
+    if item.contains_key(KEY_REVISION) != item.contains_key(DAY) {
+        return Ok(None);
+    }
+    let reader = Reader { item };
+    let closed = match item.get(CLOSED_DAY) {
+        None => None,
+        Some(_) => Some(ClosedDay {
+            day: reader.text(CLOSED_DAY)?,
+            count: reader.number(CLOSED_COUNT)?,
+            left: item
+                .get(CLOSED_LEFT)
+                .map(|_| reader.number(CLOSED_LEFT))
+                .transpose()?
+                .map(saturated),
+        }),
+    };
+    Ok(Some(Meter {
+        key_revision: reader.number(KEY_REVISION)?,
+        plan_revision: reader.number(PLAN_REVISION)?,
+        buckets: reader.map(BUCKETS, level)?,
+        day: reader.text::<Date>(DAY)?,
+        count: reader.number(COUNT)?,
+        period: match item.get(PERIOD).and_then(|value| value.as_s().ok()) {
+            Some(none) if none == NO_PERIOD => None,
+            _ => Some(reader.text(PERIOD)?),
+        },
+        spent: reader.number(SPENT)?,
+        closed,
+        lanes: reader.map(LANES, number)?,
+        left: item.contains_key(TTL),
+    }))
+}
+
+struct Reader<'a> {
+    item: &'a Item,
+}
+
+impl Reader<'_> {
+    fn text<T: FromStr>(&self, name: &str) -> Result<T, Corrupt> {
+        self.get(
+            name,
+            |value| value.as_s().ok()?.parse().ok(),
+            "a date or period",
+        )
+    }
+
+    fn number<T: FromStr>(&self, name: &str) -> Result<T, Corrupt> {
+        self.get(name, number, "a whole number in range")
+    }
+
+    fn map<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&AttributeValue) -> Option<T>,
+    ) -> Result<BTreeMap<String, T>, Corrupt> {
+        let entries = |value: &AttributeValue| {
+            let entries = value.as_m().ok()?.iter();
+            entries
+                .map(|(key, value)| Some((key.clone(), read(value)?)))
+                .collect()
+        };
+        self.get(name, entries, "a map of numbers")
+    }
+
+    fn get<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&AttributeValue) -> Option<T>,
+        expected: impl Display,
+    ) -> Result<T, Corrupt> {
+        self.item.get(name).and_then(read).ok_or_else(|| Corrupt {
+            item: name_of(self.item),
+            what: format!("attribute {name} must be {expected}"),
+        })
+    }
+}
+
+/// A period as it is stored.
+pub fn period_text(period: Option<Period>) -> String {
+    period.map_or_else(|| NO_PERIOD.to_owned(), |period| period.to_string())
+}
+
+/// The store subtracts without bounds: of a limit, a use that is far below zero.
+fn saturated(number: i128) -> i64 {
+    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
+}
+
+fn number<T: FromStr>(value: &AttributeValue) -> Option<T> {
+    value.as_n().ok()?.parse().ok()
+}
+
+fn level(value: &AttributeValue) -> Option<Level> {
+    let [tat, interval] = value.as_l().ok()?.as_slice() else {
+        return None;
+    };
+    // A pace of zero would be a division by zero later.
+    let interval = number(interval).filter(|interval| *interval > 0)?;
+    Some(Level {
+        tat: number(tat)?,
+        interval,
+    })
+}
+
+/// A level as it is stored.
+pub fn level_value(level: Level) -> AttributeValue {
+    let numbers = [level.tat, level.interval].map(|number| AttributeValue::N(number.to_string()));
+    AttributeValue::L(numbers.to_vec())
+}

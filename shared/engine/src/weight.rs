@@ -1,0 +1,42 @@
+//! How much memory cached records take.
+
+use tollgate_core::template::MethodTemplate;
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+
+use crate::cache::Weigh;
+
+impl Weigh for KeyRecord {
+    fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.description, &self.customer_id];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let restriction = self.restriction.iter().flatten();
+        let restriction = restriction.map(|(stage, methods)| stage.len() + of_methods(methods));
+        let overrides = self.overrides.values().flat_map(|it| &it.methods);
+        let overrides = overrides.map(|(stage, methods)| stage.len() + of_methods(methods.keys()));
+        let plans = self.plans.iter().chain(&self.left).map(String::len);
+        texts.chain(restriction).chain(overrides).chain(plans).sum()
+    }
+}
+
+impl Weigh for PlanRecord {
+    fn bytes(&self) -> usize {
+        let texts = [&self.description, &self.product_code];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let tags = self.tags.iter().map(|(key, value)| key.len() + value.len());
+        let stages = self.limits.stages.iter().map(|stage| {
+            let open = stage.methods.iter().flatten();
+            stage.api_id.len()
+                + stage.stage.len()
+                + 100
+                + of_methods(open.chain(stage.throttle.keys()))
+        });
+        texts.chain(tags).chain(stages).sum::<usize>() + self.name.len()
+    }
+}
+
+/// What templates take, with their place in a map.
+fn of_methods<'a>(methods: impl IntoIterator<Item = &'a MethodTemplate>) -> usize {
+    let bytes = |method: &MethodTemplate| method.path().len() + method.method().len() + 100;
+    methods.into_iter().map(bytes).sum()
+}

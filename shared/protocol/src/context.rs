@@ -1,0 +1,177 @@
+//! What an authorizer hands on of a decision: flat, because API Gateway takes strings, numbers and booleans only.
+//!
+//! It is written by the authorizer and read by whatever stands behind it, which may be built from another version: reading
+//! takes numbers as strings too, as REST APIs hand them on, and passes over what it does not know. Only the decision has to
+//! be one that is known.
+
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::fields;
+use tollgate_core::verdict::{Decision, Reason, Verdict};
+
+/// A decision with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Context {
+    /// `allow`, `throttled`, `quota_exceeded` or `denied`.
+    pub decision: Decision,
+    /// Why: a [`Reason`].
+    pub reason: String,
+    /// The key's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// The key's customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<String>,
+    /// The plan that was charged or would have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_id: Option<String>,
+    /// Requests per quota period.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
+    pub quota_limit: Option<u64>,
+    /// Requests left in it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
+    pub quota_remaining: Option<u64>,
+    /// When the next period starts, epoch seconds.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
+    pub quota_reset: Option<u64>,
+    /// Seconds until the request would pass, rounded up; only on a refusal that will end.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
+    pub retry_after: Option<u64>,
+    /// The limit that refused it, by its name in `RateLimit-Policy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violated_policy: Option<String>,
+    /// The `RateLimit` field of draft-ietf-httpapi-ratelimit-headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<String>,
+    /// The `RateLimit-Policy` field of the same draft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit_policy: Option<String>,
+}
+
+impl Context {
+    /// What `verdict` is handed on as.
+    pub fn of(verdict: &Verdict) -> Self {
+        let standing = &verdict.standing;
+        let quota = standing.quota;
+        let field = |field: String| Some(field).filter(|field| !field.is_empty());
+        Self {
+            decision: verdict.decision,
+            reason: verdict.reason.as_str().to_owned(),
+            key_id: verdict.key_id.clone(),
+            customer_id: verdict.customer_id.clone(),
+            plan_id: verdict.plan_id.clone(),
+            quota_limit: quota.map(|quota| quota.limit),
+            quota_remaining: quota.map(|quota| quota.remaining),
+            quota_reset: quota.and_then(|quota| u64::try_from(quota.reset.as_second()).ok()),
+            retry_after: verdict.retry_after_seconds(),
+            violated_policy: verdict.reason.policy().map(str::to_owned),
+            rate_limit: field(fields::remaining(standing)),
+            rate_limit_policy: field(fields::policy(standing)),
+        }
+    }
+}
+
+/// A number, or a string that is one.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Number;
+
+    impl Visitor<'_> for Number {
+        type Value = Option<u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a whole number, or a string that is one")
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            Ok(Some(number))
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            u64::try_from(number).map(Some).map_err(E::custom)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            text.parse().map(Some).map_err(E::custom)
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    deserializer.deserialize_any(Number)
+}
+
+impl Default for Context {
+    /// Denied: what nothing is known of goes nowhere.
+    fn default() -> Self {
+        Self::of(&Verdict::because(Reason::BadEvent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::value::{Error, MapDeserializer};
+
+    fn read(entries: &[(&str, &str)]) -> Result<Context, Error> {
+        Context::deserialize(MapDeserializer::new(entries.iter().copied()))
+    }
+
+    #[test]
+    fn numbers_are_read_from_strings_and_unknown_members_are_passed_over() {
+        let context = read(&[
+            ("decision", "quota_exceeded"),
+            ("reason", "quota"),
+            ("quotaLimit", "100"),
+            ("retryAfter", "7"),
+            ("principalId", "k"),
+        ])
+        .expect("readable");
+        assert_eq!(context.decision, Decision::QuotaExceeded);
+        assert_eq!(
+            (context.quota_limit, context.retry_after),
+            (Some(100), Some(7))
+        );
+        assert_eq!(context.quota_remaining, None);
+    }
+
+    #[test]
+    fn a_decision_that_is_not_known_cannot_be_read() {
+        assert!(read(&[("decision", "perhaps"), ("reason", "ok")]).is_err());
+        assert!(read(&[("reason", "ok")]).is_err());
+        assert!(
+            read(&[
+                ("decision", "allow"),
+                ("reason", "ok"),
+                ("retryAfter", "soon")
+            ])
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn nothing_known_is_denied() {
+        assert_eq!(Context::default().decision, Decision::Denied);
+    }
+}

@@ -1,0 +1,268 @@
+//! What a client is told of a decision: the status, the fields, and a problem document.
+//!
+//! | decision, reason | status | problem |
+//! |---|---|---|
+//! | `allow` | the backend's own | |
+//! | `throttled`, `quota_exceeded` | 429 | `quota-exceeded` of draft-ietf-httpapi-ratelimit-headers |
+//! | no key, or one that is not good | 401 | |
+//! | the key may not call this | 403 | |
+//! | the store could not decide | 503 | `temporary-reduced-capacity` of the same draft |
+//!
+//! `RateLimit` and `RateLimit-Policy` (the draft), `Retry-After` (RFC 9110), problem documents (RFC 9457).
+
+use serde::Serialize;
+
+use crate::context::Context;
+use tollgate_core::verdict::{Decision, Reason};
+
+/// Where the draft has its problem types.
+const TYPES: &str = "https://iana.org/assignments/http-problem-types#";
+/// The media type of a problem document.
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+/// What `WWW-Authenticate` says beside a 401, which must have one (RFC 9110, 15.5.2). The scheme is not registered; it is the
+/// one in common use for keys in headers of their own.
+pub const CHALLENGE: &str = "ApiKey";
+/// Many keys wait for the same reset: each is told to wait up to this share of its wait longer, and up to so many seconds.
+const SPREAD_SHARE: u64 = 10;
+const MOST_SPREAD: u64 = 60;
+
+/// A refusal, as its client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Retry-After`, seconds; never before the request would pass.
+    pub retry_after: Option<u64>,
+    /// The body.
+    pub problem: Problem,
+}
+
+/// A problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// A URI that names the kind of problem.
+    pub r#type: String,
+    /// The kind of problem, for people.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// This problem, for people.
+    pub detail: String,
+    /// This problem, for programs: a [`Reason`].
+    pub reason: String,
+    /// The limits, by their names in `RateLimit-Policy`.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<String>,
+    /// As in `Retry-After`.
+    #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+impl Refused {
+    /// What the client of a decision is told; `None` where the request goes on.
+    pub fn of(context: &Context) -> Option<Self> {
+        let retry_after = retry_after(context);
+        let (status, kind, title) = match context.decision {
+            Decision::Allow => return None,
+            Decision::Throttled | Decision::QuotaExceeded => (
+                429,
+                "quota-exceeded",
+                "Request cannot be satisfied as assigned quota has been exceeded",
+            ),
+            Decision::Denied => denied(&context.reason),
+        };
+        let detail = match retry_after {
+            Some(seconds) => format!("{}; try again in {seconds} s", detail(&context.reason)),
+            None => detail(&context.reason).to_owned(),
+        };
+        let problem = Problem {
+            r#type: match kind {
+                "" => "about:blank".to_owned(),
+                kind => format!("{TYPES}{kind}"),
+            },
+            title,
+            status,
+            detail,
+            reason: context.reason.clone(),
+            violated_policies: context.violated_policy.iter().cloned().collect(),
+            retry_after,
+        };
+        Some(Self {
+            status,
+            retry_after,
+            problem,
+        })
+    }
+}
+
+/// The fields that tell of the limits, by lower-case name.
+pub fn fields(context: &Context) -> impl Iterator<Item = (&'static str, &str)> {
+    let fields = [
+        ("ratelimit-policy", &context.rate_limit_policy),
+        ("ratelimit", &context.rate_limit),
+    ];
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+}
+
+fn is(reason: &str, known: Reason) -> bool {
+    reason == known.as_str()
+}
+
+fn denied(reason: &str) -> (u16, &'static str, &'static str) {
+    let of = |reasons: &[Reason]| reasons.iter().any(|known| is(reason, *known));
+    if of(&[
+        Reason::MissingKey,
+        Reason::MalformedKey,
+        Reason::UnknownKey,
+        Reason::Disabled,
+        Reason::Expired,
+    ]) {
+        (401, "", "Unauthorized")
+    } else if of(&[
+        Reason::Contended,
+        Reason::Uncertain,
+        Reason::StoreUnavailable,
+    ]) {
+        (
+            503,
+            "temporary-reduced-capacity",
+            "Request cannot be satisfied due to temporary server capacity constraints",
+        )
+    } else if is(reason, Reason::MalformedPath) {
+        (400, "", "Bad Request")
+    } else {
+        (403, "", "Forbidden")
+    }
+}
+
+fn detail(reason: &str) -> &'static str {
+    let known = Reason::ALL.into_iter().find(|known| is(reason, *known));
+    match known {
+        Some(Reason::MissingKey) => "the request carries no API key",
+        Some(Reason::MalformedKey | Reason::UnknownKey) => "the API key is not known",
+        Some(Reason::Disabled) => "the API key is disabled",
+        Some(Reason::Expired) => "the API key has expired",
+        Some(Reason::NotInPlan) => "the API key is in no usage plan for this API",
+        Some(Reason::MethodNotAllowed) => "the API key may not call this method",
+        Some(Reason::MalformedPath) => {
+            "the path cannot be decoded: expected %XX to be bytes of UTF-8"
+        }
+        Some(Reason::Rate) => "the usage plan's rate is exceeded",
+        Some(Reason::MethodRate) => "the rate of this method is exceeded",
+        Some(Reason::Quota) => "the usage plan's quota is spent",
+        Some(Reason::CostExceedsBurst) => "the request costs more than the usage plan ever allows",
+        Some(Reason::Contended | Reason::Uncertain | Reason::StoreUnavailable) => {
+            "the request could not be decided"
+        }
+        Some(Reason::Ok | Reason::BadEvent) | None => "the request is refused",
+    }
+}
+
+/// When to come back. A quota comes back for all its keys at once, so each comes a little later than it could, always the
+/// same for one key; where the store could not decide, a second is as good a guess as any.
+fn retry_after(context: &Context) -> Option<u64> {
+    match context.decision {
+        Decision::QuotaExceeded => context.retry_after.map(|wait| {
+            let most = (wait / SPREAD_SHARE).min(MOST_SPREAD);
+            let key = context.key_id.as_deref().unwrap_or_default();
+            wait + u64::from(crc32fast::hash(key.as_bytes())) % (most + 1)
+        }),
+        Decision::Denied if denied(&context.reason).0 == 503 => Some(1),
+        _ => context.retry_after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_core::verdict::Verdict;
+
+    fn context(reason: Reason, wait: Option<u64>) -> Context {
+        Context {
+            retry_after: wait,
+            ..Context::of(&Verdict::because(reason))
+        }
+    }
+
+    fn told(reason: Reason, wait: Option<u64>) -> Refused {
+        Refused::of(&context(reason, wait)).expect("a refusal")
+    }
+
+    #[test]
+    fn each_reason_has_a_status_and_only_what_ends_says_when() {
+        for (reason, status, retry_after) in [
+            (Reason::MissingKey, 401, None),
+            (Reason::MalformedKey, 401, None),
+            (Reason::UnknownKey, 401, None),
+            (Reason::Disabled, 401, None),
+            (Reason::Expired, 401, None),
+            (Reason::NotInPlan, 403, None),
+            (Reason::MethodNotAllowed, 403, None),
+            (Reason::MalformedPath, 400, None),
+            (Reason::BadEvent, 403, None),
+            (Reason::Rate, 429, Some(7)),
+            (Reason::MethodRate, 429, Some(7)),
+            (Reason::CostExceedsBurst, 429, None),
+            (Reason::Contended, 503, Some(1)),
+            (Reason::Uncertain, 503, Some(1)),
+            (Reason::StoreUnavailable, 503, Some(1)),
+        ] {
+            let wait = retry_after.filter(|_| status == 429);
+            let refused = told(reason, wait);
+            assert_eq!(
+                (refused.status, refused.retry_after),
+                (status, retry_after),
+                "{reason}"
+            );
+            assert_eq!(refused.problem.status, status);
+            assert_eq!(refused.problem.reason, reason.as_str());
+        }
+        assert_eq!(Refused::of(&context(Reason::Ok, None)), None);
+    }
+
+    #[test]
+    fn a_limit_is_told_by_the_drafts_problem_type_with_its_name() {
+        let problem = told(Reason::MethodRate, Some(3)).problem;
+        assert_eq!(
+            problem.r#type,
+            "https://iana.org/assignments/http-problem-types#quota-exceeded"
+        );
+        assert_eq!(problem.violated_policies, ["method"]);
+        assert_eq!(
+            problem.detail,
+            "the rate of this method is exceeded; try again in 3 s"
+        );
+    }
+
+    #[test]
+    fn keys_that_wait_for_one_reset_come_back_apart_and_never_before_it() {
+        let wait = |key: usize, wait| {
+            let context = Context {
+                key_id: Some(key.to_string()),
+                ..context(Reason::Quota, Some(wait))
+            };
+            let refused = Refused::of(&context).expect("a refusal");
+            refused.retry_after.expect("it ends")
+        };
+        let waits: std::collections::BTreeSet<_> = (0..1000).map(|key| wait(key, 3600)).collect();
+        assert!(waits.iter().all(|wait| (3600..=3660).contains(wait)));
+        assert_eq!(waits.len(), 61);
+        assert_eq!(wait(7, 3600), wait(7, 3600));
+        // Near the reset there is no time to spread over.
+        assert_eq!(wait(7, 9), 9);
+    }
+
+    #[test]
+    fn a_reason_of_another_version_is_refused_all_the_same() {
+        let context = Context {
+            reason: "too_blue".to_owned(),
+            ..context(Reason::NotInPlan, None)
+        };
+        assert_eq!(
+            Refused::of(&context).map(|refused| refused.status),
+            Some(403)
+        );
+    }
+}
