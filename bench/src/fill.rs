@@ -43,7 +43,7 @@ async fn import(admin: &Admin, plan: &str, values: &[String]) {
             name: Some(format!("key-{:08}", part * ROWS + row)),
             description: None,
             enabled: Some(true),
-            plans: vec![plan.to_owned()],
+            plans: vec![plan.into()],
             customer_id: None,
             expires: None,
             restriction: None,

@@ -12,6 +12,7 @@ use tollgate_admin::keys::NewKey;
 use tollgate_admin::plans::NewPlan;
 use tollgate_admin::usage::DayUsage;
 use tollgate_core::calendar::PeriodKind;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::path::Path;
 use tollgate_core::plan::{ApiStage, Plan, Target};
@@ -156,7 +157,12 @@ pub async fn decide(engine: &Engine, key: &str) -> Reason {
 }
 
 /// A key's usage under a plan on each day of a range, both ends included.
-pub async fn usage(admin: &Admin, plan: &str, key: &str, range: (Date, Date)) -> Vec<DayUsage> {
+pub async fn usage(
+    admin: &Admin,
+    plan: &PlanId,
+    key: &KeyId,
+    range: (Date, Date),
+) -> Vec<DayUsage> {
     let (plan, key) = (
         admin.plan(plan).await.unwrap(),
         admin.key(key).await.unwrap(),
@@ -174,7 +180,7 @@ pub async fn total(callers: Vec<JoinHandle<u64>>) -> u64 {
 }
 
 /// All that a key was admitted under a plan, from `day` on for 80 days.
-pub async fn used(admin: &Admin, plan: &str, key: &str, day: Date) -> u64 {
+pub async fn used(admin: &Admin, plan: &PlanId, key: &KeyId, day: Date) -> u64 {
     let end = day.saturating_add(jiff::ToSpan::days(80));
     let usage = usage(admin, plan, key, (day, end)).await;
     usage.iter().map(|day| day.used).sum()

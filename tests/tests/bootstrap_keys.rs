@@ -42,7 +42,7 @@ async fn the_keys_function_serves_the_management_api(kind: Kind) {
     assert_eq!(
         admin(&store)
             .await
-            .key(key["id"].as_str().unwrap())
+            .key(&key["id"].as_str().unwrap().into())
             .await
             .unwrap()
             .name

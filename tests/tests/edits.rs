@@ -69,7 +69,7 @@ async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind
         let second = make_plan(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
         let warm = engine(&store, PATIENT).await;
         assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
-        let id = key.record.id.as_str();
+        let id = &key.record.id;
         // The move comes in between two calls of the other operation.
         let proxy = tollgate_tests::proxy::Proxy::to(&store.endpoint).await;
         proxy.rule(move |number, _| match number {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, ToSpan};
 use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyValue;
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::{Decision, Reason};
@@ -34,7 +35,7 @@ on_both_stores!(
     a_meter_with_sixteen_method_buckets_stays_under_a_kilobyte,
 );
 
-async fn enabled(admin: &Admin, key: &str, enabled: bool) {
+async fn enabled(admin: &Admin, key: &KeyId, enabled: bool) {
     let change = move |record: &mut KeyRecord| {
         record.enabled = enabled;
         Ok::<_, Error>(())

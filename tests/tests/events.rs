@@ -211,7 +211,7 @@ async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more(kind: Kin
     let only = ["/pets/GET", "/pets/{id}/GET"].map(|text| text.parse().unwrap());
     admin
         .update_key(&key.record.id, move |record| {
-            record.restriction = Some([("api:prod".to_owned(), only.clone().into())].into());
+            record.restriction = Some([("api:prod".into(), only.clone().into())].into());
             Ok::<_, tollgate_admin::Error>(())
         })
         .await

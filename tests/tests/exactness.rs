@@ -301,7 +301,7 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
     )
     .await;
     let load = Load::start(&engines(&store, 3).await, &key.value);
-    let id = key.record.id.as_str();
+    let id = &key.record.id;
     let enable = |enabled: bool| {
         admin.update_key(id, move |record: &mut KeyRecord| {
             record.enabled = enabled;

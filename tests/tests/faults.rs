@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan};
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::id::PlanId;
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::{Decision, Reason};
 use tollgate_engine::{OnStoreFailure, Settings};
@@ -48,7 +49,7 @@ struct Bench {
     proxy: Proxy,
     store: Store,
     admin: tollgate_admin::Admin,
-    plan: String,
+    plan: PlanId,
     key: tollgate_tests::world::Key,
 }
 

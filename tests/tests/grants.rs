@@ -227,7 +227,7 @@ async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
         answer,
         json!({
             "usagePlanId": plan.id, "startDate": today, "endDate": today,
-            "values": { &key.record.id: [[0, 7]] },
+            "values": { key.record.id.as_str(): [[0, 7]] },
         })
     );
     for (operation, message) in [
@@ -268,7 +268,7 @@ async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
             plan.id
         ))
         .await;
-    assert_eq!(day["values"][&key.record.id], json!([[0, 7]]));
+    assert_eq!(day["values"][key.record.id.as_str()], json!([[0, 7]]));
     let empty = path(&plan.id, "nosuchkey");
     api.call(404, Method::PATCH, &empty, Value::Null).await;
     // Of several operations all count or none.
@@ -278,7 +278,7 @@ async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
     ];
     api.patch(400, &own, &both).await;
     let nothing = api.call(200, Method::PATCH, &own, Value::Null).await;
-    assert_eq!(nothing["values"][&key.record.id], json!([[0, 7]]));
+    assert_eq!(nothing["values"][key.record.id.as_str()], json!([[0, 7]]));
 }
 
 fn plan_without_quota() -> tollgate_core::plan::Plan {

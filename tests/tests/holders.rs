@@ -132,7 +132,7 @@ async fn a_quota_of_another_period_is_told_as_requests_meet_it(kind: Kind) {
         plan.id, key.record.id
     );
     let usage = api.get(&usage).await;
-    assert_eq!(usage["values"][&key.record.id], json!([[2, 0]]));
+    assert_eq!(usage["values"][key.record.id.as_str()], json!([[2, 0]]));
     let other = tollgate_tests::world::engine(&store, PATIENT).await;
     assert_eq!(decide(&other, &key.value).await, Reason::Quota);
 }

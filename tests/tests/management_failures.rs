@@ -451,7 +451,9 @@ async fn a_damaged_item_is_left_out_of_lists_and_told_when_asked_for(kind: Kind)
         .await
         .update_item()
         .table_name(&api.store.table)
-        .set_key(Some(tollgate_dynamo::item::ItemKey::key(&bad).attributes()))
+        .set_key(Some(
+            tollgate_dynamo::item::ItemKey::key(&bad.as_str().into()).attributes(),
+        ))
         .update_expression("SET enabled = :text")
         .expression_attribute_values(":text", AttributeValue::S("yes".to_owned()))
         .send()

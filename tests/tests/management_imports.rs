@@ -82,7 +82,10 @@ async fn keys_from_a_file_work_at_once_and_are_answered_in_the_order_of_their_ro
     let yesterday = tollgate_core::calendar::day_of(admin.now())
         .yesterday()
         .unwrap();
-    assert_eq!(used(&admin, &one.id, &text(&ids[0]), yesterday).await, 2);
+    assert_eq!(
+        used(&admin, &one.id, &text(&ids[0]).into(), yesterday).await,
+        2
+    );
 }
 
 async fn a_value_that_is_there_already_stays_with_its_key_which_is_changed(kind: Kind) {
@@ -235,7 +238,7 @@ async fn with_failonwarnings_a_stage_that_is_taken_keeps_everything_as_it_is(kin
     let one = make_plan(&admin, plan(None, None)).await;
     let two = make_plan(&admin, plan(None, None)).await;
     let key = api.key(json!({ "name": "old", "value": value(1) })).await;
-    admin.link(&one.id, &key).await.unwrap();
+    admin.link(&one.id, &key.as_str().into()).await.unwrap();
     let file = format!(
         "Name,Key,Enabled,UsagePlanIds\nnew,{},true,{}\nother,{},true,\n",
         value(1),
@@ -265,7 +268,7 @@ async fn only_record(api: &Api, key: &str, name: &str, value: bool) {
     let update = api.store.client().await.update_item();
     update
         .table_name(&api.store.table)
-        .set_key(Some(ItemKey::key(key).attributes()))
+        .set_key(Some(ItemKey::key(&key.into()).attributes()))
         .update_expression(format!("SET {name} = :value, revision = revision + :one"))
         .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
         .expression_attribute_values(":value", AttributeValue::Bool(value))
@@ -279,7 +282,7 @@ async fn an_import_makes_good_a_disabling_that_was_interrupted(kind: Kind) {
     let admin = admin(&api.store).await;
     let one = make_plan(&admin, plan(None, None)).await;
     let key = api.key(json!({ "enabled": true, "value": value(1) })).await;
-    admin.link(&one.id, &key).await.unwrap();
+    admin.link(&one.id, &key.as_str().into()).await.unwrap();
     let engine = engine(&api.store, PATIENT).await;
     assert_eq!(decide(&engine, &value(1)).await, Reason::Ok);
     only_record(&api, &key, "enabled", false).await;

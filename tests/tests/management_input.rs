@@ -178,7 +178,7 @@ async fn a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as
         .get(&format!("{path}/usage?startDate={today}&endDate={today}"))
         .await;
     assert_eq!(
-        usage["values"][&key.record.id][0],
+        usage["values"][key.record.id.as_str()][0],
         json!([1, STORED - 1]),
         "{usage}"
     );

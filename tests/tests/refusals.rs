@@ -196,7 +196,10 @@ impl Case<'_> {
         let id = &self.key.record.id;
         match state {
             State::Disabled => self.update(|record| record.enabled = false).await,
-            State::Expired => self.update(|record| record.expires = Some(1)).await,
+            State::Expired => {
+                self.update(|record| record.expires = Some(Timestamp::UNIX_EPOCH))
+                    .await
+            }
             State::NotInPlan => self.admin.unlink(&self.plan.id, id).await.unwrap(),
             State::Unknown => self.admin.delete_key(id).await.unwrap(),
             _ => {}
@@ -205,8 +208,8 @@ impl Case<'_> {
 
     /// Makes a change. False where there is nothing to change.
     async fn make(&self, change: Change, state: State) -> bool {
-        let (admin, id) = (self.admin, self.key.record.id.as_str());
-        let (plan, elsewhere) = (self.plan.id.as_str(), self.elsewhere.id.as_str());
+        let (admin, id) = (self.admin, &self.key.record.id);
+        let (plan, elsewhere) = (&self.plan.id, &self.elsewhere.id);
         let is_linked = !matches!(state, State::NotInPlan | State::Unknown);
         match change {
             Change::Nothing => {}
@@ -220,7 +223,7 @@ impl Case<'_> {
                     quota_limit: Some(1_000_000),
                     ..Override::default()
                 };
-                let overrides = BTreeMap::from([(plan.to_owned(), terms)]);
+                let overrides = BTreeMap::from([(plan.clone(), terms)]);
                 self.update(|record| record.overrides.clone_from(&overrides))
                     .await;
             }
@@ -243,7 +246,10 @@ impl Case<'_> {
             Change::MoveToAnOpenPlan | Change::Unlink => return false,
             Change::Disable => self.update(|record| record.enabled = false).await,
             Change::Enable => self.update(|record| record.enabled = true).await,
-            Change::Expire => self.update(|record| record.expires = Some(1)).await,
+            Change::Expire => {
+                self.update(|record| record.expires = Some(Timestamp::UNIX_EPOCH))
+                    .await
+            }
             Change::NeverExpire => self.update(|record| record.expires = None).await,
             Change::Rotate if matches!(state, State::Disabled | State::Expired) => return false,
             Change::Rotate => {

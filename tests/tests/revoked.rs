@@ -7,6 +7,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::PeriodKind;
+use tollgate_core::id::PlanId;
 use tollgate_core::plan::Plan;
 use tollgate_core::verdict::Reason;
 use tollgate_engine::Engine;
@@ -89,7 +90,7 @@ async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back(kind: K
         let (plan, key) = linked(&admin, limits).await;
         let engine = engine(&store, PATIENT).await;
         assert_eq!(admitted(&engine, &key.value, 3).await, 3);
-        let id = key.record.id.as_str();
+        let id = &key.record.id;
         admin.unlink(&plan.id, id).await.unwrap();
         let (stopped, proxy) = stopped_at(&store, n).await;
         let linked = stopped.link(&plan.id, id).await;
@@ -114,7 +115,7 @@ async fn a_meter_that_was_left_behind_refuses_until_the_link_is_published(kind: 
     let store = Store::new(kind).await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
-    let (warm, id) = (engine(&store, PATIENT).await, key.record.id.as_str());
+    let (warm, id) = (engine(&store, PATIENT).await, &key.record.id);
     assert_eq!(decide(&warm, &key.value).await, Reason::Ok);
     let meter = format!("METER#{}", plan.id);
     let later = AttributeValue::N("99999999999".to_owned());
@@ -135,7 +136,7 @@ struct Moving {
     admin: Admin,
     key: Key,
     /// Where it comes from and goes to, and a third one elsewhere.
-    plans: [String; 3],
+    plans: [PlanId; 3],
     engine: Engine,
 }
 
@@ -151,7 +152,7 @@ impl Moving {
             "dev".clone_into(&mut elsewhere.stages[0].stage);
             let third = make_plan(&admin, elsewhere).await;
             let engine = engine(&store, PATIENT).await;
-            let id = key.record.id.as_str();
+            let id = &key.record.id;
             let (stopped, proxy) = stopped_at(&store, n).await;
             let moved = stopped.move_key(id, &first.id, &second.id, true).await;
             proxy.rule(|_, _| Fault::None);
@@ -170,7 +171,7 @@ impl Moving {
         unreachable!()
     }
 
-    async fn decides(&self) -> (Reason, Vec<String>) {
+    async fn decides(&self) -> (Reason, Vec<PlanId>) {
         let reason = decide(&self.engine, &self.key.value).await;
         let record = self.admin.key(&self.key.record.id).await.unwrap();
         (reason, record.plans)
@@ -183,7 +184,7 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
         let Moving {
             admin, key, plans, ..
         } = &moving;
-        let id = key.record.id.as_str();
+        let id = &key.record.id;
         admin.unlink(&plans[end], id).await.unwrap();
         admin.link(&plans[2], id).await.unwrap();
         assert_eq!(
@@ -218,7 +219,7 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
     let Moving {
         admin, key, plans, ..
     } = &moving;
-    let id = key.record.id.as_str();
+    let id = &key.record.id;
     admin
         .move_key(id, &plans[0], &plans[2], true)
         .await
@@ -260,7 +261,7 @@ async fn a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made(kind:
     let admin = admin(&store).await;
     let (first, key) = linked(&admin, plan(None, None)).await;
     let second = make_plan(&admin, plan(None, None)).await;
-    let id = key.record.id.as_str();
+    let id = &key.record.id;
     admin
         .move_key(id, &first.id, &second.id, true)
         .await
@@ -318,7 +319,7 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
             }
             let before = AttributeValue::N("5".to_owned());
             damage(&store, (&item, "KEY"), "revision", Some(before)).await;
-            let id = key.record.id.as_str();
+            let id = &key.record.id;
             if deletes {
                 admin.delete_key(id).await.unwrap();
                 assert_eq!(
@@ -393,7 +394,7 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
             let warm = engine(&store, PATIENT).await;
             assert_eq!(admitted(&warm, &key.value, 2).await, 2);
             // Less is left than the quota says.
-            let id = key.record.id.as_str();
+            let id = &key.record.id;
             admin.set_remaining(&plan.id, id, 1).await.unwrap();
             assert_eq!(admitted(&warm, &key.value, 0).await, 0);
             damage(&store, (&key_item(&key), "KEY"), name, value.clone()).await;

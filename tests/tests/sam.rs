@@ -45,7 +45,10 @@ async fn both_functions_answer_the_sample_events_in_sam_local() {
     assert_eq!(plan["statusCode"], 201, "{plan}");
     let id = |answer: &Value| body(answer)["id"].as_str().unwrap().to_owned();
     let admin = admin(&store).await;
-    admin.link(&id(&plan), &id(&key)).await.unwrap();
+    admin
+        .link(&id(&plan).into(), &id(&key).into())
+        .await
+        .unwrap();
 
     let admitted = sam::invoke(&store, "AuthorizerFunction", "http-api-v2").await;
     assert_eq!(admitted["isAuthorized"], json!(true), "{admitted}");

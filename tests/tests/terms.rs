@@ -95,7 +95,7 @@ async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kin
             &[["replace", &*set, &*overrides.to_string()]],
         )
         .await;
-    assert_eq!(shown["tollgate"]["overrides"][&plan.id], overrides);
+    assert_eq!(shown["tollgate"]["overrides"][plan.id.as_str()], overrides);
     let (fast, slow) = (engine(&store, PATIENT).await, engine(&store, PATIENT).await);
     let midnight = at("2054-12-31T00:00:00Z");
     let before = midnight - 2.seconds();

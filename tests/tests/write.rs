@@ -57,7 +57,7 @@ fn item(key: &ItemKey, meter: &Meter) -> HashMap<String, A> {
     if let Some(closed) = meter.closed {
         put("pday", A::S(closed.day.to_string()));
         put("pcount", n(&closed.count));
-        if let Some(left) = closed.left {
+        if let Some(left) = closed.remaining {
             put("pleft", n(&left));
         }
     }
@@ -99,11 +99,12 @@ fn meters() -> impl Strategy<Value = Meter> {
         Just(date(2026, 10, 2)),
         Just(date(2026, 12, 2))
     ];
-    let closed = (0..9u64, proptest::option::of(-3..9i64)).prop_map(|(count, left)| ClosedDay {
-        day: date(2026, 9, 30),
-        count,
-        left,
-    });
+    let closed =
+        (0..9u64, proptest::option::of(-3..9i64)).prop_map(|(count, remaining)| ClosedDay {
+            day: date(2026, 9, 30),
+            count,
+            remaining,
+        });
     let lanes = proptest::collection::btree_map("[a-d][0-9]", 0..3 * QUIET_AFTER, 0..=MAX_LANES);
     (
         (1..3u64, 1..3u64),
@@ -129,7 +130,7 @@ fn meters() -> impl Strategy<Value = Meter> {
                 spent,
                 closed,
                 lanes,
-                left: false,
+                retired: false,
             },
         )
 }
@@ -223,7 +224,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             }),
             tactics: &tactics,
         };
-        let key = ItemKey::meter(&number.to_string(), "p");
+        let key = ItemKey::meter(&number.to_string().into(), &"p".into());
         let budget = Budget {
             attempt: Duration::from_secs(10),
             end: tokio::time::Instant::now() + Duration::from_secs(10),
@@ -257,7 +258,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             made += 1;
             assert_eq!(written, Written::Applied(after.clone()));
             let there = table
-                .meter(&number.to_string(), "p", &budget)
+                .meter(&number.to_string().into(), &"p".into(), &budget)
                 .await
                 .unwrap();
             assert_eq!(there, Some(after));

@@ -10,7 +10,7 @@ use crate::config::Reporting;
 /// Counts a decision for its plan, and logs it where its turn comes.
 pub fn decision(reporting: &Reporting, verdict: &Verdict, target: Option<&Target>) {
     if let Some(plan) = verdict.plan_id.as_ref().filter(|_| reporting.by_plan) {
-        counter!(metric(verdict.decision), "Plan" => plan.clone()).increment(1);
+        counter!(metric(verdict.decision), "Plan" => plan.to_string()).increment(1);
     }
     if fastrand::f64() < reporting.log_sample {
         log(verdict, target);
@@ -22,9 +22,9 @@ fn log(verdict: &Verdict, target: Option<&Target>) {
     tracing::info!(
         decision = verdict.decision.as_str(),
         reason = verdict.reason.as_str(),
-        key_id = verdict.key_id,
+        key_id = verdict.key_id.as_deref(),
         customer_id = verdict.customer_id,
-        plan_id = verdict.plan_id,
+        plan_id = verdict.plan_id.as_deref(),
         api_id = target.map(|target| target.api_id.as_str()),
         stage = target.map(|target| target.stage.as_str()),
         method = target.map(|target| target.method.as_str()),

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tollgate_admin::Admin;
 use tollgate_admin::keys::{KeyFilter, NewKey, generate_value};
+use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyValue;
 use tollgate_dynamo::item::key::KeyRecord;
 
@@ -170,7 +171,7 @@ pub struct ShowQuery {
 pub async fn show(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<KeyId>,
     Params(query): Params<ShowQuery>,
 ) -> Answer<Json<ApiKey>> {
     let record = admin.key(&id).await?;
@@ -194,7 +195,7 @@ fn asked(include: Option<String>) -> bool {
 /// 400 for an operation or path that cannot be, 404 where there is no such key.
 pub async fn update(
     State(admin): State<Arc<Admin>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<KeyId>,
     Body(patch): Body<Patch>,
 ) -> Answer<Json<ApiKey>> {
     let operations = patch.read(patch::API_KEY)?;
@@ -220,7 +221,7 @@ pub async fn update(
 ///
 /// # Errors
 /// 404 where there is none.
-pub async fn delete(State(admin): State<Arc<Admin>>, Ids(id): Ids<String>) -> Answer<StatusCode> {
+pub async fn delete(State(admin): State<Arc<Admin>>, Ids(id): Ids<KeyId>) -> Answer<StatusCode> {
     admin.delete_key(&id).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tollgate_admin::Admin;
 use tollgate_admin::capacity::{self, Entitlement};
+use tollgate_core::id::{PlanId, StageId};
 
 use crate::error::ApiError;
 use crate::request::{Ids, Paging, Params};
@@ -23,7 +24,7 @@ pub struct CapacityQuery {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capacity {
-    usage_plan_id: String,
+    usage_plan_id: PlanId,
     name: String,
     #[serde(flatten)]
     entitled: WireEntitled,
@@ -38,7 +39,7 @@ pub struct Capacity {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Stage {
-    api_stage: String,
+    api_stage: StageId,
     #[serde(flatten)]
     entitled: WireEntitled,
 }
@@ -46,7 +47,7 @@ struct Stage {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OfMethod {
-    api_stage: String,
+    api_stage: StageId,
     method: String,
     #[serde(flatten)]
     entitled: WireEntitled,
@@ -85,7 +86,7 @@ impl WireEntitled {
 /// 400 for a limit or position that cannot be, 404 where there is no such plan.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
-    Ids(plan_id): Ids<String>,
+    Ids(plan_id): Ids<PlanId>,
     Params(query): Params<CapacityQuery>,
 ) -> Result<Json<Capacity>, ApiError> {
     let page = Paging::new(query.position, query.limit).page("capacity")?;

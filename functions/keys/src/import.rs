@@ -13,6 +13,7 @@ use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use tollgate_admin::Admin;
 use tollgate_admin::imports::{ImportKey, Imported, warning};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::KeyValue;
 
 use crate::error::ApiError;
@@ -43,7 +44,7 @@ pub struct ImportQuery {
 /// `ApiKeyIds`.
 #[derive(Debug, Serialize)]
 pub struct ApiKeyIds {
-    ids: Vec<String>,
+    ids: Vec<KeyId>,
     warnings: Vec<String>,
 }
 
@@ -185,7 +186,7 @@ fn row(
         name: name(WHAT, Some(text(columns.name).to_owned()))?,
         description: description(WHAT, optional(columns.description).map(str::to_owned))?,
         enabled: optional(columns.enabled).map(|text| text.eq_ignore_ascii_case("true")),
-        plans: plans.map(str::to_owned).collect(),
+        plans: plans.map(PlanId::from).collect(),
         customer_id: given.customer_id.take(),
         expires: given.expires.take(),
         restriction: given.restriction.take(),

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_admin::Admin;
+use tollgate_core::id::{KeyId, PlanId};
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids};
@@ -16,8 +17,8 @@ use crate::wire::{ApiKey, ObjectOnly, bad};
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, expecting = "a JSON object")]
 pub struct CreateMove {
-    from_usage_plan_id: Option<String>,
-    to_usage_plan_id: Option<String>,
+    from_usage_plan_id: Option<PlanId>,
+    to_usage_plan_id: Option<PlanId>,
     usage: Option<String>,
     #[serde(flatten)]
     _object: ObjectOnly,
@@ -30,11 +31,11 @@ pub struct CreateMove {
 /// is to leave, 409 where it is in the other one already, or in a third that opens one of its stages.
 pub async fn create(
     State(admin): State<Arc<Admin>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<KeyId>,
     Body(body): Body<CreateMove>,
 ) -> Result<(StatusCode, Json<ApiKey>), ApiError> {
-    let plan = |name: &str, plan: Option<String>| {
-        let plan = plan.filter(|id| !id.is_empty());
+    let plan = |name: &str, plan: Option<PlanId>| {
+        let plan = plan.filter(|id| !id.as_str().is_empty());
         plan.ok_or_else(|| bad(format!("{name} is required: expected a usage plan's id")))
     };
     let from = plan("fromUsagePlanId", body.from_usage_plan_id)?;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_admin::{self, Admin, Page};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
@@ -20,7 +21,7 @@ use crate::wire::{Items, ObjectOnly, UsagePlanKey, bad};
 #[serde(expecting = "a JSON object")]
 #[serde(rename_all = "camelCase", default)]
 pub struct CreateUsagePlanKey {
-    key_id: Option<String>,
+    key_id: Option<KeyId>,
     key_type: Option<String>,
     #[serde(flatten)]
     _object: ObjectOnly,
@@ -34,10 +35,10 @@ pub struct CreateUsagePlanKey {
 pub async fn create(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
-    Ids(plan_id): Ids<String>,
+    Ids(plan_id): Ids<PlanId>,
     Body(body): Body<CreateUsagePlanKey>,
 ) -> Result<(StatusCode, Json<UsagePlanKey>), ApiError> {
-    let Some(key_id) = body.key_id.filter(|id| !id.is_empty()) else {
+    let Some(key_id) = body.key_id.filter(|id| !id.as_str().is_empty()) else {
         return Err(bad("keyId is required".to_owned()));
     };
     match body.key_type.as_deref() {
@@ -69,7 +70,7 @@ pub struct ListQuery {
 pub async fn list(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
-    Ids(plan_id): Ids<String>,
+    Ids(plan_id): Ids<PlanId>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
     let prefix = query.name.filter(|name| !name.is_empty());
@@ -93,7 +94,7 @@ pub async fn list(
 pub async fn show(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
-    Ids((plan_id, key_id)): Ids<(String, String)>,
+    Ids((plan_id, key_id)): Ids<(PlanId, KeyId)>,
 ) -> Result<Json<UsagePlanKey>, ApiError> {
     let record = admin.linked_key(&plan_id, &key_id).await?;
     Ok(Json(with_value(&vault, record).await))
@@ -110,7 +111,7 @@ async fn with_value(vault: &Vault, record: KeyRecord) -> UsagePlanKey {
 /// 404 where the key is not in the plan.
 pub async fn delete(
     State(admin): State<Arc<Admin>>,
-    Ids((plan_id, key_id)): Ids<(String, String)>,
+    Ids((plan_id, key_id)): Ids<(PlanId, KeyId)>,
 ) -> Result<StatusCode, ApiError> {
     admin.unlink(&plan_id, &key_id).await?;
     Ok(StatusCode::ACCEPTED)

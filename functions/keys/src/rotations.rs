@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use tollgate_admin::Admin;
+use tollgate_core::id::KeyId;
 
 use crate::api_keys::value_or_new;
 use crate::error::ApiError;
@@ -36,7 +37,7 @@ pub struct CreateRotation {
 pub async fn create(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<KeyId>,
     Body(body): Body<CreateRotation>,
 ) -> Result<(StatusCode, Json<ApiKey>), ApiError> {
     let overlap = body.overlap_seconds;
@@ -64,7 +65,7 @@ pub async fn create(
 /// 404 where there is no such key, or no value before.
 pub async fn end(
     State(admin): State<Arc<Admin>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<KeyId>,
 ) -> Result<StatusCode, ApiError> {
     admin.end_rotation(&id).await?;
     Ok(StatusCode::ACCEPTED)

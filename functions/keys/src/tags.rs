@@ -8,19 +8,20 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tollgate_admin::Admin;
+use tollgate_core::id::{KeyId, PlanId};
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids};
 use crate::wire::{ObjectOnly, Tags, bad, tags};
 
 /// What an ARN names: `arn:{partition}:apigateway:{region}::/apikeys/{id}`, or `/usageplans/{id}`.
-enum Resource<'a> {
-    Key(&'a str),
-    Plan(&'a str),
+enum Resource {
+    Key(KeyId),
+    Plan(PlanId),
 }
 
-impl<'a> Resource<'a> {
-    fn parse(arn: &'a str) -> Result<Self, ApiError> {
+impl Resource {
+    fn parse(arn: &str) -> Result<Self, ApiError> {
         let invalid = || {
             bad(format!(
                 "Invalid ARN specified: expected arn:aws:apigateway:region::/apikeys/id or .../usageplans/id, got {arn:?}"
@@ -33,8 +34,8 @@ impl<'a> Resource<'a> {
             .filter(|_| prefix == Some("arn") && service == Some("apigateway"));
         let path = path.ok_or_else(invalid)?.trim_start_matches('/');
         match path.split_once('/') {
-            Some(("apikeys", id)) if !id.is_empty() => Ok(Self::Key(id)),
-            Some(("usageplans", id)) if !id.is_empty() => Ok(Self::Plan(id)),
+            Some(("apikeys", id)) if !id.is_empty() => Ok(Self::Key(id.into())),
+            Some(("usageplans", id)) if !id.is_empty() => Ok(Self::Plan(id.into())),
             _ => Err(invalid()),
         }
     }
@@ -83,8 +84,8 @@ pub async fn show(
     Ids(arn): Ids<String>,
 ) -> Result<Json<TagsBody>, ApiError> {
     let tags = match Resource::parse(&arn)? {
-        Resource::Key(id) => admin.key(id).await?.tags,
-        Resource::Plan(id) => admin.plan(id).await?.tags,
+        Resource::Key(id) => admin.key(&id).await?.tags,
+        Resource::Plan(id) => admin.plan(&id).await?.tags,
     };
     Ok(Json(TagsBody {
         tags: Some(tags),
@@ -150,9 +151,9 @@ mod tests {
     #[test]
     fn an_arn_names_a_key_or_a_plan_and_nothing_else() {
         let key = "arn:aws:apigateway:us-east-1::/apikeys/abc";
-        assert!(matches!(Resource::parse(key), Ok(Resource::Key("abc"))));
+        assert!(matches!(Resource::parse(key), Ok(Resource::Key(id)) if id == "abc"));
         let plan = "arn:aws-cn:apigateway:cn-north-1::/usageplans/abc";
-        assert!(matches!(Resource::parse(plan), Ok(Resource::Plan("abc"))));
+        assert!(matches!(Resource::parse(plan), Ok(Resource::Plan(id)) if id == "abc"));
         for arn in [
             "",
             "abc",

@@ -12,6 +12,7 @@ use tollgate_admin::grants::MOST_REMAINING;
 use tollgate_admin::usage::DayUsage;
 use tollgate_admin::{Admin, Error, Page};
 use tollgate_core::calendar::day_of;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
@@ -28,7 +29,7 @@ const MAX_DAYS: i32 = 90;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UsageQuery {
-    key_id: Option<String>,
+    key_id: Option<KeyId>,
     start_date: Option<String>,
     end_date: Option<String>,
     position: Option<String>,
@@ -41,12 +42,12 @@ pub struct UsageQuery {
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     #[serde(rename = "usagePlanId")]
-    plan_id: String,
+    plan_id: PlanId,
     start_date: String,
     end_date: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<String>,
-    values: BTreeMap<String, Vec<[i64; 2]>>,
+    values: BTreeMap<KeyId, Vec<[i64; 2]>>,
 }
 
 /// Shows the usage of a plan's keys, or of one of them, from one day to another, both included.
@@ -55,7 +56,7 @@ pub struct Usage {
 /// 400 for dates that cannot be or are too far apart, 404 for an unknown plan or key.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
-    Ids(plan_id): Ids<String>,
+    Ids(plan_id): Ids<PlanId>,
     Params(query): Params<UsageQuery>,
 ) -> Result<Json<Usage>, ApiError> {
     let start = date("startDate", query.start_date.as_deref())?;
@@ -68,7 +69,7 @@ pub async fn show(
     }
     let page = Paging::new(query.position, query.limit).page("usage")?;
     let plan = admin.plan(&plan_id).await?;
-    let keys = match query.key_id.filter(|id| !id.is_empty()) {
+    let keys = match query.key_id.filter(|id| !id.as_str().is_empty()) {
         Some(id) => Page {
             items: vec![key_of_usage(&admin, &id).await?],
             position: None,
@@ -98,7 +99,7 @@ pub async fn show(
 /// 400 for another operation or path, or a number that cannot be; 404 where the key is not in the plan.
 pub async fn update(
     State(admin): State<Arc<Admin>>,
-    Ids((plan_id, key_id)): Ids<(String, String)>,
+    Ids((plan_id, key_id)): Ids<(PlanId, KeyId)>,
     Body(patch): Body<Patch>,
 ) -> Result<Json<Usage>, ApiError> {
     let operations = patch.read(patch::USAGE)?.into_iter();
@@ -123,7 +124,7 @@ pub async fn update(
 }
 
 /// API Gateway words the error for an unknown key differently here than for the key's own resource.
-async fn key_of_usage(admin: &Admin, id: &str) -> Result<KeyRecord, ApiError> {
+async fn key_of_usage(admin: &Admin, id: &KeyId) -> Result<KeyRecord, ApiError> {
     admin.key(id).await.map_err(|error| match error {
         Error::NoSuchKey => ApiError::NotFound("Invalid Key identifier specified".to_owned()),
         error => error.into(),

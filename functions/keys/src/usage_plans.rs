@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use tollgate_admin::plans::NewPlan;
 use tollgate_admin::{Admin, Page, PageRequest};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::item::plan::PlanRecord;
 
 use crate::error::ApiError;
@@ -49,7 +50,7 @@ fn required_name(given: Option<String>) -> Answer<String> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListQuery {
-    key_id: Option<String>,
+    key_id: Option<KeyId>,
     position: Option<String>,
     limit: Option<String>,
 }
@@ -63,7 +64,7 @@ pub async fn list(
     Params(query): Params<ListQuery>,
 ) -> Answer<Json<Items<UsagePlan>>> {
     let page = Paging::new(query.position, query.limit).page("plans")?;
-    let plans = match query.key_id.filter(|id| !id.is_empty()) {
+    let plans = match query.key_id.filter(|id| !id.as_str().is_empty()) {
         Some(id) => plans_of(&admin, &id, &page).await?,
         None => admin.plans(&page).await?,
     };
@@ -71,8 +72,8 @@ pub async fn list(
 }
 
 /// A page of a key's plans, the newest first; its position is where the page's last plan is among them.
-async fn plans_of(admin: &Admin, key: &str, page: &PageRequest) -> Answer<Page<PlanRecord>> {
-    let place = |plan: &PlanRecord| format!("{:014}-{}", plan.created, plan.id);
+async fn plans_of(admin: &Admin, key: &KeyId, page: &PageRequest) -> Answer<Page<PlanRecord>> {
+    let place = |plan: &PlanRecord| format!("{:014}-{}", plan.created.as_millisecond(), plan.id);
     let part = format!("of key {key}");
     let after = page.after(&part)?;
     let ids = admin.key(key).await?.plans;
@@ -96,7 +97,7 @@ async fn plans_of(admin: &Admin, key: &str, page: &PageRequest) -> Answer<Page<P
 /// 404 where there is none.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<PlanId>,
 ) -> Answer<Json<UsagePlan>> {
     Ok(Json(UsagePlan::tagged(admin.plan(&id).await?)))
 }
@@ -107,7 +108,7 @@ pub async fn show(
 /// 400 for an operation, path or value that cannot be, 404 where there is no such plan.
 pub async fn update(
     State(admin): State<Arc<Admin>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<PlanId>,
     Body(patch): Body<Patch>,
 ) -> Answer<Json<UsagePlan>> {
     let operations = patch.read(patch::USAGE_PLAN)?;
@@ -139,7 +140,7 @@ fn take(record: &mut PlanRecord, plan: UsagePlan) -> Answer<()> {
 /// 400 where it still does, 404 where there is no such plan.
 pub async fn delete(
     State(admin): State<Arc<Admin>>,
-    Ids(id): Ids<String>,
+    Ids(id): Ids<PlanId>,
     TimeLeft(until): TimeLeft,
 ) -> Answer<StatusCode> {
     admin.delete_plan(&id, until).await?;

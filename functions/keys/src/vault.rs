@@ -22,6 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lru::LruCache;
 use tokio::sync::OnceCell;
+use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyValue;
 use tollgate_dynamo::item::key::{KeyRecord, Sealed};
 
@@ -148,7 +149,7 @@ impl Vault {
     }
 
     /// The values of these keys where nobody asked for them: without KMS they are answered without.
-    pub async fn reveal_now(&self, records: &[KeyRecord]) -> HashMap<String, String> {
+    pub async fn reveal_now(&self, records: &[KeyRecord]) -> HashMap<KeyId, String> {
         let values = self.reveal(records).await;
         values.unwrap_or_else(|unavailable| {
             tracing::error!(%unavailable, "answered without values");
@@ -164,7 +165,7 @@ impl Vault {
     pub async fn reveal(
         &self,
         records: &[KeyRecord],
-    ) -> Result<HashMap<String, String>, Unavailable> {
+    ) -> Result<HashMap<KeyId, String>, Unavailable> {
         let Some(open) = &self.0 else {
             return Ok(HashMap::new());
         };
@@ -186,9 +187,9 @@ impl Vault {
             .await?;
         let values = sealed.into_iter().filter_map(|(record, sealed)| {
             let key = data_keys.get(&sealed.data_key)?.as_deref()?;
-            let value = unseal(key, sealed, &record.hash);
+            let value = unseal(key, sealed, &record.hash.to_string());
             if value.is_none() {
-                tracing::error!(key = record.id, "its value cannot be decrypted");
+                tracing::error!(key = %record.id, "its value cannot be decrypted");
             }
             Some((record.id.clone(), value?))
         });

@@ -8,9 +8,11 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use serde::Serialize;
+use tollgate_core::id::{KeyId, PlanId, StageId};
 use tollgate_core::plan::ApiStage;
 use tollgate_core::status::{BucketStatus, QuotaStatus};
 use tollgate_engine::Engine;
@@ -25,7 +27,7 @@ use crate::pace::Pace;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WhoAmI {
-    key_id: String,
+    key_id: KeyId,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,9 +41,9 @@ struct WhoAmI {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Plan {
-    usage_plan_id: String,
+    usage_plan_id: PlanId,
     name: String,
-    api_stages: Vec<String>,
+    api_stages: Vec<StageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle: Option<Bucket>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +77,7 @@ struct Quota {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OfMethod {
-    api_stage: String,
+    api_stage: StageId,
     method: String,
     #[serde(flatten)]
     throttle: Bucket,
@@ -135,7 +137,7 @@ impl WhoAmI {
             key_id: key.id.clone(),
             name: key.name.clone(),
             customer_id: key.customer_id.clone(),
-            expires_at: key.expires.map(|expires| expires.div_euclid(1000)),
+            expires_at: key.expires.map(Timestamp::as_second),
             usage_plans: inspection.plans.iter().map(Plan::of).collect(),
         }
     }
@@ -147,7 +149,7 @@ impl Plan {
         Self {
             usage_plan_id: plan.plan.id.clone(),
             name: plan.plan.name.clone(),
-            api_stages: plan.plan.limits.stages.iter().map(ApiStage::name).collect(),
+            api_stages: plan.plan.limits.stages.iter().map(ApiStage::id).collect(),
             throttle: plan.standing.rate.map(Bucket::of),
             quota: plan.standing.quota.map(Quota::of),
             methods: methods

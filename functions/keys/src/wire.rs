@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use tollgate_admin::Page;
+use tollgate_core::id::KeyId;
 use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
@@ -72,16 +74,9 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// rest of an answer with a larger one in it.
 pub(crate) const MAX_INTEGER: i64 = i32::MAX as i64;
 
-/// Whether an API can have this id and its stage this name. Tollgate cannot know which exist; what can never be one is refused.
-fn is_stage(api_id: &str, stage: &str) -> bool {
-    let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
-    let is_name = |name: &str| !name.is_empty() && name.chars().all(is_known);
-    is_name(api_id) && is_name(stage)
-}
-
-/// Milliseconds as the whole seconds that are over by then.
-const fn seconds(milliseconds: i64) -> i64 {
-    milliseconds.div_euclid(1000)
+/// The whole seconds that are over by then.
+fn seconds(time: Timestamp) -> i64 {
+    time.as_millisecond().div_euclid(1000)
 }
 
 /// Tags, by key.
@@ -162,7 +157,7 @@ impl<T> Items<T> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKey {
-    id: String,
+    id: KeyId,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,7 +237,7 @@ impl ApiKey {
 /// `UsagePlanKey`.
 #[derive(Debug, Serialize)]
 pub struct UsagePlanKey {
-    id: String,
+    id: KeyId,
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Secret>,

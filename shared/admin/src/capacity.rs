@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use tollgate_core::calendar::day_of;
+use tollgate_core::id::StageId;
 use tollgate_core::plan::Limits;
 
 use super::{Admin, Error, PageRequest};
@@ -38,10 +39,10 @@ pub struct Entitlement {
 pub struct Capacity {
     /// All stages together: a key's limits are over all of them.
     pub plan: Entitlement,
-    /// Each method with a throttle of its own, by the stage's name.
-    pub methods: BTreeMap<(String, String), Entitlement>,
-    /// By each stage's name. A key may send all that it has to any one of them.
-    pub stages: BTreeMap<String, Entitlement>,
+    /// Each method with a throttle of its own, by its stage.
+    pub methods: BTreeMap<(StageId, String), Entitlement>,
+    /// By stage. A key may send all that it has to any one of them.
+    pub stages: BTreeMap<StageId, Entitlement>,
     /// The cost that these keys were admitted yesterday under this plan, active or not.
     pub used_yesterday: u64,
     /// The day that was.
@@ -95,7 +96,7 @@ impl Admin {
             ..Capacity::default()
         };
         for stage in &plan.limits.stages {
-            capacity.stages.entry(stage.name()).or_default();
+            capacity.stages.entry(stage.id()).or_default();
         }
         for key in keys.items.iter().filter(|key| self.is_active(key)) {
             capacity.add(key, plan, today);
@@ -104,7 +105,7 @@ impl Admin {
     }
 
     fn is_active(&self, key: &KeyRecord) -> bool {
-        let now = self.now().as_millisecond();
+        let now = self.now();
         key.enabled && key.expires.is_none_or(|expires| expires > now)
     }
 

@@ -11,6 +11,7 @@ use futures_util::future;
 use super::listing::string;
 use super::meters::retire;
 use super::{Admin, Error, logged};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::expression::Update;
 use tollgate_dynamo::failure::conditional;
 use tollgate_dynamo::item::key::KeyRecord;
@@ -30,7 +31,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchKey`]; [`Error::Store`] with what is wrong with the record, once the key is stopped.
-    pub async fn disable_damaged(&self, id: &str) -> Result<KeyRecord, Error> {
+    pub async fn disable_damaged(&self, id: &KeyId) -> Result<KeyRecord, Error> {
         let item = self.raw_key(id).await?;
         let mut update = Update::default();
         let (enabled, off) = (
@@ -46,13 +47,13 @@ impl Admin {
     }
 
     /// Takes a key whose record cannot be read out of a plan.
-    pub(super) async fn unlink_damaged(&self, plan_id: &str, id: &str) -> Result<(), Error> {
+    pub(super) async fn unlink_damaged(&self, plan_id: &PlanId, id: &KeyId) -> Result<(), Error> {
         let item = self.raw_key(id).await?;
         let plans = item.get(PLANS).and_then(|plans| plans.as_l().ok());
         if let Some(plans) = plans {
             let others = plans
                 .iter()
-                .filter(|plan| plan.as_s().ok().is_none_or(|plan| plan != plan_id));
+                .filter(|plan| plan.as_s().ok().is_none_or(|plan| plan != plan_id.as_str()));
             let others = AttributeValue::L(others.cloned().collect());
             let mut update = Update::default();
             let (name, before) = (
@@ -68,7 +69,7 @@ impl Admin {
     }
 
     /// Deletes a key whose record cannot be read, as far as its item tells what belongs to it.
-    pub(super) async fn delete_damaged(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn delete_damaged(&self, id: &KeyId) -> Result<(), Error> {
         let item = self.raw_key(id).await?;
         let mut update = Update::default();
         let deleted = (
@@ -82,20 +83,21 @@ impl Admin {
             .get("retiring")
             .and_then(|retiring| retiring.as_m().ok());
         let retiring = retiring.and_then(|retiring| string(retiring, HASH));
-        for hash in [string(&item, HASH), retiring].into_iter().flatten() {
-            self.release_value(id, hash).await?;
+        let hashes = [string(&item, HASH), retiring].into_iter().flatten();
+        for hash in hashes.filter_map(|hash| hash.parse().ok()) {
+            self.release_value(id, &hash).await?;
         }
         self.sweep_usage(id).await?;
         self.delete_item(&ItemKey::key(id)).await
     }
 
-    async fn raw_key(&self, id: &str) -> Result<Item, Error> {
+    async fn raw_key(&self, id: &KeyId) -> Result<Item, Error> {
         let item = self.read_item(&ItemKey::key(id)).await?;
         item.ok_or(Error::NoSuchKey)
     }
 
     /// Changes a key's item. Its revision goes on from what is known of it, so that no instance knows the one that it gets.
-    async fn change_raw(&self, id: &str, before: &Item, mut update: Update) -> Result<(), Error> {
+    async fn change_raw(&self, id: &KeyId, before: &Item, mut update: Update) -> Result<(), Error> {
         let there = update.name(PK);
         update.condition(format!("attribute_exists({there})"));
         let revision = update.name("revision");
@@ -127,7 +129,7 @@ impl Admin {
         }
     }
 
-    async fn uproot_all(&self, id: &str) -> Result<(), Error> {
+    async fn uproot_all(&self, id: &KeyId) -> Result<(), Error> {
         let meters = self.meters_of(id).await?;
         let all = meters.keys().map(|plan| self.uproot(id, plan));
         future::try_join_all(all).await?;
@@ -136,7 +138,7 @@ impl Admin {
 
     /// Makes a meter that nothing can be charged to, and writes out what it counted. It is left behind, for the key's next
     /// publication to go on with what was spent; one that cannot be read is deleted.
-    pub(super) async fn uproot(&self, key_id: &str, plan_id: &str) -> Result<(), Error> {
+    pub(super) async fn uproot(&self, key_id: &KeyId, plan_id: &PlanId) -> Result<(), Error> {
         let key = ItemKey::meter(key_id, plan_id);
         let mut update = Update::default();
         let (there, revision) = (update.name(PK), update.name(KEY_REVISION));

@@ -6,6 +6,7 @@
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use jiff::Timestamp;
 use tollgate_core::charge::{self, SetRemaining};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::meter::Meter;
 
 use super::{Admin, Error, MAX_TRIES, back_off};
@@ -28,8 +29,8 @@ impl Admin {
     /// [`Error::NoSuchPlan`], [`Error::NoSuchKey`], [`Error::NotLinked`], [`Error::NoQuota`].
     pub async fn set_remaining(
         &self,
-        plan_id: &str,
-        key_id: &str,
+        plan_id: &PlanId,
+        key_id: &KeyId,
         remaining: u64,
     ) -> Result<(), Error> {
         let plan = self.plan(plan_id).await?;

@@ -8,12 +8,13 @@ use std::iter::from_fn;
 use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, TryFutureExt, stream};
-use tollgate_core::key::KeyValue;
+use jiff::Timestamp;
+use tollgate_core::id::{KeyId, PlanId};
+use tollgate_core::key::{KeyHash, KeyValue};
 use tollgate_core::terms::{Override, Restriction};
 
 use super::{Admin, Error, is_id, is_in_time};
 use tollgate_dynamo::item::key::{KeyRecord, Sealed};
-use tollgate_dynamo::item::lookup::HashRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::item::{Item, ItemKey, from_item};
 use tollgate_dynamo::schema::PK;
@@ -24,7 +25,7 @@ mod writes;
 use rows::{Edit, Row, batches, distinct, openable, plans_of};
 
 /// Plans by id.
-type Plans = HashMap<String, PlanRecord>;
+type Plans = HashMap<PlanId, PlanRecord>;
 
 /// Warnings at most; what is beyond is counted.
 const MOST_WARNINGS: usize = 1_000;
@@ -47,28 +48,28 @@ pub struct ImportKey {
     /// Whether requests with it may pass; a new key's may where this says nothing.
     pub enabled: Option<bool>,
     /// The plans it is put into.
-    pub plans: Vec<String>,
+    pub plans: Vec<PlanId>,
     /// The customer it belongs to.
     pub customer_id: Option<String>,
-    /// From when on requests with it are refused, milliseconds since the epoch.
-    pub expires: Option<i64>,
+    /// From when on requests with it are refused.
+    pub expires: Option<Timestamp>,
     /// The methods that it may call.
     pub restriction: Option<Restriction>,
     /// Limits in place of its plans', by plan id.
-    pub overrides: BTreeMap<String, Override>,
+    pub overrides: BTreeMap<PlanId, Override>,
 }
 
 /// What became of an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
     /// The ids of the keys, in the order of their rows.
-    pub ids: Vec<String>,
+    pub ids: Vec<KeyId>,
     /// What was left out, and why.
     pub warnings: Vec<String>,
 }
 
 /// What became of a row: its number, the key's id, and what was left out.
-type Outcome = (usize, Option<String>, Vec<String>);
+type Outcome = (usize, Option<KeyId>, Vec<String>);
 
 impl Admin {
     /// Imports keys. With `fail_on_warnings`, either everything can be done or nothing is begun. After `until` little more is
@@ -144,8 +145,8 @@ impl Admin {
     /// Takes keys out of plans that were deleted while they were put there: the deletion may not have seen them.
     async fn leave_deleted(
         &self,
-        named: &[(usize, String)],
-        ids: &BTreeMap<usize, String>,
+        named: &[(usize, PlanId)],
+        ids: &BTreeMap<usize, KeyId>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Error> {
         let plans = self
@@ -172,13 +173,13 @@ impl Admin {
         let plans = self.plans_by_name(named.chain(theirs)).await?;
         let mut rows = Vec::with_capacity(keys.len());
         for key in keys {
-            let known = owners.get(&key.value.hash().to_string()).cloned();
+            let known = owners.get(&key.value.hash()).cloned();
             if known == Some(None) {
                 warnings.push(warning(key.row, being_deleted()));
                 continue;
             }
             let owner = known.flatten();
-            let hash = key.value.hash().to_string();
+            let hash = key.value.hash();
             if owner.as_ref().is_some_and(|owner| owner.hash != hash) {
                 warnings.push(warning(key.row, rotated()));
                 continue;
@@ -189,8 +190,8 @@ impl Admin {
         Ok((rows, plans))
     }
 
-    async fn plans_by_name(&self, ids: impl Iterator<Item = &String>) -> Result<Plans, Error> {
-        let ids: HashSet<_> = ids.filter(|id| is_id(id)).collect();
+    async fn plans_by_name(&self, ids: impl Iterator<Item = &PlanId>) -> Result<Plans, Error> {
+        let ids: HashSet<_> = ids.filter(|id| is_id(id.as_str())).collect();
         let items: Vec<_> = ids.into_iter().map(|id| ItemKey::plan(id)).collect();
         let mut plans = Plans::new();
         for item in self.read_items(&items).await? {
@@ -207,13 +208,13 @@ impl Admin {
     async fn owners(
         &self,
         keys: &[ImportKey],
-    ) -> Result<HashMap<String, Option<KeyRecord>>, Error> {
+    ) -> Result<HashMap<KeyHash, Option<KeyRecord>>, Error> {
         let items: Vec<_> = keys
             .iter()
-            .map(|key| HashRecord::item_key(&key.value.hash()))
+            .map(|key| ItemKey::hash(&key.value.hash()))
             .collect();
         let hashes = self.read_items(&items).await?;
-        let owners: Vec<(String, String)> = hashes.iter().filter_map(owner_of).collect();
+        let owners: Vec<(KeyHash, KeyId)> = hashes.iter().filter_map(owner_of).collect();
         let records: Vec<_> = owners.iter().map(|(_, id)| ItemKey::key(id)).collect();
         let records: Vec<KeyRecord> = self.read_many(&records).await?;
         let mut records: HashMap<_, _> = records
@@ -251,8 +252,8 @@ fn shortened(mut warnings: Vec<String>) -> Vec<String> {
 }
 
 /// A hash's item: the hash, and the key that it belongs to.
-fn owner_of(item: &Item) -> Option<(String, String)> {
+fn owner_of(item: &Item) -> Option<(KeyHash, KeyId)> {
     let (_, hash) = item.get(PK)?.as_s().ok()?.split_once('#')?;
     let key = item.get("key_id")?.as_s().ok()?;
-    Some((hash.to_owned(), key.clone()))
+    Some((hash.parse().ok()?, key.as_str().into()))
 }

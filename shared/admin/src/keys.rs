@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, TransactWriteItem, WriteRequest};
+use jiff::Timestamp;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::{ENTROPY_BYTES, KeyValue};
 use tollgate_core::terms::{Override, Restriction};
 
@@ -12,7 +14,7 @@ use super::unpublished::Unpublished;
 use super::{Admin, Error, MAX_TRIES, Page, PageRequest, back_off, is_id, new_id};
 use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::key::{KeyRecord, Sealed};
-use tollgate_dynamo::item::lookup::HashRecord;
+use tollgate_dynamo::item::lookup::LookupRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::item::{Item, ItemKey, to_item};
 use tollgate_dynamo::schema::{BY_CREATED, BY_CUSTOMER, BY_NAME, PK, SK};
@@ -37,12 +39,12 @@ pub struct NewKey {
     pub enabled: bool,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// From when on requests with it are refused, milliseconds since the epoch.
-    pub expires: Option<i64>,
+    /// From when on requests with it are refused.
+    pub expires: Option<Timestamp>,
     /// The methods that it may call; `None` for all that its plans open.
     pub restriction: Option<Restriction>,
     /// Limits in place of its plans', by plan id.
-    pub overrides: BTreeMap<String, Override>,
+    pub overrides: BTreeMap<PlanId, Override>,
     /// API stages that it is to be found by, `restApiId/stageName`.
     pub stage_keys: Vec<String>,
 }
@@ -105,16 +107,16 @@ impl Admin {
         let hash = value.hash();
         let now = self.now();
         let record = KeyRecord {
-            id: new_id(),
+            id: new_id().into(),
             revision: 1,
-            hash: hash.to_string(),
+            hash,
             enabled: new.enabled,
             deleted: false,
             name: new.name,
             description: new.description,
             customer_id: new.customer_id,
             plans: plans.iter().map(|plan| plan.id.clone()).collect(),
-            left: Vec::new(),
+            retired_plans: Vec::new(),
             tags: new.tags,
             sealed: new.sealed,
             expires: new.expires,
@@ -124,18 +126,15 @@ impl Admin {
             moved: None,
             retiring: None,
             stage_keys: new.stage_keys,
-            created: now.as_millisecond(),
-            updated: now.as_millisecond(),
+            created: now,
+            updated: now,
         };
-        let owner = HashRecord {
+        let owner = LookupRecord {
             key_id: record.id.clone(),
             plans: record.plans.clone(),
             ttl: None,
         };
-        let mut items = vec![
-            to_item(&HashRecord::item_key(&hash), &owner),
-            item_of(&record),
-        ];
+        let mut items = vec![to_item(&ItemKey::hash(&hash), &owner), item_of(&record)];
         items.extend(plans.iter().map(|plan| new_meter(&record, plan, now)));
         (record, items)
     }
@@ -172,15 +171,15 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchKey`].
-    pub async fn key(&self, id: &str) -> Result<KeyRecord, Error> {
+    pub async fn key(&self, id: &KeyId) -> Result<KeyRecord, Error> {
         self.any_key(id)
             .await?
             .filter(|record| !record.deleted)
             .ok_or(Error::NoSuchKey)
     }
 
-    pub(super) async fn any_key(&self, id: &str) -> Result<Option<KeyRecord>, Error> {
-        if !is_id(id) {
+    pub(super) async fn any_key(&self, id: &KeyId) -> Result<Option<KeyRecord>, Error> {
+        if !is_id(id.as_str()) {
             return Ok(None);
         }
         self.read(&ItemKey::key(id)).await
@@ -196,7 +195,7 @@ impl Admin {
         page: &PageRequest,
     ) -> Result<Page<KeyRecord>, Error> {
         let found = self.page(&filter.list(), page).await?;
-        let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
+        let keys: Vec<_> = found.items.iter().map(ItemKey::key).collect();
         let mut records: Vec<KeyRecord> = self.read_many(&keys).await?;
         records.retain(|record| filter.shows(record));
         Ok(Page {
@@ -211,13 +210,13 @@ impl Admin {
     /// [`Error::NoSuchKey`], [`Error::Contended`], or what `change` says; then nothing is changed.
     pub async fn update_key<E: From<Error>>(
         &self,
-        id: &str,
+        id: &KeyId,
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
     ) -> Result<KeyRecord, E> {
         let record = self
             .change_key(id, |record| {
                 change(record)?;
-                record.updated = self.now().as_millisecond();
+                record.updated = self.now();
                 Ok::<_, E>(())
             })
             .await?;
@@ -227,7 +226,7 @@ impl Admin {
     /// Changes a key's record, and no meter yet.
     pub(super) async fn change_key<E: From<Error>>(
         &self,
-        id: &str,
+        id: &KeyId,
         change: impl Fn(&mut KeyRecord) -> Result<(), E>,
     ) -> Result<Unpublished, E> {
         for tries in 0..MAX_TRIES {
@@ -259,7 +258,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchKey`].
-    pub async fn delete_key(&self, id: &str) -> Result<(), Error> {
+    pub async fn delete_key(&self, id: &KeyId) -> Result<(), Error> {
         let found = match self.any_key(id).await {
             Err(error) if error.is_damage() => return self.delete_damaged(id).await,
             found => found?.ok_or(Error::NoSuchKey)?,
@@ -287,7 +286,7 @@ impl Admin {
         self.delete_item(&ItemKey::key(id)).await
     }
 
-    pub(super) async fn sweep_usage(&self, id: &str) -> Result<(), Error> {
+    pub(super) async fn sweep_usage(&self, id: &KeyId) -> Result<(), Error> {
         let mut pages = self
             .client()
             .query()

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tollgate_core::id::{KeyId, PlanId, StageId};
 
 use tollgate_dynamo::connection::Connection;
 use tollgate_dynamo::failure::{Corrupt, Failure, conditional};
@@ -61,11 +62,11 @@ pub enum Error {
     )]
     StageTaken {
         /// The key.
-        key: String,
+        key: KeyId,
         /// The other plan.
-        plan: String,
+        plan: PlanId,
         /// The stage, `apiId:stage`.
-        stage: String,
+        stage: StageId,
     },
     /// A plan that still opens stages cannot be deleted.
     #[error(
@@ -73,9 +74,9 @@ pub enum Error {
     )]
     PlanHasStages {
         /// The plan.
-        plan: String,
+        plan: PlanId,
         /// One of them, `apiId:stage`.
-        stage: String,
+        stage: StageId,
     },
     /// A key that is switched off or over is not rotated: its new value would be good for nothing.
     #[error("Invalid rotation: the API key is disabled or expired; change that first")]
@@ -84,7 +85,7 @@ pub enum Error {
     #[error(
         "API key {0} has an earlier value that is still good; wait for its end, or end that first: DELETE /apikeys/{0}/rotations"
     )]
-    RotationInProgress(String),
+    RotationInProgress(KeyId),
     /// There is no rotation to end.
     #[error("Invalid rotation specified: no earlier value of the API key is kept")]
     NoRotation,

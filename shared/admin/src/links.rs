@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::plan::ApiStage;
 
 use super::keys::prefix_of;
@@ -24,7 +25,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchPlan`], [`Error::NoSuchKey`], [`Error::AlreadyLinked`], [`Error::StageTaken`].
-    pub async fn link(&self, plan_id: &str, key_id: &str) -> Result<KeyRecord, Error> {
+    pub async fn link(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<KeyRecord, Error> {
         let plan = self.plan(plan_id).await?;
         let change = match self.record_link(&plan, key_id).await {
             Err(Error::AlreadyLinked) if !self.is_listed(plan_id, key_id).await? => {
@@ -41,12 +42,12 @@ impl Admin {
     /// The key that was put into a plan, unless that was deleted meanwhile: the deletion may not have seen this key.
     pub(super) async fn unless_gone(
         &self,
-        plan_id: &str,
+        plan_id: &PlanId,
         record: KeyRecord,
     ) -> Result<KeyRecord, Error> {
         match self.plan(plan_id).await {
             Err(Error::NoSuchPlan) => {
-                let linked = record.plans.iter().any(|plan| plan == plan_id);
+                let linked = record.plans.iter().any(|plan| *plan == *plan_id);
                 if linked {
                     self.unlink(plan_id, &record.id).await?;
                 }
@@ -57,7 +58,7 @@ impl Admin {
     }
 
     /// Notes the link in the key's record, against which its other plans are checked in the same step.
-    async fn record_link(&self, plan: &PlanRecord, key_id: &str) -> Result<Unpublished, Error> {
+    async fn record_link(&self, plan: &PlanRecord, key_id: &KeyId) -> Result<Unpublished, Error> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let key = self.key(key_id).await?;
@@ -83,7 +84,7 @@ impl Admin {
     }
 
     /// Whether the meter has been told that the key is in the plan.
-    async fn is_listed(&self, plan_id: &str, key_id: &str) -> Result<bool, Error> {
+    async fn is_listed(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<bool, Error> {
         let meter = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
         Ok(meter.is_some_and(|meter| meter.contains_key(BY_CREATED.pk)))
     }
@@ -93,14 +94,14 @@ impl Admin {
         &self,
         key: &KeyRecord,
         plan: &PlanRecord,
-        leaves: Option<&str>,
+        leaves: Option<&PlanId>,
     ) -> Result<(), Error> {
-        let others = key.plans.iter().filter(|id| Some(id.as_str()) != leaves);
-        let others: Vec<_> = others.map(|id| ItemKey::plan(id)).collect();
+        let others = key.plans.iter().filter(|id| Some(*id) != leaves);
+        let others: Vec<_> = others.map(ItemKey::plan).collect();
         let others: Vec<PlanRecord> = self.read_many(&others).await?;
-        let wanted: HashSet<_> = plan.limits.stages.iter().map(ApiStage::name).collect();
+        let wanted: HashSet<_> = plan.limits.stages.iter().map(ApiStage::id).collect();
         for other in others.iter().filter(|other| !other.deleted) {
-            let mut stages = other.limits.stages.iter().map(ApiStage::name);
+            let mut stages = other.limits.stages.iter().map(ApiStage::id);
             let taken = stages.find(|name| wanted.contains(name));
             if let Some(stage) = taken {
                 return Err(Error::StageTaken {
@@ -117,8 +118,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NotLinked`], [`Error::NoSuchKey`], [`Error::NoSuchPlan`].
-    pub async fn unlink(&self, plan_id: &str, key_id: &str) -> Result<(), Error> {
-        if !is_id(plan_id) {
+    pub async fn unlink(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<(), Error> {
+        if !is_id(plan_id.as_str()) {
             return Err(Error::NoSuchPlan);
         }
         let key = match self.key(key_id).await {
@@ -128,9 +129,9 @@ impl Admin {
             }
             key => key?,
         };
-        let linked = key.plans.iter().any(|plan| plan == plan_id);
+        let linked = key.plans.iter().any(|plan| *plan == *plan_id);
         let moving = key.moving.as_ref();
-        let is_on_its_way = moving.is_some_and(|it| it.to == plan_id || it.from == plan_id);
+        let is_on_its_way = moving.is_some_and(|it| it.to == *plan_id || it.from == *plan_id);
         if !linked && !is_on_its_way && !self.is_listed(plan_id, key_id).await? {
             // An earlier call may have got no further than the record.
             self.sync_meters(Unpublished::again(key)).await?;
@@ -151,10 +152,10 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchPlan`], [`Error::NotLinked`].
-    pub async fn linked_key(&self, plan_id: &str, key_id: &str) -> Result<KeyRecord, Error> {
+    pub async fn linked_key(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<KeyRecord, Error> {
         self.plan(plan_id).await?;
         match self.key(key_id).await {
-            Ok(record) if record.plans.iter().any(|plan| plan == plan_id) => Ok(record),
+            Ok(record) if record.plans.iter().any(|plan| *plan == *plan_id) => Ok(record),
             Ok(_) | Err(Error::NoSuchKey) => Err(Error::NotLinked),
             Err(error) => Err(error),
         }
@@ -175,7 +176,7 @@ impl Admin {
             Some(prefix) => List::named(plan_list(&plan.id), prefix_of(prefix, NAME_BYTES)),
         };
         let found = self.page(&list, page).await?;
-        let keys: Vec<_> = found.items.iter().map(|id| ItemKey::key(id)).collect();
+        let keys: Vec<_> = found.items.iter().map(ItemKey::key).collect();
         let mut records: Vec<KeyRecord> = self.read_many(&keys).await?;
         records.retain(|record| {
             let name = record.name.as_deref().unwrap_or_default();
@@ -192,7 +193,12 @@ impl Admin {
     /// Notes the plans beside the value, so that they are read together with the key. Only a hint: the record decides.
     pub(super) async fn update_lookup(&self, key: &KeyRecord) -> Result<(), Error> {
         let mut update = Update::default();
-        let plans = key.plans.iter().cloned().map(AttributeValue::S).collect();
+        let plans = key
+            .plans
+            .iter()
+            .cloned()
+            .map(|id| AttributeValue::S(id.into()))
+            .collect();
         let (name, plans) = (update.name("plans"), update.value(AttributeValue::L(plans)));
         let (owner, id) = (update.name("key_id"), update.text(&key.id));
         update.condition(format!("{owner} = {id}"));
@@ -208,11 +214,11 @@ impl Admin {
 }
 
 /// The list of a plan's keys, those linked last first.
-pub(super) fn keys_of(plan_id: &str) -> List {
+pub(super) fn keys_of(plan_id: &PlanId) -> List {
     List::newest_first(BY_CREATED, plan_list(plan_id))
 }
 
 /// The partition of the list of a plan's keys.
-pub(super) fn plan_list(plan_id: &str) -> String {
+pub(super) fn plan_list(plan_id: &PlanId) -> String {
     format!("PLAN#{plan_id}")
 }

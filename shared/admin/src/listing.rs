@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future;
+use jiff::Timestamp;
 
 use super::{Admin, Error};
 use tollgate_dynamo::failure::Failure;
@@ -140,7 +141,8 @@ pub(super) fn shard_of(list: &str, id: &str) -> String {
 }
 
 /// A sort key by time of creation (milliseconds since the epoch), unique by id.
-pub(super) fn by_time(created: i64, id: &str) -> String {
+pub(super) fn by_time(created: Timestamp, id: &str) -> String {
+    let created = created.as_millisecond();
     format!("{created:0TIME_DIGITS$}#{id}")
 }
 
@@ -161,11 +163,11 @@ fn time_of((sort, id): &Entry) -> String {
 impl Admin {
     /// The ids of one page of `list`, in order. Positions are sort keys, so pages survive whatever is
     /// inserted or removed between them.
-    pub(super) async fn page(
+    pub(super) async fn page<I: From<String>>(
         &self,
         list: &List,
         page: &PageRequest,
-    ) -> Result<Page<String>, Error> {
+    ) -> Result<Page<I>, Error> {
         let part = list.part();
         let position = page.after(&part)?;
         if page.limit == 0 {
@@ -174,7 +176,7 @@ impl Admin {
         let found = self.page_after(list, position, page.limit).await?;
         Ok(Page {
             position: found.position.map(|place| page.position(&part, &place)),
-            items: found.items,
+            items: found.items.into_iter().map(I::from).collect(),
         })
     }
 

@@ -6,12 +6,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use futures_util::future;
 use jiff::Timestamp;
 use tollgate_core::calendar::{day_of, start_of};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::meter::{ClosedDay, Meter};
 
 use super::keys::prefix_of;
 use super::links::{NAME_BYTES, plan_list};
 use super::listing::{by_name, by_time, shard_of, string};
-use super::usage::left;
+use super::usage::remaining;
 use super::{Admin, Error, logged};
 use tollgate_dynamo::expression::Update;
 use tollgate_dynamo::failure::{Failure, conditional, refusal};
@@ -58,9 +59,9 @@ pub(super) struct Surroundings {
     /// Its plans, without those that are gone.
     pub(super) kept: Vec<PlanRecord>,
     /// Its plans that are being deleted or cannot be read.
-    pub(super) ending: BTreeSet<String>,
+    pub(super) ending: BTreeSet<PlanId>,
     /// Its meters, by plan.
-    pub(super) meters: BTreeMap<String, Place>,
+    pub(super) meters: BTreeMap<PlanId, Place>,
 }
 
 /// What became of an update of a meter.
@@ -97,14 +98,14 @@ impl Admin {
         } = around;
         let kept: Vec<_> = kept.iter().filter(|_| !record.deleted).collect();
         // Not only those that are there: a link under way may be about to make one.
-        let mut left: BTreeSet<_> = meters
+        let mut retired: BTreeSet<_> = meters
             .keys()
             .chain(&record.plans)
-            .chain(&record.left)
+            .chain(&record.retired_plans)
             .chain(record.moving.iter().map(|moving| &moving.to))
             .collect();
-        left.retain(|id| kept.iter().all(|plan| plan.id != **id));
-        let left = left.into_iter().map(|plan| {
+        retired.retain(|id| kept.iter().all(|plan| plan.id != **id));
+        let retired = retired.into_iter().map(|plan| {
             let is_ending = ending.contains(plan) && !record.deleted;
             self.retire_meter(record, plan, is_ending)
         });
@@ -112,20 +113,24 @@ impl Admin {
             let place = meters.get(&plan.id).cloned().unwrap_or_default();
             self.ensure_meter(record, plan, place)
         });
-        let (left, kept) =
-            future::try_join(future::try_join_all(left), future::try_join_all(kept)).await?;
-        Ok(left.into_iter().chain(kept).flatten().max())
+        let (retired, kept) =
+            future::try_join(future::try_join_all(retired), future::try_join_all(kept)).await?;
+        Ok(retired.into_iter().chain(kept).flatten().max())
     }
 
     /// The meter of a key under a plan; `None` where there is none, or nothing that counts.
-    pub(super) async fn meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
+    pub(super) async fn meter(
+        &self,
+        key_id: &KeyId,
+        plan_id: &PlanId,
+    ) -> Result<Option<Meter>, Error> {
         let item = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
         Ok(item.as_ref().map(meter::read).transpose()?.flatten())
     }
 
     /// The plans under which a key has meters, left behind or not.
-    pub(super) async fn meters_of(&self, key_id: &str) -> Result<BTreeMap<String, Place>, Error> {
-        let prefix = ItemKey::meter(key_id, "");
+    pub(super) async fn meters_of(&self, key_id: &KeyId) -> Result<BTreeMap<PlanId, Place>, Error> {
+        let prefix = ItemKey::meter(key_id, &PlanId::default());
         let mut pages = self
             .client()
             .query()
@@ -146,7 +151,7 @@ impl Admin {
             let item = item.map_err(Failure::from)?;
             let plan = string(&item, SK).and_then(|sort| sort.strip_prefix(&prefix.sk));
             if let Some(plan) = plan {
-                meters.insert(plan.to_owned(), Place::of(&item));
+                meters.insert(PlanId::from(plan), Place::of(&item));
             }
         }
         Ok(meters)
@@ -176,7 +181,7 @@ impl Admin {
         }
         let mut update = revision(key);
         let time = place.since;
-        let time = time.unwrap_or_else(|| by_time(now.as_millisecond(), &key.id));
+        let time = time.unwrap_or_else(|| by_time(now, key.id.as_str()));
         for (name, value) in entries(key, plan, &time) {
             let name = update.name(name);
             match value {
@@ -202,7 +207,7 @@ impl Admin {
     async fn retire_meter(
         &self,
         key: &KeyRecord,
-        plan_id: &str,
+        plan_id: &PlanId,
         is_ending: bool,
     ) -> Result<Option<u64>, Error> {
         let item = match self.update_meter(key, plan_id, revision(key)).await? {
@@ -230,7 +235,7 @@ impl Admin {
     pub(super) async fn update_meter(
         &self,
         key: &KeyRecord,
-        plan_id: &str,
+        plan_id: &PlanId,
         update: Update,
     ) -> Result<Told, Error> {
         let request = self
@@ -265,22 +270,28 @@ impl Admin {
     }
 
     /// A meter that is left behind will be gone some day: what it counted is written out.
-    async fn write_out(&self, key: &KeyRecord, plan_id: &str, meter: &Meter) -> Result<(), Error> {
-        let left = self.left_of(key, plan_id, meter).await?;
-        self.write_days_out(&key.id, plan_id, meter, left).await
+    async fn write_out(
+        &self,
+        key: &KeyRecord,
+        plan_id: &PlanId,
+        meter: &Meter,
+    ) -> Result<(), Error> {
+        let remaining = self.remaining_at_close(key, plan_id, meter).await?;
+        self.write_days_out(&key.id, plan_id, meter, remaining)
+            .await
     }
 
     pub(super) async fn write_days_out(
         &self,
-        key_id: &str,
-        plan_id: &str,
+        key_id: &KeyId,
+        plan_id: &PlanId,
         meter: &Meter,
-        left: Option<i64>,
+        remaining: Option<i64>,
     ) -> Result<(), Error> {
         let today = ClosedDay {
             day: meter.day,
             count: meter.count,
-            left,
+            remaining,
         };
         let days = [Some(today).filter(|day| day.count > 0), meter.closed];
         for day in days.into_iter().flatten() {
@@ -290,10 +301,10 @@ impl Admin {
         Ok(())
     }
 
-    async fn left_of(
+    async fn remaining_at_close(
         &self,
         key: &KeyRecord,
-        plan_id: &str,
+        plan_id: &PlanId,
         meter: &Meter,
     ) -> Result<Option<i64>, Error> {
         let plan = match self.any_plan(plan_id).await {
@@ -305,7 +316,7 @@ impl Admin {
             return Ok(None);
         };
         let history = self.history(&key.id, plan_id, meter, &quota).await?;
-        Ok(Some(left(&quota, meter, history)))
+        Ok(Some(remaining(&quota, meter, history)))
     }
 }
 
@@ -375,7 +386,7 @@ pub(super) fn new_meter(key: &KeyRecord, plan: &PlanRecord, now: Timestamp) -> I
     for (name, value) in initial(&fresh) {
         put(name, value);
     }
-    let time = by_time(now.as_millisecond(), &key.id);
+    let time = by_time(now, key.id.as_str());
     for (name, value) in entries(key, plan, &time) {
         if let Some(value) = value {
             put(name, AttributeValue::S(value));
@@ -386,7 +397,7 @@ pub(super) fn new_meter(key: &KeyRecord, plan: &PlanRecord, now: Timestamp) -> I
 
 /// Under what a meter is in the lists of its plan's keys, `time` being when the key was linked.
 fn entries(key: &KeyRecord, plan: &PlanRecord, time: &str) -> [(&'static str, Option<String>); 4] {
-    let shard = shard_of(&plan_list(&plan.id), &key.id);
+    let shard = shard_of(&plan_list(&plan.id), key.id.as_str());
     let name = key.name.as_deref().map(|name| prefix_of(name, NAME_BYTES));
     [
         (BY_NAME.pk, name.map(|_| shard.clone())),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tollgate_core::bucket::Level;
 use tollgate_core::calendar::{day_of, start_of};
 use tollgate_core::charge;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::Meter;
 
@@ -32,23 +33,22 @@ impl Admin {
     /// [`Error::NoSuchKey`], [`Error::NoSuchPlan`], [`Error::NotLinked`], [`Error::AlreadyLinked`], [`Error::StageTaken`].
     pub async fn move_key(
         &self,
-        id: &str,
-        from: &str,
-        to: &str,
+        id: &KeyId,
+        from: &PlanId,
+        to: &PlanId,
         carries: bool,
     ) -> Result<KeyRecord, Error> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let before = self.key(id).await?;
-            let is_this = |moving: &Moving| {
-                (&*moving.from, &*moving.to, moving.carries) == (from, to, carries)
-            };
+            let is_this =
+                |moving: &Moving| (&moving.from, &moving.to, moving.carries) == (from, to, carries);
             let mut leaves_elsewhere = false;
             if let Some(moving) = &before.moving {
                 if is_this(moving) {
                     return self.arrive(Unpublished::again(before)).await;
                 }
-                leaves_elsewhere = moving.from == from;
+                leaves_elsewhere = moving.from == *from;
                 if !leaves_elsewhere {
                     Box::pin(self.arrive_anywhere(before)).await?;
                     continue;
@@ -64,7 +64,7 @@ impl Admin {
             if before.plans.contains(&plan.id) {
                 return Err(Error::AlreadyLinked);
             }
-            if !leaves_elsewhere && !before.plans.iter().any(|linked| linked == from) {
+            if !leaves_elsewhere && !before.plans.iter().any(|linked| *linked == *from) {
                 return Err(Error::NotLinked);
             }
             self.check_stages(&before, &plan, Some(from)).await?;
@@ -130,7 +130,7 @@ impl Admin {
                 record.moving = None;
                 record.enter(entered);
                 record.moved = plan.as_ref().map(|_| moving.clone());
-                record.updated = self.now().as_millisecond();
+                record.updated = self.now();
                 Ok::<_, Error>(())
             };
             if let Some(arrived) = self.replace_key(record, arrive).await? {
@@ -189,7 +189,7 @@ impl Admin {
     async fn spent(
         &self,
         key: &KeyRecord,
-        plan_id: &str,
+        plan_id: &PlanId,
         meter: &Meter,
         quota: &Quota,
         now: Timestamp,
@@ -202,7 +202,7 @@ impl Admin {
     async fn written_out(
         &self,
         key: &KeyRecord,
-        plan_id: &str,
+        plan_id: &PlanId,
         quota: &Quota,
         now: Timestamp,
     ) -> Result<i64, Error> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::plan::Plan;
 
 use super::links::keys_of;
@@ -39,14 +40,14 @@ impl Admin {
     /// [`Error::Store`].
     pub async fn create_plan(&self, new: NewPlan) -> Result<PlanRecord, Error> {
         let record = PlanRecord {
-            id: new_id(),
+            id: new_id().into(),
             revision: 1,
             deleted: false,
             name: new.name,
             description: new.description,
             product_code: None,
             tags: new.tags,
-            created: self.now().as_millisecond(),
+            created: self.now(),
             limits: new.limits,
         };
         self.put_once(item_of(&record)).await?;
@@ -57,15 +58,15 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchPlan`].
-    pub async fn plan(&self, id: &str) -> Result<PlanRecord, Error> {
+    pub async fn plan(&self, id: &PlanId) -> Result<PlanRecord, Error> {
         self.any_plan(id)
             .await?
             .filter(|record| !record.deleted)
             .ok_or(Error::NoSuchPlan)
     }
 
-    pub(super) async fn any_plan(&self, id: &str) -> Result<Option<PlanRecord>, Error> {
-        if !is_id(id) {
+    pub(super) async fn any_plan(&self, id: &PlanId) -> Result<Option<PlanRecord>, Error> {
+        if !is_id(id.as_str()) {
             return Ok(None);
         }
         self.read(&ItemKey::plan(id)).await
@@ -88,8 +89,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn plans_by_id(&self, ids: &[String]) -> Result<Vec<PlanRecord>, Error> {
-        let keys: Vec<_> = ids.iter().map(|id| ItemKey::plan(id)).collect();
+    pub async fn plans_by_id(&self, ids: &[PlanId]) -> Result<Vec<PlanRecord>, Error> {
+        let keys: Vec<_> = ids.iter().map(ItemKey::plan).collect();
         let mut plans: Vec<PlanRecord> = self.read_many(&keys).await?;
         plans.retain(|plan| !plan.deleted);
         Ok(plans)
@@ -101,7 +102,7 @@ impl Admin {
     /// [`Error::NoSuchPlan`], [`Error::Contended`], or what `change` says; then nothing is changed.
     pub async fn update_plan<E: From<Error>>(
         &self,
-        id: &str,
+        id: &PlanId,
         change: impl Fn(&mut PlanRecord) -> Result<(), E>,
     ) -> Result<PlanRecord, E> {
         for tries in 0..MAX_TRIES {
@@ -126,14 +127,14 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchPlan`], [`Error::PlanHasStages`].
-    pub async fn delete_plan(&self, id: &str, until: Option<Instant>) -> Result<(), Error> {
+    pub async fn delete_plan(&self, id: &PlanId, until: Option<Instant>) -> Result<(), Error> {
         let found = self.any_plan(id).await?.ok_or(Error::NoSuchPlan)?;
         if !found.deleted {
             self.update_plan(id, |record| {
                 if let Some(stage) = record.limits.stages.first() {
                     return Err(Error::PlanHasStages {
                         plan: record.id.clone(),
-                        stage: stage.name(),
+                        stage: stage.id(),
                     });
                 }
                 record.deleted = true;
@@ -147,7 +148,7 @@ impl Admin {
         };
         loop {
             // By the index itself, which shows also keys whose unlinking was interrupted.
-            let keys = self.page(&keys_of(id), &page).await?;
+            let keys = self.page::<KeyId>(&keys_of(id), &page).await?;
             for some in keys.items.chunks(AT_ONCE) {
                 if !is_in_time(until) {
                     return Ok(());
@@ -163,7 +164,7 @@ impl Admin {
     }
 
     /// Takes a key out of a plan, if it is still there and in it.
-    pub(super) async fn sweep(&self, plan_id: &str, key_id: &str) -> Result<(), Error> {
+    pub(super) async fn sweep(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<(), Error> {
         match self.unlink(plan_id, key_id).await {
             Err(Error::NoSuchKey | Error::NoSuchPlan | Error::NotLinked) => Ok(()),
             unlinked => unlinked,
@@ -176,8 +177,8 @@ fn item_of(record: &PlanRecord) -> Item {
     let mut item = to_item(&ItemKey::plan(&record.id), record);
     if !record.deleted {
         let (shard, time) = (
-            shard_of("PLANS", &record.id),
-            by_time(record.created, &record.id),
+            shard_of("PLANS", record.id.as_str()),
+            by_time(record.created, record.id.as_str()),
         );
         item.insert(BY_CREATED.pk.to_owned(), AttributeValue::S(shard));
         item.insert(BY_CREATED.sk.to_owned(), AttributeValue::S(time));

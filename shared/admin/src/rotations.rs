@@ -7,6 +7,7 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
+use tollgate_core::id::KeyId;
 use tollgate_core::key::{KeyHash, KeyValue};
 
 use super::unpublished::Unpublished;
@@ -14,7 +15,7 @@ use super::{Admin, Error, MAX_TRIES, back_off};
 use tollgate_dynamo::failure::conditional;
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::{KeyRecord, Retiring, Sealed};
-use tollgate_dynamo::item::lookup::HashRecord;
+use tollgate_dynamo::item::lookup::LookupRecord;
 use tollgate_dynamo::schema::{ITEM_VERSION, TTL};
 
 /// How long the item of a value is kept beyond its time, so that who still sends it is told why it is refused.
@@ -28,7 +29,7 @@ impl Admin {
     /// [`Error::NoSuchKey`], [`Error::ValueExists`], [`Error::KeyNotActive`], [`Error::RotationInProgress`].
     pub async fn rotate_key(
         &self,
-        id: &str,
+        id: &KeyId,
         value: &KeyValue,
         sealed: Option<Sealed>,
         until: Option<Timestamp>,
@@ -38,10 +39,10 @@ impl Admin {
             back_off(tries).await;
             let before = self.key(id).await?;
             let now = self.now();
-            if before.has_value(&hash.to_string()) {
+            if before.has_value(&hash) {
                 // Perhaps this very rotation, asked for again because it was interrupted.
                 let before = self.sync_meters(Unpublished::again(before)).await?;
-                let is_current = before.hash == hash.to_string();
+                let is_current = before.hash == hash;
                 return match (until, &before.retiring) {
                     (Some(_), Some(_)) | (None, None) if is_current => Ok(before),
                     (None, Some(_)) if is_current => self.end_rotation(id).await,
@@ -52,9 +53,9 @@ impl Admin {
                 return Err(Error::KeyNotActive);
             }
             match &before.retiring {
-                Some(retiring) if retiring.until > now.as_millisecond() => {
+                Some(retiring) if retiring.until > now => {
                     self.sync_meters(Unpublished::again(before)).await?;
-                    return Err(Error::RotationInProgress(id.to_owned()));
+                    return Err(Error::RotationInProgress(id.clone()));
                 }
                 Some(_) => {
                     self.drop_retired(before).await?;
@@ -63,13 +64,13 @@ impl Admin {
                 None => {}
             }
             let retiring = Retiring {
-                hash: before.hash.clone(),
-                until: until.unwrap_or(now).as_millisecond(),
+                hash: before.hash,
+                until: until.unwrap_or(now),
             };
             let after = Unpublished::after(&before, |record| {
-                record.hash = hash.to_string();
+                record.hash = hash;
                 record.sealed.clone_from(&sealed);
-                record.updated = now.as_millisecond();
+                record.updated = now;
                 record.retiring = Some(retiring.clone());
                 Ok::<_, Error>(())
             })?;
@@ -81,8 +82,8 @@ impl Admin {
                     None => self.end_rotation(id).await,
                 };
             }
-            let owner: Option<HashRecord> = self.read(&HashRecord::item_key(&hash)).await?;
-            if owner.is_some_and(|owner| owner.key_id != id) {
+            let owner: Option<LookupRecord> = self.read(&ItemKey::hash(&hash)).await?;
+            if owner.is_some_and(|owner| owner.key_id != *id) {
                 return Err(Error::ValueExists);
             }
         }
@@ -106,8 +107,8 @@ impl Admin {
             .update_expression("SET #ttl = :ttl, key_id = :id, v = :v")
             .condition_expression("attribute_not_exists(pk) OR key_id = :id")
             .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":ttl", number(retiring.until / 1000 + KEPT_SECONDS))
-            .expression_attribute_values(":id", AttributeValue::S(before.id.clone()))
+            .expression_attribute_values(":ttl", number(retiring.until.as_second() + KEPT_SECONDS))
+            .expression_attribute_values(":id", AttributeValue::S(before.id.to_string()))
             .expression_attribute_values(":v", number(ITEM_VERSION.into()))
             .build()
             .expect("table, key and expression are set");
@@ -123,7 +124,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::NoRotation`].
-    pub async fn end_rotation(&self, id: &str) -> Result<KeyRecord, Error> {
+    pub async fn end_rotation(&self, id: &KeyId) -> Result<KeyRecord, Error> {
         for tries in 0..MAX_TRIES {
             back_off(tries).await;
             let before = self.key(id).await?;
@@ -136,7 +137,7 @@ impl Admin {
                     Ok(before)
                 };
             };
-            let now = self.now().as_millisecond();
+            let now = self.now();
             if retiring.until > now {
                 let end = |record: &mut KeyRecord| {
                     if let Some(retiring) = &mut record.retiring {
@@ -168,14 +169,14 @@ impl Admin {
         let record = self.put_in_place(after.item(), before.revision);
         let mut writes = vec![TransactWriteItem::builder().put(record).build()];
         let item = ItemKey::hash(&retiring.hash);
-        let owner: Option<HashRecord> = self.read(&item).await?;
+        let owner: Option<LookupRecord> = self.read(&item).await?;
         // It may be gone by its time to live, and be another key's since.
         if owner.is_some_and(|owner| owner.key_id == before.id) {
             let delete = Delete::builder()
                 .table_name(&self.table)
                 .set_key(Some(item.attributes()))
                 .condition_expression("key_id = :id")
-                .expression_attribute_values(":id", AttributeValue::S(before.id.clone()))
+                .expression_attribute_values(":id", AttributeValue::S(before.id.to_string()))
                 .build()
                 .expect("table and key are set");
             writes.push(TransactWriteItem::builder().delete(delete).build());
@@ -187,14 +188,14 @@ impl Admin {
     }
 
     /// Deletes the item of a deleted key's value, unless the value belongs to another key by now.
-    pub(super) async fn release_value(&self, id: &str, hash: &str) -> Result<(), Error> {
+    pub(super) async fn release_value(&self, id: &KeyId, hash: &KeyHash) -> Result<(), Error> {
         let deleted = self
             .client()
             .delete_item()
             .table_name(&self.table)
             .set_key(Some(ItemKey::hash(hash).attributes()))
             .condition_expression("key_id = :id")
-            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+            .expression_attribute_values(":id", AttributeValue::S(id.to_string()))
             .send()
             .await;
         conditional(deleted)?;

@@ -4,6 +4,7 @@
 //! told is a revoked key that passes: so whoever changes a record holds an [`Unpublished`], and only publishing gives it out.
 
 use futures_util::future;
+use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyHash;
 
 use super::keys::item_of;
@@ -11,7 +12,7 @@ use super::meters::Surroundings;
 use super::{Admin, Error, MAX_TRIES, back_off};
 use tollgate_dynamo::failure::Corrupt;
 use tollgate_dynamo::item::key::KeyRecord;
-use tollgate_dynamo::item::lookup::HashRecord;
+use tollgate_dynamo::item::lookup::LookupRecord;
 use tollgate_dynamo::item::{Item, ItemKey, to_item};
 
 /// A key's record of which not every meter may have been told.
@@ -63,12 +64,12 @@ impl Unpublished {
 
     /// The item of its value.
     pub(super) fn value_item(&self, hash: &KeyHash) -> Item {
-        let owner = HashRecord {
+        let owner = LookupRecord {
             key_id: self.record.id.clone(),
             plans: self.record.plans.clone(),
             ttl: None,
         };
-        to_item(&HashRecord::item_key(hash), &owner)
+        to_item(&ItemKey::hash(hash), &owner)
     }
 }
 
@@ -77,7 +78,7 @@ fn next(record: &KeyRecord, revision: u64) -> Result<u64, Error> {
     next.ok_or_else(|| Error::from(no_further(&record.id)))
 }
 
-fn no_further(id: &str) -> Corrupt {
+fn no_further(id: &KeyId) -> Corrupt {
     Corrupt {
         item: ItemKey::key(id).to_string(),
         what: "attribute revision is at its end: expected fewer than 2^64 changes".to_owned(),
@@ -130,7 +131,7 @@ impl Admin {
                 continue;
             }
             tracing::error!(
-                key_id = now.id,
+                key_id = %now.id,
                 known,
                 revision = now.revision,
                 "a meter was ahead of its key's record"

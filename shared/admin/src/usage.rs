@@ -9,6 +9,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use tollgate_core::calendar::start_of;
 use tollgate_core::charge::{self, History};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::limit::Quota;
 use tollgate_core::meter::{ClosedDay, Meter};
 
@@ -41,7 +42,7 @@ impl Admin {
         key: &KeyRecord,
         (start, end): (Date, Date),
     ) -> Result<Vec<DayUsage>, Error> {
-        let (plan_id, key_id, terms) = (plan.id.as_str(), key.id.as_str(), key.terms(plan));
+        let (plan_id, key_id, terms) = (&plan.id, &key.id, key.terms(plan));
         // What was left at the start shows from the days of its period before.
         let quota = terms.quota(start);
         let from = quota.map_or(start, |quota| quota.period_of(start).start);
@@ -63,7 +64,11 @@ impl Admin {
     }
 
     /// A meter for lists, where one that is damaged must not hide the rest.
-    async fn readable_meter(&self, key_id: &str, plan_id: &str) -> Result<Option<Meter>, Error> {
+    async fn readable_meter(
+        &self,
+        key_id: &KeyId,
+        plan_id: &PlanId,
+    ) -> Result<Option<Meter>, Error> {
         match self.meter(key_id, plan_id).await {
             Err(Error::Store(Failure::Corrupt(damaged))) => {
                 tracing::error!(%damaged, "left out of a list");
@@ -76,8 +81,8 @@ impl Admin {
     /// What was admitted before a meter's day in the period of its quota, where that was changed to one that had begun before.
     pub(super) async fn history(
         &self,
-        key_id: &str,
-        plan_id: &str,
+        key_id: &KeyId,
+        plan_id: &PlanId,
         meter: &Meter,
         quota: &Quota,
     ) -> Result<Option<History>, Error> {
@@ -88,8 +93,8 @@ impl Admin {
     /// As [`history`](Self::history), of the period at `now`.
     pub(super) async fn history_at(
         &self,
-        key_id: &str,
-        plan_id: &str,
+        key_id: &KeyId,
+        plan_id: &PlanId,
         meter: &Meter,
         quota: &Quota,
         now: Timestamp,
@@ -115,14 +120,18 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn last_used(&self, key_id: &str) -> Result<Option<Date>, Error> {
+    pub async fn last_used(&self, key_id: &KeyId) -> Result<Option<Date>, Error> {
         let plans = self.meters_of(key_id).await?.into_keys();
         let days = plans.map(async |plan| self.last_used_under(key_id, &plan).await);
         let days = try_join_all(days).await?;
         Ok(days.into_iter().flatten().max())
     }
 
-    async fn last_used_under(&self, key_id: &str, plan_id: &str) -> Result<Option<Date>, Error> {
+    async fn last_used_under(
+        &self,
+        key_id: &KeyId,
+        plan_id: &PlanId,
+    ) -> Result<Option<Date>, Error> {
         let meter = self.readable_meter(key_id, plan_id).await?;
         let live = meter.and_then(|meter| match meter.count {
             0 => meter.closed.map(|closed| closed.day),
@@ -154,8 +163,8 @@ impl Admin {
     /// What was admitted on the closed days of a range, both ends included.
     pub(super) async fn admitted(
         &self,
-        key_id: &str,
-        plan_id: &str,
+        key_id: &KeyId,
+        plan_id: &PlanId,
         (from, to): (Date, Date),
     ) -> Result<u64, Error> {
         let days = self.closed_days(key_id, plan_id, from, to).await?;
@@ -164,8 +173,8 @@ impl Admin {
 
     pub(super) async fn closed_days(
         &self,
-        key_id: &str,
-        plan_id: &str,
+        key_id: &KeyId,
+        plan_id: &PlanId,
         from: Date,
         to: Date,
     ) -> Result<BTreeMap<Date, ClosedDay>, Error> {
@@ -207,7 +216,7 @@ fn live_days(
     let today = ClosedDay {
         day: meter.day,
         count: meter.count,
-        left: quota.map(|quota| left(&quota, meter, history)),
+        remaining: quota.map(|quota| remaining(&quota, meter, history)),
     };
     for live in [Some(today), meter.closed].into_iter().flatten() {
         let there = days.entry(live.day).or_insert(live);
@@ -219,7 +228,7 @@ fn live_days(
 }
 
 /// What a quota has left on the meter's day.
-pub(super) fn left(quota: &Quota, meter: &Meter, history: Option<History>) -> i64 {
+pub(super) fn remaining(quota: &Quota, meter: &Meter, history: Option<History>) -> i64 {
     let (_, spent) = charge::spent(meter, quota, history, start_of(meter.day));
     i64::try_from(quota.limit())
         .unwrap_or(i64::MAX)
@@ -243,8 +252,8 @@ fn filled(
             if quota.period_of(day).start == day {
                 spent = 0;
             }
-            if let Some(left) = known.and_then(|known| known.left) {
-                spent = whole.saturating_sub(left);
+            if let Some(remaining) = known.and_then(|known| known.remaining) {
+                spent = whole.saturating_sub(remaining);
             }
             u64::try_from(whole.saturating_sub(spent)).unwrap_or(0)
         });
@@ -270,7 +279,7 @@ mod tests {
         let closed = ClosedDay {
             day: thursday,
             count: 4,
-            left: Some(6),
+            remaining: Some(6),
         };
         let days = BTreeMap::from([(thursday, closed)]);
         let usage = filled(
@@ -299,7 +308,7 @@ mod tests {
         let closed = ClosedDay {
             day: last,
             count: 2,
-            left: Some(98),
+            remaining: Some(98),
         };
         let on = |day: Date| Some(quota(if day <= last { 100 } else { 10 }));
         let usage = filled(

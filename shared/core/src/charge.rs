@@ -190,7 +190,7 @@ pub struct SyncRevisions {
 
 /// The step that decides `ask` on `meter`.
 pub fn charge(meter: &Meter, ask: &ChargeRequest) -> Step {
-    if meter.key_revision > ask.key_revision || meter.left {
+    if meter.key_revision > ask.key_revision || meter.retired {
         return Step::KeyChanged;
     }
     if meter.plan_revision > ask.plan_revision {

@@ -5,6 +5,9 @@
 //! bring along are 20 to 128 visible ASCII characters.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use sha2::{Digest, Sha256};
 
@@ -113,8 +116,44 @@ impl fmt::Debug for KeyValue {
 }
 
 /// The SHA-256 of a value: all that is kept of it. Written as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyHash([u8; 32]);
+
+/// A text that is no SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a SHA-256 as 64 hexadecimal digits")]
+pub struct InvalidKeyHash;
+
+impl FromStr for KeyHash {
+    type Err = InvalidKeyHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyHash> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(InvalidKeyHash);
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = str::from_utf8(digits).map_err(|_| InvalidKeyHash)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| InvalidKeyHash)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for KeyHash {
+    type Error = InvalidKeyHash;
+
+    fn try_from(text: String) -> Result<Self, InvalidKeyHash> {
+        text.parse()
+    }
+}
+
+impl From<KeyHash> for String {
+    fn from(hash: KeyHash) -> Self {
+        hash.to_string()
+    }
+}
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,6 +212,8 @@ mod tests {
         let value = KeyValue::generate([7; ENTROPY_BYTES]);
         assert_eq!(format!("{value:?}"), "KeyValue(hidden)");
         let hash = value.hash();
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        assert_eq!("é".repeat(32).parse::<KeyHash>(), Err(InvalidKeyHash));
         assert_eq!(format!("{hash:?}"), format!("KeyHash({hash})"));
     }
 

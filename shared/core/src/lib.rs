@@ -1,5 +1,6 @@
 //! The rules of Tollgate, pure: no I/O, no AWS, no async, and no clock of its own. Time is always an argument.
 //!
+//! - [`id`]: ids of keys, plans and API stages.
 //! - [`key`]: the value a client sends: its format, checksum and hash.
 //! - [`limit`]: what a plan may limit: [`Throttle`](limit::Throttle) and [`Quota`](limit::Quota), checked when they are made.
 //! - [`plan`]: limits by API stage and method, and which of them a request meets.
@@ -17,6 +18,7 @@
 pub mod bucket;
 pub mod calendar;
 pub mod charge;
+pub mod id;
 pub mod key;
 pub mod lane;
 pub mod limit;

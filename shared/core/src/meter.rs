@@ -37,7 +37,7 @@ pub struct Meter {
     pub lanes: BTreeMap<String, u64>,
     /// The key was taken out of the plan: nothing may be charged, whatever else is known, until it is told that the key is in
     /// the plan again.
-    pub left: bool,
+    pub retired: bool,
 }
 
 /// The usage of a day that is over.
@@ -48,7 +48,7 @@ pub struct ClosedDay {
     /// The cost admitted.
     pub count: u64,
     /// What the quota had left at its end; negative where a quota was lowered under what was spent, `None` without one.
-    pub left: Option<i64>,
+    pub remaining: Option<i64>,
 }
 
 impl Meter {
@@ -87,7 +87,7 @@ impl Meter {
             spent: 0,
             closed: None,
             lanes: BTreeMap::new(),
-            left: false,
+            retired: false,
         }
     }
 }

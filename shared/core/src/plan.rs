@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::bucket::Bucket;
+use crate::id::StageId;
 use crate::limit::{Quota, Throttle};
 use crate::path::Path;
 use crate::template::{self, Fit, MethodTemplate, is_greedy};
@@ -156,9 +157,9 @@ impl Target {
 }
 
 impl ApiStage {
-    /// `apiId:stage`, the name of a stage in PATCH values.
-    pub fn name(&self) -> String {
-        format!("{}:{}", self.api_id, self.stage)
+    /// Which stage it is.
+    pub fn id(&self) -> StageId {
+        StageId::new(&self.api_id, &self.stage)
     }
 
     /// The best template's bucket, `more` going before the stage's own throttles.
@@ -243,7 +244,7 @@ impl ApiStage {
     }
 
     fn hashed(&self, method: &str) -> BucketId {
-        let digest = Sha256::digest(format!("{}{method}", self.name()));
+        let digest = Sha256::digest(format!("{}{method}", self.id()));
         let mut head = [0; 8];
         head.copy_from_slice(&digest[..8]);
         base62::encode(u64::from_be_bytes(head))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::id::StageId;
 use crate::limit::{Quota, Throttle};
 use crate::plan::{ApiStage, Limits, Plan, Target};
 use crate::template::{self, MethodTemplate};
@@ -12,7 +13,7 @@ use crate::verdict::Reason;
 
 /// The methods that a key may call of its plans' API stages, by `apiId:stage`. A stage that is not there is closed to it; one
 /// without methods is open as far as the plan opens it.
-pub type Restriction = BTreeMap<String, BTreeSet<MethodTemplate>>;
+pub type Restriction = BTreeMap<StageId, BTreeSet<MethodTemplate>>;
 
 /// Limits of one key in place of the plan's.
 ///
@@ -28,7 +29,7 @@ pub struct Override {
     pub quota_limit: Option<u64>,
     /// In place of the plan's method throttles, or besides them, by `apiId:stage`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub methods: BTreeMap<String, BTreeMap<MethodTemplate, Throttle>>,
+    pub methods: BTreeMap<StageId, BTreeMap<MethodTemplate, Throttle>>,
     /// The last day on which they hold, UTC; `None` for always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Date>,
@@ -81,7 +82,7 @@ impl<'a> Terms<'a> {
 
     /// Whether anything in a stage is closed or limited by its method.
     fn goes_by_path(&self, stage: &ApiStage) -> bool {
-        let name = stage.name();
+        let name = stage.id();
         let restricted = self.restriction.and_then(|it| it.get(&name));
         let own = self.overrides.and_then(|it| it.methods.get(&name));
         stage.methods.is_some()
@@ -92,7 +93,7 @@ impl<'a> Terms<'a> {
 
     /// What the key may call of a stage.
     pub fn reach(&self, stage: &ApiStage) -> Reach {
-        let name = stage.name();
+        let name = stage.id();
         let by_plan = stage.methods.as_ref();
         let by_key = self.restriction.map(|it| it.get(&name));
         let lists: Vec<_> = match by_key {
@@ -140,7 +141,7 @@ impl<'a> Terms<'a> {
     /// What a request to `target` in `stage` has to meet on `day`.
     pub fn limits(&self, stage: &ApiStage, target: &Target, day: Date) -> Limits {
         let overrides = self.on(day);
-        let methods = overrides.and_then(|overrides| overrides.methods.get(&stage.name()));
+        let methods = overrides.and_then(|overrides| overrides.methods.get(&stage.id()));
         Limits {
             method: stage.method_bucket(target, methods),
             ..self.whole(day)
@@ -160,10 +161,10 @@ impl<'a> Terms<'a> {
     }
 
     /// Every method throttle on `day` that the key can meet: the stage's name, the method, and the bucket as the only limit.
-    pub fn methods(&self, day: Date) -> Vec<(String, MethodTemplate, Limits)> {
+    pub fn methods(&self, day: Date) -> Vec<(StageId, MethodTemplate, Limits)> {
         let mut methods = Vec::new();
         for stage in &self.plan.stages {
-            let name = stage.name();
+            let name = stage.id();
             let mut throttles: BTreeMap<_, _> = stage.throttle.iter().collect();
             let own = self.on(day).and_then(|it| it.methods.get(&name));
             throttles.extend(own.into_iter().flatten());
@@ -192,7 +193,7 @@ impl<'a> Terms<'a> {
     fn open(&self, stage: &ApiStage, covers: impl Fn(&BTreeSet<MethodTemplate>) -> bool) -> bool {
         let by_plan = stage.methods.as_ref().is_none_or(&covers);
         let by_key = self.restriction.is_none_or(|restriction| {
-            let methods = restriction.get(&stage.name());
+            let methods = restriction.get(&stage.id());
             methods.is_some_and(|methods| methods.is_empty() || covers(methods))
         });
         by_plan && by_key

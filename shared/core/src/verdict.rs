@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::{KeyId, PlanId};
 use crate::status::LimitStatus;
 use crate::terms::Reach;
 
@@ -161,11 +162,11 @@ pub struct Verdict {
     /// Why.
     pub reason: Reason,
     /// The key, where it is known.
-    pub key_id: Option<String>,
+    pub key_id: Option<KeyId>,
     /// The customer that the key belongs to.
     pub customer_id: Option<String>,
     /// The plan that was charged, or would have been.
-    pub plan_id: Option<String>,
+    pub plan_id: Option<PlanId>,
     /// What is left of each limit.
     pub standing: LimitStatus,
     /// How long until the same request would pass; only where the refusal ends by itself.

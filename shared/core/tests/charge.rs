@@ -224,7 +224,7 @@ fn a_closed_day_is_written_out_before_the_next_closes_and_dropped_once_it_is() {
     let closed = ClosedDay {
         day: date(2026, 11, 30),
         count: 7,
-        left: None,
+        remaining: None,
     };
     meter.closed = Some(closed);
     let flushed = |flushed| ChargeRequest {

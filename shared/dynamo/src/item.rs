@@ -8,6 +8,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use tollgate_core::id::{KeyId, PlanId};
+use tollgate_core::key::KeyHash;
+
 use crate::failure::Corrupt;
 use crate::schema::{ITEM_VERSION, PK, SK};
 
@@ -35,27 +38,27 @@ impl ItemKey {
     }
 
     /// The item of a key's record.
-    pub fn key(id: &str) -> Self {
+    pub fn key(id: &KeyId) -> Self {
         Self::new(format!("KEY#{id}"), "KEY")
     }
 
     /// The item that says which key a value belongs to.
-    pub fn hash(hash: &str) -> Self {
+    pub fn hash(hash: &KeyHash) -> Self {
         Self::new(format!("HASH#{hash}"), "HASH")
     }
 
     /// The item of a plan.
-    pub fn plan(id: &str) -> Self {
+    pub fn plan(id: &PlanId) -> Self {
         Self::new(format!("PLAN#{id}"), "PLAN")
     }
 
     /// The item of a key's meter under a plan.
-    pub fn meter(key: &str, plan: &str) -> Self {
+    pub fn meter(key: &KeyId, plan: &PlanId) -> Self {
         Self::new(format!("KEY#{key}"), format!("METER#{plan}"))
     }
 
     /// The item of a key's closed day under a plan; `day` is `yyyy-mm-dd`.
-    pub fn usage(key: &str, plan: &str, day: impl std::fmt::Display) -> Self {
+    pub fn usage(key: &KeyId, plan: &PlanId, day: impl std::fmt::Display) -> Self {
         Self::new(format!("KEY#{key}"), format!("USAGE#{plan}#{day}"))
     }
 

@@ -9,6 +9,7 @@ use metrics::{counter, histogram};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tollgate_core::charge::{Charge, SyncRevisions};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::lane::Stamp;
 use tollgate_core::meter::{ClosedDay, Meter};
 
@@ -85,7 +86,7 @@ impl Table {
             attempt: limit,
             end: Instant::now() + limit,
         };
-        self.get::<serde::de::IgnoredAny>(&ItemKey::key("-"), &budget)
+        self.get::<serde::de::IgnoredAny>(&ItemKey::key(&KeyId::from("-")), &budget)
             .await
             .map(|_| ())
     }
@@ -106,8 +107,8 @@ impl Table {
     /// [`Failure`] where no answer came or the item is damaged.
     pub async fn meter(
         &self,
-        key: &str,
-        plan: &str,
+        key: &KeyId,
+        plan: &PlanId,
         budget: &Budget,
     ) -> Result<Option<Meter>, Failure> {
         let item = self.get_item(&ItemKey::meter(key, plan), budget).await?;
@@ -161,8 +162,8 @@ impl Table {
     /// Writes a closed day out. Doing so again changes nothing.
     pub async fn flush(
         &self,
-        key: &str,
-        plan: &str,
+        key: &KeyId,
+        plan: &PlanId,
         closed: &ClosedDay,
         budget: &Budget,
     ) -> Result<(), Failure> {

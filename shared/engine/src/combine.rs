@@ -18,6 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use jiff::civil::Date;
 use tokio::time::{Instant, timeout_at};
+use tollgate_core::id::PlanId;
 use tollgate_core::key::KeyHash;
 use tollgate_core::plan::Limits;
 use tollgate_core::verdict::Verdict;
@@ -29,7 +30,7 @@ use tollgate_dynamo::failure::Failure;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Group {
     pub(super) hash: KeyHash,
-    pub(super) plan: String,
+    pub(super) plan: PlanId,
     pub(super) key_revision: u64,
     pub(super) plan_revision: u64,
     pub(super) limits: Limits,

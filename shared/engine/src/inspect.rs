@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::charge::{self, History};
+use tollgate_core::id::StageId;
 use tollgate_core::key::KeyValue;
 use tollgate_core::plan::Target;
 use tollgate_core::status::{BucketStatus, LimitStatus};
@@ -33,7 +34,7 @@ pub struct PlanStatus {
     /// The plan's throttle and quota, the key's own where it has some.
     pub standing: LimitStatus,
     /// Each method throttle, with the stage's name.
-    pub methods: Vec<(String, MethodTemplate, BucketStatus)>,
+    pub methods: Vec<(StageId, MethodTemplate, BucketStatus)>,
 }
 
 impl Engine {
@@ -128,7 +129,7 @@ impl Decider {
         let Some((period, before)) = missing else {
             return Ok(seen.history);
         };
-        let names = (record.id.as_str(), plan.id.as_str());
+        let names = (&record.id, &plan.id);
         let history = self.history(scope, names, meter.closed, period, before);
         Ok(Some(history.await?))
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tollgate_core::charge;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::{KeyHash, KeyValue};
 use tollgate_core::plan::Target;
 use tollgate_core::status::LimitStatus;
@@ -136,7 +137,7 @@ struct Decider {
     instance: Arc<Instance>,
     keys: Cache<KeyHash, Arc<Account>>,
     unknown: Cache<KeyHash, Cached<()>>,
-    plans: Cache<String, Cached<Option<Arc<PlanRecord>>>>,
+    plans: Cache<PlanId, Cached<Option<Arc<PlanRecord>>>>,
     combiner: Combiner,
 }
 
@@ -242,7 +243,8 @@ impl Engine {
         };
         let verdict = attempt.about.tell(verdict);
         if let reason @ (Reason::Contended | Reason::Uncertain) = verdict.reason {
-            let (key_id, plan_id) = (&verdict.key_id, &verdict.plan_id);
+            let key_id = verdict.key_id.as_ref().map(KeyId::as_str);
+            let plan_id = verdict.plan_id.as_ref().map(PlanId::as_str);
             tracing::warn!(%reason, key_id, plan_id, "a request was refused");
         }
         verdict
@@ -353,7 +355,7 @@ impl Decider {
             };
             let damage = known.damaged.get(&plan.id);
             let seen = known.meters.get(&plan.id);
-            let seen = seen.filter(|seen| !seen.meter.value.left);
+            let seen = seen.filter(|seen| !seen.meter.value.retired);
             if seen.is_none() && damage.is_none() {
                 continue;
             }

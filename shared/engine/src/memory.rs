@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::time::Instant;
 use tollgate_core::calendar::Period;
 use tollgate_core::charge::History;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::meter::ClosedDay;
 
 use super::instance::Instance;
@@ -22,7 +23,7 @@ use crate::cache::{Cached, Weigh};
 use tollgate_dynamo::failure::{Corrupt, Failure};
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::KeyRecord;
-use tollgate_dynamo::item::lookup::HashRecord;
+use tollgate_dynamo::item::lookup::LookupRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::item::usage::UsageRecord;
 use tollgate_dynamo::table::Budget;
@@ -35,9 +36,9 @@ const MOVE_PAUSE: Duration = Duration::from_millis(25);
 #[derive(Clone)]
 pub(super) struct Account {
     pub(super) record: Cached<Arc<KeyRecord>>,
-    pub(super) meters: HashMap<String, CachedMeter>,
+    pub(super) meters: HashMap<PlanId, CachedMeter>,
     /// Meters that could not be understood, by plan.
-    pub(super) damaged: HashMap<String, Corrupt>,
+    pub(super) damaged: HashMap<PlanId, Corrupt>,
     /// When the store last said that it is too busy for the key.
     pub(super) throttled_at: Option<Timestamp>,
     /// When the store last confirmed a charge of the key.
@@ -82,10 +83,10 @@ impl Decider {
     /// The cold path: the value's item, then key, plans and meters at once.
     async fn read_key(&self, attempt: &mut Attempt<'_>) -> Result<Option<Account>, Failure> {
         let scope = attempt.scope;
-        let item = HashRecord::item_key(&scope.hash);
-        let hash: Option<HashRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
+        let item = ItemKey::hash(&scope.hash);
+        let hash: Option<LookupRecord> = self.read(|| self.table.get(&item, &scope.budget)).await?;
         // One whose time is over may still be there: DynamoDB deletes it when it comes to it.
-        let is_kept = |hash: &HashRecord| hash.ttl.is_none_or(|ttl| scope.now.as_second() < ttl);
+        let is_kept = |hash: &LookupRecord| hash.ttl.is_none_or(|ttl| scope.now.as_second() < ttl);
         let Some(hash) = hash.filter(is_kept) else {
             return Ok(None);
         };
@@ -97,8 +98,8 @@ impl Decider {
     pub(super) async fn read_record(
         &self,
         scope: Scope,
-        id: &str,
-        hint: &[String],
+        id: &KeyId,
+        hint: &[PlanId],
     ) -> Result<Option<Account>, Failure> {
         let item = ItemKey::key(id);
         let record = self.read(|| self.table.get::<KeyRecord>(&item, &scope.budget));
@@ -108,7 +109,7 @@ impl Decider {
         };
         record.forget_texts();
         // A value that was replaced is no longer this key's.
-        if record.deleted || !record.has_value(&scope.hash.to_string()) {
+        if record.deleted || !record.has_value(&scope.hash) {
             return Ok(None);
         }
         let missed: Vec<_> = record
@@ -143,9 +144,9 @@ impl Decider {
     async fn read_meters(
         &self,
         scope: Scope,
-        id: &str,
-        plans: &[String],
-    ) -> Result<Vec<(String, Result<CachedMeter, Corrupt>)>, Failure> {
+        id: &KeyId,
+        plans: &[PlanId],
+    ) -> Result<Vec<(PlanId, Result<CachedMeter, Corrupt>)>, Failure> {
         let reads = plans.iter().map(|plan| self.read_meter(scope, id, plan));
         let seen = future::try_join_all(reads).await?;
         Ok(seen.into_iter().flatten().collect())
@@ -154,9 +155,9 @@ impl Decider {
     async fn read_meter(
         &self,
         scope: Scope,
-        id: &str,
-        plan: &str,
-    ) -> Result<Option<(String, Result<CachedMeter, Corrupt>)>, Failure> {
+        id: &KeyId,
+        plan: &PlanId,
+    ) -> Result<Option<(PlanId, Result<CachedMeter, Corrupt>)>, Failure> {
         let meter = self.read(|| self.table.meter(id, plan, &scope.budget));
         let (meter, known) = future::join(meter, self.plan(scope, plan)).await;
         // The key may have other plans than one that is damaged.
@@ -171,7 +172,7 @@ impl Decider {
             Err(Failure::Corrupt(damaged)) => Err(damaged),
             Err(failure) => return Err(failure),
         };
-        Ok(Some((plan.to_owned(), meter)))
+        Ok(Some((plan.clone(), meter)))
     }
 
     /// Reads the key again, because something shows that it changed, or because too much time has passed.
@@ -231,7 +232,7 @@ impl Decider {
     pub(super) async fn plan(
         &self,
         scope: Scope,
-        id: &str,
+        id: &PlanId,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
         match self.plans.get(id) {
             Some(plan) if plan.is_within(PLAN_HARD_AGE, scope.now) => Ok(plan.value),
@@ -242,17 +243,21 @@ impl Decider {
     pub(super) async fn read_plan(
         &self,
         scope: Scope,
-        id: &str,
+        id: &PlanId,
     ) -> Result<Option<Arc<PlanRecord>>, Failure> {
         self.read(|| self.load_plan(scope, id)).await
     }
 
-    async fn load_plan(&self, scope: Scope, id: &str) -> Result<Option<Arc<PlanRecord>>, Failure> {
+    async fn load_plan(
+        &self,
+        scope: Scope,
+        id: &PlanId,
+    ) -> Result<Option<Arc<PlanRecord>>, Failure> {
         let item = ItemKey::plan(id);
         let record: Option<PlanRecord> = self.table.get(&item, &scope.budget).await?;
         let plan = record.filter(|record| !record.deleted).map(Arc::new);
         self.plans
-            .put(id.to_owned(), Cached::new(plan.clone(), scope.now));
+            .put(id.clone(), Cached::new(plan.clone(), scope.now));
         Ok(plan)
     }
 
@@ -262,14 +267,14 @@ impl Decider {
     }
 
     /// Reads an ageing plan again, for the next request. That it failed shows at the hard age, if it still does.
-    pub(super) async fn refresh_plan(&self, scope: Scope, plan: &str) {
+    pub(super) async fn refresh_plan(&self, scope: Scope, plan: &PlanId) {
         let known = self.plans.get(plan);
         if known.is_some_and(|plan| plan.is_within(PLAN_SOFT_AGE, scope.now)) {
             return;
         }
         // Nobody waits for a second try.
         if let Err(failure) = self.load_plan(scope, plan).await {
-            tracing::warn!(%failure, plan, "could not refresh a plan");
+            tracing::warn!(%failure, %plan, "could not refresh a plan");
         }
     }
 
@@ -288,7 +293,7 @@ impl Decider {
         };
         let once = Scope { budget, ..scope };
         if let Err(failure) = self.reread(once, &known.record.value).await {
-            tracing::warn!(%failure, key_id = known.record.value.id, "could not refresh a key");
+            tracing::warn!(%failure, key_id = %known.record.value.id, "could not refresh a key");
             // That the store is silent says nothing against the key.
             self.keys.update(&scope.hash, |now| {
                 Arc::make_mut(now).good_at = known.good_at;
@@ -330,7 +335,7 @@ impl Decider {
     pub(super) fn change_seen(
         &self,
         scope: Scope,
-        plan: &str,
+        plan: &PlanId,
         change: impl FnOnce(&mut CachedMeter),
     ) {
         self.keys.update(&scope.hash, |known| {
@@ -345,7 +350,7 @@ impl Decider {
     pub(super) async fn history(
         &self,
         scope: Scope,
-        (key, plan): (&str, &str),
+        (key, plan): (&KeyId, &PlanId),
         waiting: Option<ClosedDay>,
         period: Period,
         before: Date,
@@ -365,8 +370,8 @@ impl Decider {
     async fn admitted_on(
         &self,
         scope: Scope,
-        key: &str,
-        plan: &str,
+        key: &KeyId,
+        plan: &PlanId,
         day: Date,
         waiting: Option<ClosedDay>,
     ) -> Result<u64, Failure> {

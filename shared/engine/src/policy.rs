@@ -1,6 +1,7 @@
 //! What is answered where the store gives no answer.
 
 use tollgate_core::charge;
+use tollgate_core::id::PlanId;
 use tollgate_core::verdict::{Decision, Reason, Verdict};
 
 use super::memory::Account;
@@ -36,9 +37,12 @@ impl Decider {
         });
         let record = &known.record.value;
         let target = attempt.request.target;
-        let opens = |id: &String| {
+        let opens = |id: &PlanId| {
             let plan = self.plans.get(id).and_then(|plan| plan.value)?;
-            let seen = known.meters.get(id).filter(|seen| !seen.meter.value.left)?;
+            let seen = known
+                .meters
+                .get(id)
+                .filter(|seen| !seen.meter.value.retired)?;
             let terms = record.terms(&plan);
             let stage = terms.opens(target).ok()?;
             let day = charge::today(&seen.meter.value, attempt.scope.now);

@@ -9,12 +9,18 @@ use crate::cache::Weigh;
 impl Weigh for KeyRecord {
     fn bytes(&self) -> usize {
         let texts = [&self.name, &self.description, &self.customer_id];
-        let texts = texts.into_iter().flatten().map(String::len);
+        let texts = texts.into_iter().flatten().map(|id| id.as_str().len());
         let restriction = self.restriction.iter().flatten();
-        let restriction = restriction.map(|(stage, methods)| stage.len() + of_methods(methods));
+        let restriction =
+            restriction.map(|(stage, methods)| stage.as_str().len() + of_methods(methods));
         let overrides = self.overrides.values().flat_map(|it| &it.methods);
-        let overrides = overrides.map(|(stage, methods)| stage.len() + of_methods(methods.keys()));
-        let plans = self.plans.iter().chain(&self.left).map(String::len);
+        let overrides =
+            overrides.map(|(stage, methods)| stage.as_str().len() + of_methods(methods.keys()));
+        let plans = self
+            .plans
+            .iter()
+            .chain(&self.retired_plans)
+            .map(|id| id.as_str().len());
         texts.chain(restriction).chain(overrides).chain(plans).sum()
     }
 }
@@ -22,12 +28,12 @@ impl Weigh for KeyRecord {
 impl Weigh for PlanRecord {
     fn bytes(&self) -> usize {
         let texts = [&self.description, &self.product_code];
-        let texts = texts.into_iter().flatten().map(String::len);
+        let texts = texts.into_iter().flatten().map(|id| id.as_str().len());
         let tags = self.tags.iter().map(|(key, value)| key.len() + value.len());
         let stages = self.limits.stages.iter().map(|stage| {
             let open = stage.methods.iter().flatten();
             stage.api_id.len()
-                + stage.stage.len()
+                + stage.stage.as_str().len()
                 + 100
                 + of_methods(open.chain(stage.throttle.keys()))
         });

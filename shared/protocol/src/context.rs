@@ -77,9 +77,9 @@ impl Context {
         Self {
             decision: verdict.decision,
             reason: verdict.reason.as_str().to_owned(),
-            key_id: verdict.key_id.clone(),
+            key_id: verdict.key_id.clone().map(String::from),
             customer_id: verdict.customer_id.clone(),
-            plan_id: verdict.plan_id.clone(),
+            plan_id: verdict.plan_id.clone().map(String::from),
             quota_limit: quota.map(|quota| quota.limit),
             quota_remaining: quota.map(|quota| quota.remaining),
             quota_reset: quota.and_then(|quota| u64::try_from(quota.reset.as_second()).ok()),

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tollgate_admin::Admin;
 use tollgate_core::calendar::PeriodKind;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::Plan;
 use tollgate_dynamo::connection::{Connection, Environment, sdk_config_at};
@@ -83,8 +84,8 @@ pub(super) struct Fleet {
 
 /// A key under test, the plans that it may be in, one at a time, and the values it has had.
 pub(super) struct Key {
-    pub(super) id: String,
-    pub(super) plans: [String; 2],
+    pub(super) id: KeyId,
+    pub(super) plans: [PlanId; 2],
     pub(super) values: Mutex<Vec<String>>,
 }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 use tollgate_admin::Error;
 use tollgate_admin::keys::generate_value;
+use tollgate_core::id::PlanId;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
@@ -108,12 +109,12 @@ impl Fleet {
     }
 
     /// The plan that a key is in.
-    async fn plan_of(&self, key: &Key) -> Option<String> {
+    async fn plan_of(&self, key: &Key) -> Option<PlanId> {
         let record = insist(async || self.world.admin.key(&key.id).await).await;
         record.plans.into_iter().next()
     }
 
-    async fn unlink(&self, key: &Key, plan: &str) -> Result<(), Error> {
+    async fn unlink(&self, key: &Key, plan: &PlanId) -> Result<(), Error> {
         match self.world.admin.unlink(plan, &key.id).await {
             // A try before has done it.
             Ok(()) | Err(Error::NotLinked) => Ok(()),
@@ -201,7 +202,7 @@ impl Fleet {
     async fn expire(&self, key: &Key, random: &mut Rng) {
         let at = self.world.time.now() + SignedDuration::from_secs(2);
         let expire = |record: &mut KeyRecord| {
-            record.expires = Some(at.as_millisecond());
+            record.expires = Some(at);
             Ok::<_, Error>(())
         };
         insist(async || self.world.admin.update_key(&key.id, expire).await).await;

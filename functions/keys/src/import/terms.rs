@@ -11,6 +11,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use tollgate_admin::Admin;
 use tollgate_core::calendar::day_of;
+use tollgate_core::id::PlanId;
 use tollgate_core::terms::{Override, Restriction};
 use tollgate_dynamo::item::plan::PlanRecord;
 
@@ -43,10 +44,10 @@ pub(super) struct Columns {
 pub(super) struct Given {
     pub(super) customer_id: Option<String>,
     /// Milliseconds since the epoch.
-    pub(super) expires: Option<i64>,
+    pub(super) expires: Option<Timestamp>,
     pub(super) restriction: Option<Restriction>,
     /// By plan id, not yet checked against the plans.
-    pub(super) overrides: BTreeMap<String, WireOverride>,
+    pub(super) overrides: BTreeMap<PlanId, WireOverride>,
 }
 
 impl Columns {
@@ -101,7 +102,7 @@ impl Columns {
 }
 
 /// A time, also one that is over: RFC 3339, epoch seconds, or as earlier releases have exported it.
-fn expires(text: &str) -> Result<i64, ApiError> {
+fn expires(text: &str) -> Result<Timestamp, ApiError> {
     let seconds = || {
         text.parse()
             .ok()
@@ -117,7 +118,8 @@ fn expires(text: &str) -> Result<i64, ApiError> {
             "{EXPIRES}: expected a time such as 2027-01-31T00:00:00Z, or epoch seconds, got {text:?}"
         ))
     })?;
-    Ok(time.as_second() * 1000)
+    // Times are kept by the second: exports show no more.
+    Ok(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 fn restricted(text: &str) -> Result<Restriction, ApiError> {
@@ -130,7 +132,7 @@ fn restricted(text: &str) -> Result<Restriction, ApiError> {
 pub(super) async fn plans(
     admin: &Admin,
     rows: impl Iterator<Item = &Given>,
-) -> Result<BTreeMap<String, PlanRecord>, ApiError> {
+) -> Result<BTreeMap<PlanId, PlanRecord>, ApiError> {
     let ids: BTreeSet<_> = rows.flat_map(|row| row.overrides.keys().cloned()).collect();
     let ids: Vec<_> = ids.into_iter().collect();
     let plans = admin.plans_by_id(&ids).await?;
@@ -145,10 +147,10 @@ pub(super) async fn plans(
 /// # Errors
 /// [`ApiError::BadRequest`] for a plan that is not there, or has no such limit.
 pub(super) fn overrides(
-    given: &BTreeMap<String, WireOverride>,
-    plans: &BTreeMap<String, PlanRecord>,
+    given: &BTreeMap<PlanId, WireOverride>,
+    plans: &BTreeMap<PlanId, PlanRecord>,
     now: Timestamp,
-) -> Result<BTreeMap<String, Override>, ApiError> {
+) -> Result<BTreeMap<PlanId, Override>, ApiError> {
     let today = day_of(now);
     let is_over = |it: &WireOverride| {
         let until = it.until.as_ref().and_then(|day| day.parse::<Date>().ok());
@@ -178,7 +180,11 @@ mod tests {
             ("2027-01-31 10:20 UTC", 1_801_390_800_000),
             ("2001-01-01T00:00:00Z", 978_307_200_000),
         ] {
-            assert_eq!(expires(text).expect("a time"), expected, "{text}");
+            assert_eq!(
+                expires(text).expect("a time").as_millisecond(),
+                expected,
+                "{text}"
+            );
         }
         let error = expires("soon").expect_err("no time").to_string();
         assert!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tollgate_admin::{Admin, Error};
+use tollgate_core::id::PlanId;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
@@ -24,12 +25,14 @@ const OVERRIDES: &str = "/tollgate/overrides/";
 pub async fn plans_of(
     admin: &Admin,
     operations: &[Operation],
-) -> Result<BTreeMap<String, PlanRecord>, ApiError> {
+) -> Result<BTreeMap<PlanId, PlanRecord>, ApiError> {
     let mut plans = BTreeMap::new();
     let set = operations.iter().filter(|it| it.op != Op::Remove);
     for id in set.filter_map(|operation| entry(&operation.path, OVERRIDES)) {
         if !plans.contains_key(id) {
-            plans.insert(id.to_owned(), admin.plan(id).await?);
+            let id = PlanId::from(id);
+            let plan = admin.plan(&id).await?;
+            plans.insert(id, plan);
         }
     }
     Ok(plans)
@@ -48,7 +51,7 @@ pub fn switches_off(operation: &Operation) -> bool {
 pub fn apply(
     operation: &Operation,
     record: &mut KeyRecord,
-    plans: &BTreeMap<String, PlanRecord>,
+    plans: &BTreeMap<PlanId, PlanRecord>,
     now: Timestamp,
 ) -> Result<(), ApiError> {
     let removes = operation.op == Op::Remove;
@@ -90,7 +93,7 @@ fn overrides(
     id: &str,
     operation: &Operation,
     record: &mut KeyRecord,
-    plans: &BTreeMap<String, PlanRecord>,
+    plans: &BTreeMap<PlanId, PlanRecord>,
     now: Timestamp,
 ) -> Result<(), ApiError> {
     let plan = plans.get(id).ok_or(Error::NoSuchPlan)?;

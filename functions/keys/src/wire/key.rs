@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_core::calendar::day_of;
+use tollgate_core::id::{PlanId, StageId};
 use tollgate_core::plan::ApiStage;
 use tollgate_core::template::MethodTemplate;
 use tollgate_core::terms::{Override, Restriction, Terms};
@@ -13,7 +14,7 @@ use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::plan::{WireThrottle, whole_number};
-use super::{bad, is_stage, seconds};
+use super::{bad, seconds};
 use crate::error::ApiError;
 
 /// Templates that one list may have.
@@ -56,7 +57,7 @@ pub struct KeyFields {
     restriction: Option<Methods>,
     /// Limits in place of its plans', by plan id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    overrides: BTreeMap<String, WireOverride>,
+    overrides: BTreeMap<PlanId, WireOverride>,
 }
 
 impl KeyFields {
@@ -69,7 +70,7 @@ impl KeyFields {
             restriction: record.restriction.as_ref().map(|restriction| {
                 let stages = restriction.iter();
                 stages
-                    .map(|(stage, methods)| (stage.clone(), texts(methods)))
+                    .map(|(stage, methods)| (stage.to_string(), texts(methods)))
                     .collect()
             }),
             overrides: record
@@ -126,7 +127,7 @@ impl WireOverride {
             methods: overrides
                 .methods
                 .iter()
-                .map(|(stage, methods)| (stage.clone(), throttles(methods)))
+                .map(|(stage, methods)| (stage.to_string(), throttles(methods)))
                 .collect(),
             until: overrides.until.map(|day| day.to_string()),
         }
@@ -163,12 +164,12 @@ impl WireOverride {
         });
         let mut known = HashMap::new();
         if !self.methods.is_empty() {
-            known.extend(plan.limits.stages.iter().map(|stage| (stage.name(), stage)));
+            known.extend(plan.limits.stages.iter().map(|stage| (stage.id(), stage)));
         }
         let mut methods = BTreeMap::new();
         for (stage, throttles) in &self.methods {
             let path = format!("{path}.methods[{stage}]");
-            let Some(known) = known.get(stage) else {
+            let Some(known) = known.get(stage.as_str()) else {
                 return Err(bad(format!(
                     "{path}: the usage plan does not open this stage"
                 )));
@@ -176,7 +177,10 @@ impl WireOverride {
             let read = throttles
                 .iter()
                 .map(|(method, throttle)| method_override(plan, known, method, *throttle, &path));
-            methods.insert(stage.clone(), read.collect::<Result<_, _>>()?);
+            methods.insert(
+                StageId::from(stage.as_str()),
+                read.collect::<Result<_, _>>()?,
+            );
         }
         Ok(Override {
             throttle: throttle.transpose()?,
@@ -228,19 +232,18 @@ fn last_day(path: &str, text: &str, now: Timestamp) -> Result<Date, ApiError> {
     })
 }
 
-/// A time to come, epoch seconds, in milliseconds.
+/// A time to come, of epoch seconds.
 ///
 /// # Errors
 /// [`ApiError::BadRequest`] names the range.
-pub fn expiry(seconds: i64, now: Timestamp) -> Result<i64, ApiError> {
+pub fn expiry(seconds: i64, now: Timestamp) -> Result<Timestamp, ApiError> {
     let (first, last) = (now.as_second() + 1, Timestamp::MAX.as_second());
-    if (first..=last).contains(&seconds) {
-        Ok(seconds * 1000)
-    } else {
-        Err(bad(format!(
+    let time = Timestamp::from_second(seconds).ok();
+    time.filter(|time| *time > now).ok_or_else(|| {
+        bad(format!(
             "Invalid expiresAt: expected epoch seconds in the future, from {first} to {last}, got {seconds}"
-        )))
-    }
+        ))
+    })
 }
 
 /// What a key is restricted to.
@@ -254,16 +257,11 @@ pub fn restriction(stages: &Methods) -> Result<Restriction, ApiError> {
         ));
     }
     let read = stages.iter().map(|(stage, methods)| {
-        let named = stage.split_once(':');
-        if !named.is_some_and(|(api, stage)| is_stage(api, stage)) {
-            return Err(bad(format!(
-                "restriction: expected apiId:stage of ASCII letters, digits and -_.$, got {stage:?}"
-            )));
-        }
-        Ok((
-            stage.clone(),
-            templates(&format!("restriction[{stage}]"), methods)?,
-        ))
+        let id: StageId = stage
+            .parse()
+            .map_err(|error| bad(format!("restriction: {error}, got {stage:?}")))?;
+        let methods = templates(&format!("restriction[{stage}]"), methods)?;
+        Ok((id, methods))
     });
     read.collect()
 }

@@ -6,12 +6,13 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate_core::calendar::PeriodKind;
+use tollgate_core::id::StageId;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_dynamo::item::plan::PlanRecord;
 
 use super::key::{Methods, template, templates, texts};
-use super::{MAX_INTEGER, ObjectOnly, Tags, bad, is_stage, object};
+use super::{MAX_INTEGER, ObjectOnly, Tags, bad, object};
 use crate::error::ApiError;
 
 /// API stages of a plan at most. A plan is one item of at most 400 KB, and a stage takes 30 bytes and its names.
@@ -77,7 +78,7 @@ impl PlanFields {
     fn of(limits: &Plan) -> Option<Self> {
         let listed = limits.stages.iter().filter_map(|stage| {
             let methods = stage.methods.as_ref()?;
-            Some((stage.name(), texts(methods)))
+            Some((stage.id().to_string(), texts(methods)))
         });
         let methods: Methods = listed.collect();
         (!methods.is_empty()).then_some(Self { methods })
@@ -186,7 +187,7 @@ impl UsagePlan {
     pub fn of(record: PlanRecord) -> Self {
         Self {
             tollgate: PlanFields::of(&record.limits),
-            id: Some(record.id),
+            id: Some(record.id.into()),
             name: Some(record.name),
             description: record.description,
             api_stages: record.limits.stages.iter().map(WireStage::of).collect(),
@@ -244,15 +245,18 @@ impl UsagePlan {
         let mut places = HashMap::with_capacity(self.api_stages.len());
         for stage in &self.api_stages {
             let stage = stage.read()?;
-            if places.insert(stage.name(), stages.len()).is_some() {
-                return Err(bad(format!("apiStages names {} twice", stage.name())));
+            if places.insert(stage.id(), stages.len()).is_some() {
+                return Err(bad(format!("apiStages names {} twice", stage.id())));
             }
             stages.push(stage);
         }
         let own = self.tollgate.iter().flat_map(|own| &own.methods);
         for (name, methods) in own {
             let path = format!("tollgate.methods[{name}]");
-            let Some(stage) = places.get(name).and_then(|place| stages.get_mut(*place)) else {
+            let Some(stage) = places
+                .get(name.as_str())
+                .and_then(|place| stages.get_mut(*place))
+            else {
                 return Err(bad(format!(
                     "{path}: expected one of the plan's apiStages, as apiId:stage"
                 )));
@@ -300,7 +304,7 @@ impl WireStage {
                 "Invalid API Stage specified: each of apiStages needs {missing}, which must not be empty"
             )));
         }
-        if !is_stage(&self.api_id, &self.stage) {
+        if self.name().parse::<StageId>().is_err() {
             return Err(bad(format!(
                 "Invalid API Stage specified: expected an apiId and a stage of ASCII letters, digits and -_.$, got {:?}",
                 self.name()

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::{ObjectOnly, bad, is_stage};
+use super::{ObjectOnly, bad};
 use crate::error::ApiError;
 use crate::patch::{Op, Operation};
+use tollgate_core::id::StageId;
 
 /// Stages that a key can name at most.
 const MOST: usize = 100;
@@ -68,8 +69,7 @@ pub fn patch(operation: &Operation, stages: &mut Vec<String>) -> Result<(), ApiE
 }
 
 fn check(stage: &str) -> Result<(), ApiError> {
-    let named = stage.split_once('/');
-    if named.is_some_and(|(api_id, stage)| is_stage(api_id, stage)) {
+    if stage.replacen('/', ":", 1).parse::<StageId>().is_ok() {
         return Ok(());
     }
     Err(bad(format!(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::plan::ApiStage;
 
 use super::{ImportKey, Plans, warning};
@@ -104,20 +105,20 @@ pub(super) struct Edit {
     pub(super) row: Row,
     pub(super) owner: KeyRecord,
     /// Its meters, by plan.
-    pub(super) places: BTreeMap<String, Place>,
+    pub(super) places: BTreeMap<PlanId, Place>,
 }
 
 /// The rows of keys that are there already, by what is to be done.
 #[derive(Default)]
 pub(super) struct Sorted {
     /// Nothing: the keys are as their rows say.
-    pub(super) done: BTreeMap<usize, String>,
+    pub(super) done: BTreeMap<usize, KeyId>,
     pub(super) edits: Vec<Edit>,
     pub(super) others: Vec<Row>,
 }
 
 /// The plans that rows put their keys into, with the rows' numbers.
-pub(super) fn plans_of(rows: &[Row]) -> Vec<(usize, String)> {
+pub(super) fn plans_of(rows: &[Row]) -> Vec<(usize, PlanId)> {
     let named = rows.iter().flat_map(|row| {
         let plans = row.plans.iter();
         plans.map(|plan| (row.key.row, plan.id.clone()))
@@ -143,7 +144,7 @@ pub(super) fn is_published(
     meters: &HashMap<String, &Item>,
     plans: &Plans,
 ) -> bool {
-    let meter = |plan: &String| meters.get(&ItemKey::meter(&record.id, plan).to_string());
+    let meter = |plan: &PlanId| meters.get(&ItemKey::meter(&record.id, plan).to_string());
     let knows = |item: &Item| {
         let revision = item.get(KEY_REVISION).and_then(|value| value.as_n().ok());
         let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
@@ -155,16 +156,16 @@ pub(super) fn is_published(
             && item.contains_key(BY_NAME.pk) == record.name.is_some()
             && !item.contains_key(TTL)
     };
-    let kept = |plan: &String| {
+    let kept = |plan: &PlanId| {
         if plans.contains_key(plan) {
             meter(plan).is_some_and(|item| is_kept(item))
         } else {
             meter(plan).is_none_or(|item| knows(item))
         }
     };
-    let is_left = |item: &Item| knows(item) && !item.contains_key(BY_CREATED.pk);
-    let left = |plan| meter(plan).is_none_or(|item| is_left(item));
-    record.plans.iter().all(kept) && record.left.iter().all(left)
+    let is_retired = |item: &Item| knows(item) && !item.contains_key(BY_CREATED.pk);
+    let retired = |plan| meter(plan).is_none_or(|item| is_retired(item));
+    record.plans.iter().all(kept) && record.retired_plans.iter().all(retired)
 }
 
 /// The rows whose values were not there before.
@@ -205,7 +206,11 @@ pub(super) fn openable(
     for id in &key.plans {
         let Some(plan) = plans.get(id) else {
             // What is no id at all may be a key's value in the wrong column.
-            let name = if id.len() <= 19 { id } else { "of that id" };
+            let name = if id.as_str().len() <= 19 {
+                id.as_str()
+            } else {
+                "of that id"
+            };
             let reason = format!("there is no usage plan {name}; the key is not put into it");
             warnings.push(warning(key.row, reason));
             continue;
@@ -213,9 +218,9 @@ pub(super) fn openable(
         let rest = others.iter().filter(|other| other.id != plan.id);
         let taken: HashSet<_> = rest
             .flat_map(|other| &other.limits.stages)
-            .map(ApiStage::name)
+            .map(ApiStage::id)
             .collect();
-        let mut stages = plan.limits.stages.iter().map(ApiStage::name);
+        let mut stages = plan.limits.stages.iter().map(ApiStage::id);
         match stages.find(|name| taken.contains(name)) {
             None => {
                 others.push(plan);

@@ -21,7 +21,7 @@ impl Admin {
         let owners = rows.iter().filter_map(|row| row.owner.as_ref());
         let meters: Vec<_> = owners
             .flat_map(|owner| {
-                let plans = owner.plans.iter().chain(&owner.left);
+                let plans = owner.plans.iter().chain(&owner.retired_plans);
                 plans.map(|plan| ItemKey::meter(&owner.id, plan))
             })
             .collect();
@@ -33,13 +33,13 @@ impl Admin {
                 continue;
             };
             let is_published = is_published(&owner, &meters, plans);
-            if owner.hash != row.key.value.hash().to_string() {
+            if owner.hash != row.key.value.hash() {
                 // It was rotated since it was found by this value.
                 sorted.others.push(row);
             } else if is_published && row.is_recorded(&owner) {
                 sorted.done.insert(row.key.row, owner.id);
             } else if is_published && row.is_edit(&owner) {
-                let theirs = owner.plans.iter().chain(&owner.left);
+                let theirs = owner.plans.iter().chain(&owner.retired_plans);
                 let places = theirs.filter_map(|plan| {
                     let item = meters.get(&ItemKey::meter(&owner.id, plan).to_string())?;
                     Some((plan.clone(), Place::of(item)))
@@ -60,7 +60,7 @@ impl Admin {
         edits: &[Edit],
         plans: &Plans,
     ) -> Result<Vec<Outcome>, Error> {
-        let now = self.now().as_millisecond();
+        let now = self.now();
         let changed = edits.iter().map(|edit| {
             Unpublished::after(&edit.owner, |record| {
                 edit.row.apply(record);
@@ -130,7 +130,7 @@ impl Admin {
         let owners = self.owners(&keys).await?;
         let (mut known, mut new) = (Vec::new(), Vec::new());
         for row in rows {
-            match owners.get(&row.key.value.hash().to_string()) {
+            match owners.get(&row.key.value.hash()) {
                 None => new.push(row.clone()),
                 Some(owner) => known.push(Row {
                     owner: owner.clone(),
@@ -168,7 +168,7 @@ impl Admin {
         };
         let changed = self
             .update_key(&owner.id, |record: &mut KeyRecord| {
-                if record.hash != key.value.hash().to_string() {
+                if record.hash != key.value.hash() {
                     return Err(Error::ValueExists);
                 }
                 row.apply(record);

@@ -71,7 +71,7 @@ fn each_method_has_a_bucket_of_its_own_that_keeps_its_name() {
             .map(|(id, _)| id)
     };
     assert_ne!(id("/a"), id("/b"));
-    assert_eq!(stage.name(), "api:prod");
+    assert_eq!(stage.id(), "api:prod");
     assert_eq!(id("/a"), id("/a/"));
     assert!(id("/a").is_some_and(|id| id.len() <= 11));
 }

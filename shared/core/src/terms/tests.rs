@@ -87,7 +87,7 @@ fn a_key_is_restricted_to_stages_and_methods_within_what_its_plan_opens() {
     let closed = Some(Reason::MethodNotAllowed);
     let to = |stage: &str, methods: &[&str]| -> Restriction {
         let methods = methods.iter().map(|text| template(text)).collect();
-        [(stage.to_owned(), methods)].into()
+        [(stage.into(), methods)].into()
     };
     let pets = target("GET", None, "/pets");
     assert_eq!(opened(&open, Some(&to("api:prod", &[])), &pets), None);
@@ -167,7 +167,7 @@ fn a_path_that_cannot_be_told_is_refused_where_something_goes_by_it() {
     assert_eq!(opened(&free, None, &asked), None);
     let to = |methods: &[&str]| -> Restriction {
         let methods = methods.iter().map(|text| template(text)).collect();
-        [("api:prod".to_owned(), methods)].into()
+        [("api:prod".into(), methods)].into()
     };
     assert_eq!(opened(&free, Some(&to(&[])), &asked), None);
     assert_eq!(
@@ -191,7 +191,7 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
         }
         let own: Option<Restriction> = own.map(|methods| {
             let methods = methods.iter().map(|text| template(text)).collect();
-            [("api:prod".to_owned(), methods)].into()
+            [("api:prod".into(), methods)].into()
         });
         let terms = Terms {
             plan: &plan,
@@ -246,7 +246,7 @@ fn an_override_holds_up_to_and_with_its_last_day() {
         throttle: Some(throttle(5.0)),
         quota_limit: Some(99),
         methods: [(
-            "api:prod".to_owned(),
+            "api:prod".into(),
             [
                 (template("/pets/GET"), throttle(7.0)),
                 (template("/toys/GET"), throttle(8.0)),

@@ -42,7 +42,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
         after.closed = Some(ClosedDay {
             day: before.day,
             count: before.count,
-            left: charge
+            remaining: charge
                 .closed_limit
                 .map(|limit| signed(limit) - before.spent),
         });

@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::KeyHash;
 use tollgate_core::terms::{Override, Restriction, Terms};
 
 use super::plan::PlanRecord;
 
 /// Plans that a key was taken out of and that its record remembers.
-const MOST_LEFT: usize = 20;
+const MAX_RETIRED_PLANS: usize = 20;
 
 /// An API key.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// Its id, which is no secret.
-    pub id: String,
+    pub id: KeyId,
     /// Grows with every change; the meters are told of it.
     pub revision: u64,
-    /// The SHA-256 of its value, hexadecimal.
-    pub hash: String,
+    /// The SHA-256 of its value.
+    pub hash: KeyHash,
     /// Whether requests with it may pass.
     pub enabled: bool,
     /// It is being deleted: for everyone but the deletion it is gone.
@@ -37,26 +39,30 @@ pub struct KeyRecord {
     pub customer_id: Option<String>,
     /// The ids of its plans, in the order in which it was linked to them.
     #[serde(default)]
-    pub plans: Vec<String>,
+    pub plans: Vec<PlanId>,
     /// The ids of the plans that it was last taken out of: their meters are told so with every change, whether or not
     /// the call that took it out got that far.
-    #[serde(default)]
-    pub left: Vec<String>,
+    #[serde(default, rename = "left")]
+    pub retired_plans: Vec<PlanId>,
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
     /// Its value, encrypted, where values are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
-    /// From when on requests with it are refused, milliseconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<i64>,
+    /// From when on requests with it are refused.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "millisecond::optional"
+    )]
+    pub expires: Option<Timestamp>,
     /// The methods that it may call; `None` for all that its plans open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restriction: Option<Restriction>,
     /// Limits in place of its plans', by plan id. Those of a plan that it is not in wait for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub overrides: BTreeMap<String, Override>,
+    pub overrides: BTreeMap<PlanId, Override>,
     /// It is on its way from one plan to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Moving>,
@@ -69,19 +75,21 @@ pub struct KeyRecord {
     /// API stages from before usage plans, `restApiId/stageName`: tools find their keys by them, and no decision goes by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stage_keys: Vec<String>,
-    /// When it was made, milliseconds since the epoch.
-    pub created: i64,
-    /// When it was last changed, milliseconds since the epoch.
-    pub updated: i64,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created: Timestamp,
+    /// When it was last changed.
+    #[serde(with = "millisecond::required")]
+    pub updated: Timestamp,
 }
 
 /// A key's way from one plan to another, on which it is in neither.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
     /// The plan that it left.
-    pub from: String,
+    pub from: PlanId,
     /// The plan that it is going to be in.
-    pub to: String,
+    pub to: PlanId,
     /// Whether what it has used of the quota goes with it.
     pub carries: bool,
     /// The key's revision when it left: the move's own mark.
@@ -91,10 +99,11 @@ pub struct Moving {
 /// A value that a rotation has replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retiring {
-    /// Its SHA-256, hexadecimal.
-    pub hash: String,
-    /// Until when it is good, milliseconds since the epoch.
-    pub until: i64,
+    /// Its SHA-256.
+    pub hash: KeyHash,
+    /// Until when it is good.
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
 }
 
 impl KeyRecord {
@@ -107,52 +116,52 @@ impl KeyRecord {
     }
 
     /// Whether a value is, or lately was, this key's.
-    pub fn has_value(&self, hash: &str) -> bool {
+    pub fn has_value(&self, hash: &KeyHash) -> bool {
         let was = self.retiring.as_ref().map(|retiring| &retiring.hash);
-        self.hash == hash || was.is_some_and(|was| was == hash)
+        self.hash == *hash || was.is_some_and(|was| was == hash)
     }
 
     /// Takes it out of a plan. What was agreed for the plan ends, and a move from or to it is called off.
-    pub fn leave(&mut self, plan: &str) {
+    pub fn leave(&mut self, plan: &PlanId) {
         self.plans.retain(|linked| linked != plan);
         self.overrides.remove(plan);
         if let Some(moving) = &self.moving
-            && (moving.from == plan || moving.to == plan)
+            && (moving.from == *plan || moving.to == *plan)
         {
             self.call_off();
         }
         self.moved = None;
-        self.note_left(plan);
+        self.note_retired(plan);
     }
 
     /// Puts it into a plan. A move from that plan is called off, and one that is over is no more what has brought the key where
     /// it is.
-    pub fn enter(&mut self, plan: &str) {
+    pub fn enter(&mut self, plan: &PlanId) {
         if self
             .moving
             .as_ref()
-            .is_some_and(|moving| moving.from == plan)
+            .is_some_and(|moving| moving.from == *plan)
         {
             self.call_off();
         }
         self.moved = None;
-        self.left.retain(|left| left != plan);
+        self.retired_plans.retain(|retired| retired != plan);
         if !self.plans.iter().any(|linked| linked == plan) {
-            self.plans.push(plan.to_owned());
+            self.plans.push(plan.clone());
         }
     }
 
     /// Calls off the move that it is on. The meter that was being brought up is told so with every change.
     pub fn call_off(&mut self) {
         if let Some(moving) = self.moving.take() {
-            self.note_left(&moving.to);
+            self.note_retired(&moving.to);
         }
     }
 
-    fn note_left(&mut self, plan: &str) {
-        self.left.retain(|left| left != plan);
-        self.left.insert(0, plan.to_owned());
-        self.left.truncate(MOST_LEFT);
+    fn note_retired(&mut self, plan: &PlanId) {
+        self.retired_plans.retain(|retired| retired != plan);
+        self.retired_plans.insert(0, plan.clone());
+        self.retired_plans.truncate(MAX_RETIRED_PLANS);
     }
 
     /// What it may do under `plan`.
@@ -167,9 +176,8 @@ impl KeyRecord {
     /// Whether the key, or this one of its values, is over.
     pub fn is_expired(&self, hash: &KeyHash, now: Timestamp) -> bool {
         let retiring = self.retiring.as_ref();
-        let retiring = retiring.filter(|retiring| retiring.hash == hash.to_string());
+        let retiring = retiring.filter(|retiring| retiring.hash == *hash);
         let ends = [self.expires, retiring.map(|retiring| retiring.until)];
-        let now = now.as_millisecond();
         ends.into_iter().flatten().any(|end| end <= now)
     }
 }

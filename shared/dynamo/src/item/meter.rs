@@ -55,7 +55,7 @@ pub fn read(item: &Item) -> Result<Option<Meter>, Corrupt> {
         Some(_) => Some(ClosedDay {
             day: reader.text(CLOSED_DAY)?,
             count: reader.number(CLOSED_COUNT)?,
-            left: item
+            remaining: item
                 .get(CLOSED_LEFT)
                 .map(|_| reader.number(CLOSED_LEFT))
                 .transpose()?
@@ -75,7 +75,7 @@ pub fn read(item: &Item) -> Result<Option<Meter>, Corrupt> {
         spent: reader.number(SPENT)?,
         closed,
         lanes: reader.map(LANES, number)?,
-        left: item.contains_key(TTL),
+        retired: item.contains_key(TTL),
     }))
 }
 

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use tollgate_core::id::PlanId;
 use tollgate_core::plan::Plan;
 
 /// A usage plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanRecord {
     /// Its id.
-    pub id: String,
+    pub id: PlanId,
     /// Grows with every change.
     pub revision: u64,
     /// It is being deleted: for everyone but the deletion it is gone.
@@ -26,8 +29,9 @@ pub struct PlanRecord {
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// When it was made, milliseconds since the epoch.
-    pub created: i64,
+    /// When it was made.
+    #[serde(with = "millisecond::required")]
+    pub created: Timestamp,
     /// Its limits.
     pub limits: Plan,
 }

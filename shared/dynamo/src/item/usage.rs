@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use tollgate_core::calendar::start_of;
+use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::meter::ClosedDay;
 
 use super::{ItemKey, to_item};
@@ -22,8 +23,8 @@ pub struct UsageRecord {
     /// The cost admitted.
     pub count: u64,
     /// What the quota had left at its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    left: Option<i64>,
+    #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
+    remaining: Option<i64>,
     ttl: i64,
 }
 
@@ -33,7 +34,7 @@ impl UsageRecord {
         ClosedDay {
             day: self.day,
             count: self.count,
-            left: self.left,
+            remaining: self.remaining,
         }
     }
 }
@@ -43,14 +44,14 @@ impl UsageRecord {
 pub fn put_usage(
     client: &Client,
     table: &str,
-    key: &str,
-    plan: &str,
+    key: &KeyId,
+    plan: &PlanId,
     day: &ClosedDay,
 ) -> PutItemFluentBuilder {
     let record = UsageRecord {
         day: day.day,
         count: day.count,
-        left: day.left,
+        remaining: day.remaining,
         ttl: start_of(day.day).as_second() + KEPT_DAYS * 24 * 60 * 60,
     };
     debug_assert_eq!(TTL, "ttl");

@@ -55,7 +55,7 @@ impl Batch {
                 Ok(turn)
             }
             Err(Failure::Indeterminate(what)) => {
-                tracing::warn!(key_id = key, plan, what, "the answer to a charge was lost");
+                tracing::warn!(key_id = %key, %plan, what, "the answer to a charge was lost");
                 if stamp.is_none() {
                     return Ok(self.uncertain(chosen));
                 }
@@ -154,7 +154,7 @@ impl Batch {
         {
             Ok(()) => self.change_seen(|seen| seen.flushed = Some(closed.day)),
             Err(failure) => {
-                tracing::warn!(%failure, key_id, plan, "could not write out a closed day");
+                tracing::warn!(%failure, %key_id, %plan, "could not write out a closed day");
             }
         }
     }
