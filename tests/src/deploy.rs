@@ -65,7 +65,7 @@ impl Release {
 
 /// An emulated AWS, and a folder from which releases are deployed onto it.
 pub struct Aws {
-    /// It ends, and its functions with it, when this close_day its standard input.
+    /// It ends, and its functions with it, when this closes its standard input.
     emulator: Child,
     folder: TempDir,
     environment: Vec<(&'static str, String)>,

@@ -85,7 +85,7 @@ async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind
         },);
         moved.unwrap();
         let told = decide_at(&warm, &key.value, jiff::Timestamp::now()).await;
-        let left = told.standing.quota.unwrap().remaining;
+        let left = told.limit_status.quota().unwrap().remaining;
         let expected = match set {
             // What was set has gone along, or the caller was told that it has not.
             Ok(()) => 3,
@@ -117,7 +117,7 @@ async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: K
     assert_eq!(decide_at(&new, &key.value, now).await.reason, Reason::Ok);
     let verdict = decide_at(&old, &key.value, now).await;
     assert_eq!(verdict.reason, Reason::Quota);
-    assert_eq!(verdict.standing.quota.unwrap().limit, 2);
+    assert_eq!(verdict.limit_status.quota().unwrap().limit, 2);
 }
 
 async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
@@ -236,7 +236,7 @@ async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage(kind: 
     let now = jiff::Timestamp::now();
     let charged = decide_on(&engine, &key.value, &dev, 1, now).await;
     assert_eq!(charged.plan_id.as_deref(), Some(second.id.as_str()));
-    assert_eq!(charged.standing.quota.unwrap().remaining, 19);
+    assert_eq!(charged.limit_status.quota().unwrap().remaining, 19);
     let charged = decide_at(&engine, &key.value, now).await;
     assert_eq!(charged.plan_id.as_deref(), Some(first.id.as_str()));
 

@@ -10,6 +10,7 @@ use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyValue;
 use tollgate_core::limit::Throttle;
+use tollgate_core::reason::LimitKind;
 use tollgate_core::verdict::{Decision, Reason};
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_tests::on_both_stores;
@@ -120,7 +121,7 @@ async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
         let verdict = decide_at(&engine, &key.value, start + milliseconds.milliseconds()).await;
         assert_eq!(verdict.reason, Reason::Quota);
         assert_eq!(
-            verdict.standing.quota.unwrap().reset,
+            verdict.limit_status.quota().unwrap().reset,
             at("2054-11-23T00:00:00Z")
         );
     }
@@ -199,7 +200,7 @@ async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another(kind: K
     admin.link(&plan.id, &record.id).await.unwrap();
     let verdict = decide_at(&engine, &key.value, jiff::Timestamp::now()).await;
     assert_eq!(verdict.key_id.as_deref(), Some(record.id.as_str()));
-    assert_eq!(verdict.standing.quota.unwrap().remaining, 9);
+    assert_eq!(verdict.limit_status.quota().unwrap().remaining, 9);
 }
 
 async fn several_limits_are_charged_all_or_none(kind: Kind) {
@@ -224,8 +225,15 @@ async fn several_limits_are_charged_all_or_none(kind: Kind) {
     }
     // The refused ones took nothing from the plan's bucket nor from the quota.
     let verdict = decide_on(&engine, &key.value, &target("/b"), 5, now).await;
-    assert_eq!(verdict.standing.rate.unwrap().remaining, 3);
-    assert_eq!(verdict.standing.quota.unwrap().remaining, 3);
+    assert_eq!(
+        verdict
+            .limit_status
+            .bucket(LimitKind::Rate)
+            .unwrap()
+            .remaining,
+        3
+    );
+    assert_eq!(verdict.limit_status.quota().unwrap().remaining, 3);
     let verdict = decide_on(&engine, &key.value, &target("/a"), 3, now).await;
     assert_eq!(
         (verdict.reason, verdict.retry_after),
@@ -336,7 +344,7 @@ async fn a_day_that_is_over_is_written_out_and_dropped(kind: Kind) {
     .await;
     let days: Vec<_> = days.iter().map(|day| (day.used, day.remaining)).collect();
     assert_eq!(days, [(3, Some(97)), (4, Some(93))]);
-    // One request a day: what was closed is written out before the next day close_day.
+    // One request a day: what was closed is written out before the next day closes.
     for day in 3..6 {
         let noon = at(&format!("2054-12-0{day}T12:00:00Z"));
         assert_eq!(

@@ -12,6 +12,7 @@ use tollgate_admin::{Error, PageRequest};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::plan::{ApiStage, Plan};
+use tollgate_core::reason::LimitKind;
 use tollgate_core::verdict::Reason;
 use tollgate_tests::api::{Api, text};
 use tollgate_tests::on_both_stores;
@@ -55,8 +56,11 @@ async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     // Seven of the month's twelve are used, and seven are owed to the throttle.
     let told = decide_at(&engine, &key.value, Timestamp::now()).await;
     assert_eq!(told.plan_id.as_ref(), Some(&second.id));
-    assert_eq!(told.standing.quota.unwrap().remaining, 4);
-    assert_eq!(told.standing.rate.unwrap().remaining, 12);
+    assert_eq!(told.limit_status.quota().unwrap().remaining, 4);
+    assert_eq!(
+        told.limit_status.bucket(LimitKind::Rate).unwrap().remaining,
+        12
+    );
     for _ in 0..4 {
         assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
     }
@@ -66,7 +70,7 @@ async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
     let later = Timestamp::now() + SignedDuration::from_millis(1_100);
     let told = decide_at(&engine, &key.value, later).await;
     assert_eq!(
-        (told.reason, told.standing.quota.unwrap().remaining),
+        (told.reason, told.limit_status.quota().unwrap().remaining),
         (Reason::Rate, 10)
     );
     // What was counted stays where it was counted.
@@ -158,7 +162,7 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
         let told = decide_at(&engine, &key.value, Timestamp::now()).await;
         let decided = (told.reason, told.plan_id.as_deref());
         assert_eq!(decided, (Reason::Ok, Some(to.as_str())), "{n}");
-        let left = told.standing.quota.unwrap().remaining;
+        let left = told.limit_status.quota().unwrap().remaining;
         assert_eq!(left, 10 - used - 1, "{n}");
         let page = PageRequest {
             limit: 10,
@@ -246,7 +250,14 @@ async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_h
         (verdict.reason, verdict.plan_id.as_deref()),
         (Reason::Ok, Some(to.as_str()))
     );
-    assert_eq!(verdict.standing.method.unwrap().remaining, 3);
+    assert_eq!(
+        verdict
+            .limit_status
+            .bucket(LimitKind::Method)
+            .unwrap()
+            .remaining,
+        3
+    );
     // Not even a whole request is owed to the plan's own bucket any more when it goes back and forth.
     admin.move_key(id, to, from, true).await.unwrap();
     admin.move_key(id, from, to, true).await.unwrap();

@@ -314,7 +314,7 @@ async fn a_steady_request_is_one_write_with_all_of_this_on(kind: Kind) {
         let now = start + SignedDuration::from_millis(20 * number);
         let told = decide_at(&engine, &key.value, now).await;
         assert_eq!(told.reason, Reason::Ok);
-        assert_eq!(told.standing.quota.unwrap().limit, 900);
+        assert_eq!(told.limit_status.quota().unwrap().limit, 900);
     }
     let calls = proxy.take_counts();
     assert_eq!(calls.get("UpdateItem"), Some(&50));

@@ -21,9 +21,10 @@ use tollgate_core::calendar::{PeriodKind, period_of, start_of};
 use tollgate_core::charge::{ChargeRequest, History, Step, charge};
 use tollgate_core::lane::{MAX_LANES, QUIET_AFTER, Stamp};
 use tollgate_core::limit::Quota;
-use tollgate_core::meter::{ClosedDay, Meter};
-use tollgate_core::plan::Limits;
-use tollgate_core::sharing::Tactic;
+use tollgate_core::limits::{Limit, Limits};
+use tollgate_core::meter::{ClosedDay, Meter, Revisions};
+use tollgate_core::moment::Moment;
+use tollgate_core::tactic::Tactic;
 use tollgate_dynamo::connection::Connection;
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::table::{Budget, Table, Written};
@@ -41,8 +42,8 @@ fn item(key: &ItemKey, meter: &Meter) -> HashMap<String, A> {
     let mut item = key.attributes();
     let mut put = |name: &str, value: A| item.insert(name.to_owned(), value);
     put("v", n(&1));
-    put("kr", n(&meter.key_revision));
-    put("pr", n(&meter.plan_revision));
+    put("kr", n(&meter.revisions.key));
+    put("pr", n(&meter.revisions.plan));
     put("day", A::S(meter.day.to_string()));
     put("count", n(&meter.count));
     put(
@@ -114,15 +115,8 @@ fn meters() -> impl Strategy<Value = Meter> {
         lanes,
     )
         .prop_map(
-            |(
-                (key_revision, plan_revision),
-                buckets,
-                (day, count, spent, quota),
-                closed,
-                lanes,
-            )| Meter {
-                key_revision,
-                plan_revision,
+            |((key, plan), buckets, (day, count, spent, quota), closed, lanes)| Meter {
+                revisions: Revisions { key, plan },
                 buckets,
                 day,
                 count,
@@ -156,10 +150,11 @@ fn cases() -> impl Strategy<Value = Case> {
         proptest::option::of(bucket()),
         quotas(),
     );
-    let limits = limits.prop_map(|(rate, method, quota)| Limits {
-        rate,
-        method: method.map(|bucket| ("m".to_owned(), bucket)),
-        quota,
+    let limits = limits.prop_map(|(rate, method, quota)| {
+        Limits::default()
+            .and(rate.map(Limit::rate))
+            .and(method.map(|bucket| Limit::method("m".to_owned(), bucket)))
+            .and(quota.map(Limit::quota))
     });
     let seen = (meters(), proptest::option::weighted(0.3, meters()));
     let seen = seen.prop_map(|(stored, other)| (other.unwrap_or_else(|| stored.clone()), stored));
@@ -194,7 +189,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
             sequence,
             ..
         } = case;
-        let (cost, key_revision, plan_revision, flushed) = case.ask;
+        let (cost, key, plan, flushed) = case.ask;
         // Every other case is of an instance that shares its buckets, and holds or guesses.
         let shared = Tactic {
             hold: [20, 3_000][number as usize % 2],
@@ -208,23 +203,24 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
         };
         let tactics = ["*", "m", "x"].map(|id| (id.to_owned(), tactic)).into();
         let ask = ChargeRequest {
-            now: Timestamp::from_nanosecond(now()).unwrap(),
-            ahead: 0,
-            tolerance: i128::MAX,
+            moment: Moment {
+                now: Timestamp::from_nanosecond(now()).unwrap(),
+                ahead: 0,
+                tolerance: i128::MAX,
+            },
             cost: cost.try_into().unwrap(),
-            key_revision,
-            plan_revision,
+            revisions: Revisions { key, plan },
             limits: &limits,
-            quota_before: limits.quota,
-            flushed: seen.closed.map(|closed| closed.day).filter(|_| flushed),
-            history: limits.quota.map(|quota| History {
+            quota_before: limits.quota(),
+            archived: seen.closed.map(|closed| closed.day).filter(|_| flushed),
+            history: limits.quota().map(|quota| History {
                 period: quota.period_of(TODAY.max(seen.day)),
                 before: seen.day,
                 admitted: 2,
             }),
             tactics: &tactics,
         };
-        let key = ItemKey::meter(&number.to_string().into(), &"p".into());
+        let item_key = ItemKey::meter(&number.to_string().into(), &"p".into());
         let budget = Budget {
             attempt: Duration::from_secs(10),
             end: tokio::time::Instant::now() + Duration::from_secs(10),
@@ -232,7 +228,7 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
         let put = client
             .put_item()
             .table_name(&store.table)
-            .set_item(Some(item(&key, &stored)));
+            .set_item(Some(item(&item_key, &stored)));
         put.send().await.unwrap();
         let (meant, written) = match charge(&seen, &ask) {
             Step::Charge(charge) => {
@@ -240,16 +236,18 @@ async fn the_store_does_what_a_write_means(kind: Kind) {
                 let meant = support::charged(&stored, &charge, stamp.as_ref());
                 (
                     meant,
-                    table.charge(&key, &charge, stamp.as_ref(), &budget).await,
+                    table
+                        .charge(&item_key, &charge, stamp.as_ref(), &budget)
+                        .await,
                 )
             }
             Step::RebaseBuckets(settle) => (
                 support::charged(&stored, &settle, None),
-                table.charge(&key, &settle, None, &budget).await,
+                table.charge(&item_key, &settle, None, &budget).await,
             ),
-            Step::SyncRevisions(adopt) => (
-                support::adopted(&stored, adopt),
-                table.adopt(&key, adopt, &budget).await,
+            Step::SyncRevisions(ours) => (
+                support::synced(&stored, ours),
+                table.sync(&item_key, ours, &budget).await,
             ),
             _ => continue,
         };

@@ -2,7 +2,7 @@
 //!
 //! - [`config`]: the environment, read once.
 //! - [`event`], [`arn`]: the kinds of events, and the target that each names.
-//! - [`response`]: the verdict as API Gateway takes it; [`policy`]: what an IAM policy opens and close_day.
+//! - [`response`]: the verdict as API Gateway takes it; [`policy`]: what an IAM policy opens and closes.
 //! - [`report`]: decisions, counted and logged.
 
 use std::num::NonZeroU32;

@@ -106,14 +106,11 @@ fn is_for_every_method(reason: Reason) -> bool {
 
 /// Refusals that say nothing of the other methods: the key, its rate and its quota are good.
 fn is_for_its_method(verdict: &Verdict) -> bool {
-    let (rate, quota) = (&verdict.standing.rate, &verdict.standing.quota);
     let is_of_method = matches!(
         verdict.reason,
         Reason::MethodNotAllowed | Reason::MalformedPath | Reason::MethodRate
     );
-    is_of_method
-        && rate.as_ref().is_none_or(|rate| rate.remaining > 0)
-        && quota.as_ref().is_none_or(|quota| quota.remaining > 0)
+    is_of_method && verdict.limit_status.has_room_for_other_methods()
 }
 
 /// What the key may call in the stage, as far as ARNs can say it.
@@ -169,7 +166,8 @@ fn without_wildcards(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::status::{BucketStatus, LimitStatus};
+    use tollgate_core::reason::LimitKind;
+    use tollgate_core::status::{BucketStatus, Remainder};
 
     const STAGE: &str = "arn:aws:execute-api:r:1:api/prod/";
 
@@ -264,10 +262,9 @@ mod tests {
             full_in: 1,
         };
         let both = Verdict {
-            standing: LimitStatus {
-                rate: Some(spent),
-                ..LimitStatus::default()
-            },
+            limit_status: [(LimitKind::Rate, Remainder::Bucket(spent))]
+                .into_iter()
+                .collect(),
             ..verdict(Reason::MethodNotAllowed, None)
         };
         assert_eq!(told(&both, "GET/x", true), ["Deny GET/x"]);

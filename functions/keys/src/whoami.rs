@@ -13,7 +13,9 @@ use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use serde::Serialize;
 use tollgate_core::id::{KeyId, PlanId, StageId};
+use tollgate_core::moment::SECOND;
 use tollgate_core::plan::ApiStage;
+use tollgate_core::reason::LimitKind;
 use tollgate_core::status::{BucketStatus, QuotaStatus};
 use tollgate_engine::Engine;
 use tollgate_engine::inspect::{Inspection, PlanStatus};
@@ -150,13 +152,13 @@ impl Plan {
             usage_plan_id: plan.plan.id.clone(),
             name: plan.plan.name.clone(),
             api_stages: plan.plan.limits.stages.iter().map(ApiStage::id).collect(),
-            throttle: plan.standing.rate.map(Bucket::of),
-            quota: plan.standing.quota.map(Quota::of),
+            throttle: plan.limit_status.bucket(LimitKind::Rate).map(Bucket::of),
+            quota: plan.limit_status.quota().map(Quota::of),
             methods: methods
-                .map(|(stage, template, standing)| OfMethod {
+                .map(|(stage, template, status)| OfMethod {
                     api_stage: stage.clone(),
                     method: template.to_string(),
-                    throttle: Bucket::of(*standing),
+                    throttle: Bucket::of(*status),
                 })
                 .collect(),
         }
@@ -164,25 +166,25 @@ impl Plan {
 }
 
 impl Bucket {
-    fn of(standing: BucketStatus) -> Self {
-        let full_in = (standing.full_in + 999_999_999) / 1_000_000_000;
+    fn of(status: BucketStatus) -> Self {
+        let full_in = (status.full_in + SECOND - 1) / SECOND;
         Self {
-            limit: standing.burst,
-            used: standing.burst.saturating_sub(standing.remaining),
-            left: standing.remaining,
+            limit: status.burst,
+            used: status.burst.saturating_sub(status.remaining),
+            left: status.remaining,
             reset_after: u64::try_from(full_in).unwrap_or(u64::MAX),
         }
     }
 }
 
 impl Quota {
-    fn of(standing: QuotaStatus) -> Self {
+    fn of(status: QuotaStatus) -> Self {
         Self {
-            limit: standing.limit,
-            used: standing.limit.saturating_sub(standing.remaining),
-            left: standing.remaining,
-            reset_after: standing.resets_in,
-            reset: standing.reset.as_second(),
+            limit: status.limit,
+            used: status.limit.saturating_sub(status.remaining),
+            left: status.remaining,
+            reset_after: status.resets_in,
+            reset: status.reset.as_second(),
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use tollgate_core::calendar::day_of;
 use tollgate_core::id::StageId;
-use tollgate_core::plan::Limits;
+use tollgate_core::limits::Limits;
 
 use super::{Admin, Error, PageRequest};
 use tollgate_dynamo::item::key::KeyRecord;
@@ -66,7 +66,7 @@ impl Entitlement {
             None => self.unthrottled += 1,
         }
         #[expect(clippy::cast_precision_loss, reason = "a sum for people")]
-        let by_quota = limits.quota.map(|quota| quota.limit() as f64);
+        let by_quota = limits.quota().map(|quota| quota.limit() as f64);
         match (by_rate, by_quota) {
             (None, None) => self.unlimited += 1,
             (rate, quota) => {
@@ -158,10 +158,7 @@ impl Capacity {
             }
         }
         for (stage, template, method) in terms.methods(today) {
-            let limits = Limits {
-                method: method.method,
-                ..whole.clone()
-            };
+            let limits = whole.clone().and(method);
             let entry = (stage, template.to_string());
             self.methods.entry(entry).or_default().add(&limits);
         }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use jiff::Timestamp;
 use tollgate_core::charge::{self, SetRemaining};
 use tollgate_core::id::{KeyId, PlanId};
-use tollgate_core::meter::Meter;
+use tollgate_core::meter::{Meter, Revisions};
 
 use super::{Admin, Error, MAX_TRIES, back_off};
 use tollgate_dynamo::expression;
@@ -104,10 +104,12 @@ impl Admin {
             spent,
             quota: &quota,
             quota_before: terms.quota(meter.day),
-            key_revision: key.revision,
-            plan_revision: plan.revision,
+            revisions: Revisions {
+                key: key.revision,
+                plan: plan.revision,
+            },
         };
-        let mut update = expression::charge(&charge::set_remaining(meter, &grant), None);
+        let mut update = expression::charge::charge(&charge::set_remaining(meter, &grant), None);
         let (granted_at, mark_value) = (update.name(GRANTED), update.number(mark));
         update.condition(format!(
             "(attribute_not_exists({granted_at}) OR {granted_at} < {mark_value})"

@@ -366,7 +366,7 @@ fn initial(fresh: &Meter) -> [(&'static str, AttributeValue); 8] {
     let text = |text: String| AttributeValue::S(text);
     [
         ("v", number(&ITEM_VERSION)),
-        (PLAN_REVISION, number(&fresh.plan_revision)),
+        (PLAN_REVISION, number(&fresh.revisions.plan)),
         (BUCKETS, empty()),
         (LANES, empty()),
         (DAY, text(fresh.day.to_string())),

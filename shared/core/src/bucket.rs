@@ -2,12 +2,13 @@
 //!
 //! A request of cost `c` at `now` is admitted iff `max(tat, now) - now <= (burst - c) * interval`; then `tat`
 //! becomes `max(tat, now) + c * interval`. So in any time `t` at most `burst + t / interval` cost gets in.
-//! Times are integer nanoseconds since the Unix epoch.
+
+use crate::moment::Nanos;
 
 /// The size and pace of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket {
-    interval: i128,
+    interval: Nanos,
     burst: u32,
 }
 
@@ -16,15 +17,15 @@ pub struct Bucket {
 /// The interval is kept beside `tat`, because `tat - now` is a debt only in units of the pace it was made at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level {
-    /// The theoretical arrival time, nanoseconds since the epoch.
-    pub tat: i128,
-    /// The nanoseconds per request under which `tat` came about.
-    pub interval: i128,
+    /// The theoretical arrival time.
+    pub tat: Nanos,
+    /// The pace under which `tat` came about: the time per request.
+    pub interval: Nanos,
 }
 
 impl Bucket {
-    /// A bucket of `burst` requests that regains one every `interval` nanoseconds (at least 1).
-    pub fn new(interval: i128, burst: u32) -> Self {
+    /// A bucket of `burst` requests that regains one every `interval` (at least 1 ns).
+    pub fn new(interval: Nanos, burst: u32) -> Self {
         Self {
             interval: interval.max(1),
             burst,
@@ -36,8 +37,8 @@ impl Bucket {
         Self::new(1, 0)
     }
 
-    /// Nanoseconds per request.
-    pub fn interval(&self) -> i128 {
+    /// The time per request.
+    pub fn interval(&self) -> Nanos {
         self.interval
     }
 
@@ -56,22 +57,22 @@ impl Bucket {
         self.burst
     }
 
-    /// How far ahead of now `tat` may be for `cost` to be admitted, in nanoseconds; `None` if never.
-    pub fn tolerance(&self, cost: u32) -> Option<i128> {
+    /// How far ahead of now `tat` may be for `cost` to be admitted; `None` if never.
+    pub fn tolerance(&self, cost: u32) -> Option<Nanos> {
         let spare = self.burst.checked_sub(cost)?;
-        Some(i128::from(spare) * self.interval)
+        Some(Nanos::from(spare) * self.interval)
     }
 
-    /// What `cost` adds to `tat`, in nanoseconds.
-    pub fn increment(&self, cost: u32) -> i128 {
-        i128::from(cost) * self.interval
+    /// The time that `cost` adds to `tat`.
+    pub fn increment(&self, cost: u32) -> Nanos {
+        Nanos::from(cost) * self.interval
     }
 
     /// The level as seen under this bucket's pace.
     ///
     /// A level that came about at another pace keeps the *requests* it owes, at most a whole bucket of them: keeping
     /// the time would turn a spent burst of a fast plan into a nearly unspent one of a slow plan.
-    pub fn convert(&self, level: Level, now: i128) -> Level {
+    pub fn convert(&self, level: Level, now: Nanos) -> Level {
         let ahead = level.tat - now;
         if level.interval == self.interval || ahead <= 0 {
             return Level {
@@ -81,8 +82,8 @@ impl Bucket {
         }
         let (whole, part) = (ahead / level.interval, ahead % level.interval);
         let part = (part * self.interval + level.interval - 1) / level.interval;
-        let owed = (whole.min(i128::from(self.burst)) * self.interval + part)
-            .min(i128::from(self.burst) * self.interval);
+        let owed = (whole.min(Nanos::from(self.burst)) * self.interval + part)
+            .min(Nanos::from(self.burst) * self.interval);
         Level {
             tat: now + owed,
             interval: self.interval,
@@ -90,9 +91,9 @@ impl Bucket {
     }
 
     /// Requests of cost 1 that would be admitted at `now`, one after the other.
-    pub fn remaining(&self, level: Option<Level>, now: i128) -> u32 {
+    pub fn remaining(&self, level: Option<Level>, now: Nanos) -> u32 {
         let ahead = level.map_or(0, |level| (level.tat - now).max(0));
-        let spare = i128::from(self.burst) * self.interval - ahead;
+        let spare = Nanos::from(self.burst) * self.interval - ahead;
         u32::try_from(spare.max(0) / self.interval).unwrap_or(self.burst)
     }
 }

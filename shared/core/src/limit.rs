@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
 use crate::calendar::{self, Period, PeriodKind};
+use crate::moment::Nanos;
 
 /// The slowest rate other than zero, in requests per second: one request in 31 years.
 ///
@@ -105,12 +106,12 @@ impl Throttle {
 }
 
 /// Nanoseconds per request, rounded up: rounding down would admit more than the rate.
-fn interval(rate: f64) -> i128 {
+fn interval(rate: f64) -> Nanos {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "at most 1e18, by SLOWEST_RATE"
     )]
-    let nanoseconds = (1e9 / rate).ceil() as i128;
+    let nanoseconds = (1e9 / rate).ceil() as Nanos;
     nanoseconds.max(1)
 }
 

@@ -8,18 +8,26 @@ use jiff::civil::Date;
 use crate::bucket::Level;
 use crate::calendar::{Period, start_of};
 use crate::limit::Quota;
-use crate::plan::BucketId;
+use crate::limits::BucketId;
+use crate::moment::{MICROSECOND, Nanos};
 
 /// Days that one clock may be ahead of another.
 const DAYS_AHEAD: i64 = 2;
 
+/// The revisions of a key's record and of a plan. Both only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Revisions {
+    /// Of the key's record.
+    pub key: u64,
+    /// Of the plan.
+    pub plan: u64,
+}
+
 /// What a meter's item says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meter {
-    /// The revision of the key's record that was last made known here. A charge under an older one is refused.
-    pub key_revision: u64,
-    /// The revision of the plan that was last charged under, likewise.
-    pub plan_revision: u64,
+    /// The revisions that it was last charged under. A charge under an older one fails.
+    pub revisions: Revisions,
     /// How full each bucket is; one that is missing is idle.
     pub buckets: BTreeMap<BucketId, Level>,
     /// The day that `count` is of.
@@ -52,12 +60,12 @@ pub struct ClosedDay {
 }
 
 impl Meter {
-    /// The times of instances that have charged it, nanoseconds since the epoch: a lane's last number is one.
+    /// The times of instances that have charged it: the last sequence number of a lane is one.
     ///
     /// An instance whose clock is behind would take buckets that others fill for fuller than they are, and refuse requests
     /// that have room. So the latest of these that can be right is the meter's time.
-    pub fn times(&self) -> impl Iterator<Item = i128> {
-        self.lanes.values().map(|last| i128::from(*last) * 1_000)
+    pub fn times(&self) -> impl Iterator<Item = Nanos> {
+        self.lanes.values().copied().map(time_of)
     }
 
     /// Whether some instance can have charged it on its day, or that day is not far off. Otherwise the day was put there by
@@ -69,17 +77,19 @@ impl Meter {
     }
 
     /// The times of instances that have charged it since it was like `before`.
-    pub fn times_since(&self, before: &Self) -> impl Iterator<Item = i128> {
+    pub fn times_since(&self, before: &Self) -> impl Iterator<Item = Nanos> {
         let lanes = self.lanes.iter();
         let news = lanes.filter(|(lane, last)| before.lanes.get(*lane) != Some(*last));
-        news.map(|(_, last)| i128::from(*last) * 1_000)
+        news.map(|(_, last)| time_of(*last))
     }
 
     /// A meter that has counted nothing yet.
     pub fn new(key_revision: u64, plan_revision: u64, day: Date, quota: Option<&Quota>) -> Self {
         Self {
-            key_revision,
-            plan_revision,
+            revisions: Revisions {
+                key: key_revision,
+                plan: plan_revision,
+            },
             buckets: BTreeMap::new(),
             day,
             count: 0,
@@ -90,4 +100,8 @@ impl Meter {
             retired: false,
         }
     }
+}
+
+fn time_of(sequence: u64) -> Nanos {
+    Nanos::from(sequence) * MICROSECOND
 }

@@ -1,7 +1,7 @@
 //! The path of a request, as every front door reads it: split at `/` first, then each segment percent-decoded, once.
 //!
 //! Backends do not agree on what a path means. Some decode `%2F` before they split, drop `;x` behind a segment, or resolve `.`
-//! and `..`. What a plan close_day has to stay closed for all of them, so a path that is not plain has a second reading, the one
+//! and `..`. What a plan closes has to stay closed for all of them, so a path that is not plain has a second reading, the one
 //! of a backend that does all of that, for throttles.
 
 use percent_encoding::percent_decode_str;
@@ -53,7 +53,7 @@ impl Path {
         self.climbs
     }
 
-    /// What backends may take it for: as it stands, and as one does that decodes first, clear_archived `;x` and resolves dots, where
+    /// What backends may take it for: as it stands, and as one does that decodes first, drops `;x` and resolves dots, where
     /// that is something else.
     pub(crate) fn readings(&self) -> impl Iterator<Item = Vec<&str>> {
         let plain: Vec<&str> = self.segments().collect();

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::bucket::Bucket;
 use crate::id::StageId;
 use crate::limit::{Quota, Throttle};
+use crate::limits::{BucketId, Limit};
+use crate::moment::Nanos;
 use crate::path::Path;
 use crate::template::{self, Fit, MethodTemplate, is_greedy};
 
@@ -57,35 +58,6 @@ pub struct Target {
     pub path: Path,
 }
 
-/// The name of a bucket inside a meter: short, because a meter has to stay under 1 KB.
-pub type BucketId = String;
-
-/// The bucket of the plan's own throttle.
-pub const PLAN_BUCKET: &str = "*";
-
-/// The limits that one request has to meet, all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Limits {
-    /// The plan's throttle.
-    pub rate: Option<Bucket>,
-    /// The throttle of the method, with the bucket's name.
-    pub method: Option<(BucketId, Bucket)>,
-    /// The plan's quota.
-    pub quota: Option<Quota>,
-}
-
-impl Limits {
-    /// Every bucket with its name, the plan's first.
-    pub fn buckets(&self) -> impl Iterator<Item = (&str, Bucket)> {
-        let rate = self.rate.map(|bucket| (PLAN_BUCKET, bucket));
-        let method = self
-            .method
-            .as_ref()
-            .map(|(id, bucket)| (id.as_str(), *bucket));
-        rate.into_iter().chain(method)
-    }
-}
-
 /// A throttle that a request meets.
 struct Met<'a> {
     fit: Fit,
@@ -108,7 +80,7 @@ impl<'a> Met<'a> {
     }
 
     /// The smaller, the less it lets through: what is closed, then the slowest, then the smallest burst.
-    fn leniency(&self) -> (bool, Reverse<i128>, u32) {
+    fn leniency(&self) -> (bool, Reverse<Nanos>, u32) {
         match self.throttle.bucket() {
             Some(bucket) => (
                 bucket.burst() > 0,
@@ -162,15 +134,15 @@ impl ApiStage {
         StageId::new(&self.api_id, &self.stage)
     }
 
-    /// The best template's bucket, `more` going before the stage's own throttles.
+    /// The limit of the best template, `more` going before the stage's own throttles.
     ///
     /// What the route says is what is called; where it says nothing of the path, the path is looked at, in every way in which a
     /// backend may read it. Of several the strictest goes first: no spelling opens what is closed, or gets more than is allowed.
-    pub(crate) fn method_bucket(
+    pub(crate) fn method_limit(
         &self,
         target: &Target,
         more: Option<&BTreeMap<MethodTemplate, Throttle>>,
-    ) -> Option<(BucketId, Bucket)> {
+    ) -> Option<Limit> {
         let met = match target.exact_route() {
             Some(route) => {
                 let segments: Vec<&str> = template::segments(route).collect();
@@ -183,7 +155,7 @@ impl ApiStage {
         } else {
             self.bucket_id(met.template)
         };
-        Some((id, met.throttle.bucket()?))
+        Some(Limit::method(id, met.throttle.bucket()?))
     }
 
     /// By the path alone; and where nothing else is met by that, by a catch-all route's own template: a mapped domain may have

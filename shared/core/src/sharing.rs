@@ -15,11 +15,13 @@ use std::collections::BTreeMap;
 
 use crate::bucket::Bucket;
 use crate::charge::{BucketUpdate, Charge};
+use crate::limits::BucketId;
 use crate::meter::Meter;
-use crate::plan::BucketId;
+use crate::moment::{MILLISECOND, Nanos, SECOND};
+use crate::tactic::Tactic;
 
-/// The longest hold, nanoseconds.
-const LONGEST_HOLD: i128 = 100_000_000;
+/// The longest hold.
+const LONGEST_HOLD: Nanos = 100 * MILLISECOND;
 /// A hold takes at most this part of the burst: a twentieth.
 const HOLD_SHARE: i128 = 20;
 /// At least this part of the requests that see less than half of a hold left renew it. If all did, all but one of those under
@@ -32,31 +34,20 @@ const FORGOTTEN_AFTER: u8 = 3;
 /// How much the latest charge counts in the part of a meter's charges that fill a bucket.
 const PART_WEIGHT: f64 = 1.0 / 16.0;
 
-/// How an instance fills one bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tactic {
-    /// How long an open keeps the bucket busy beyond its own request, nanoseconds.
-    pub hold: i128,
-    /// A bucket that is busy for no longer than this is opened again, nanoseconds.
-    pub renew_under: i128,
-    /// Others have probably filled the bucket since it was seen.
-    pub assume_busy: bool,
-}
-
 /// The circumstances of a write.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Circumstances {
-    /// How long ago the meter was seen, nanoseconds.
-    pub seen_ago: i128,
-    /// How long ago the first try of the same charge was sent, nanoseconds; `None` if this is the first.
-    pub retrying_for: Option<i128>,
+    /// How long ago the meter was seen.
+    pub seen_ago: Nanos,
+    /// How long ago the first attempt at the same charge was sent; `None` if this is the first.
+    pub retrying_for: Option<Nanos>,
     /// A random number from 0 to 1.
     pub draw: f64,
 }
 
-/// How long an open holds a bucket that is shared, nanoseconds: 100 ms or a twentieth of the burst, whichever is less. A hold
+/// How long an open holds a bucket that is shared: 100 ms or a twentieth of the burst, whichever is less. A hold
 /// of less than half a request would do nothing.
-pub fn hold_of(bucket: &Bucket) -> i128 {
+pub fn hold_of(bucket: &Bucket) -> Nanos {
     let hold = LONGEST_HOLD.min(bucket.increment(bucket.burst()) / HOLD_SHARE);
     if hold * 2 < bucket.interval() {
         0
@@ -91,43 +82,24 @@ impl Sharing {
         if neighbours.remembered_for == 0 {
             return Tactic::default();
         }
-        let hold = hold_of(bucket);
-        if let Some(elapsed) = circumstances.retrying_for {
-            // Long enough to last until a further try arrives, which then finds the bucket busy and adds to it. A bucket that
-            // is emptied faster than that is left half of itself.
-            let outlasts_a_try = 2 * elapsed - bucket.interval();
-            let half = bucket.increment(bucket.burst()) / 2;
-            let most = half.min(2 * LONGEST_HOLD);
-            return Tactic {
-                hold: hold.max(outlasts_a_try.min(most)),
-                ..Tactic::default()
-            };
-        }
-        let rate = self.rate.per_second * neighbours.part;
-        let openers = openers(rate, bucket, hold);
-        let is_stale = circumstances.seen_ago > hold / 2;
-        let opens = circumstances.draw
-            < if is_stale {
-                openers
-            } else {
-                openers.max(RENEWERS)
-            };
-        let all_open = openers >= 1.0 || hold == 0;
-        Tactic {
-            hold,
-            renew_under: if opens && !all_open { hold / 2 } else { 0 },
-            assume_busy: is_stale && !opens,
+        match circumstances.retrying_for {
+            Some(elapsed) => after_failure(bucket, elapsed),
+            None => beside_others(
+                bucket,
+                self.rate.per_second * neighbours.part,
+                circumstances,
+            ),
         }
     }
 
-    /// Learns from the answer to a write: the meter as it was seen `before` it, and as it is `after`, at `now` in nanoseconds.
+    /// Learns from the answer to a write: the meter as it was seen `before` it, and as it is `after`, at `now`.
     pub fn learn(
         &mut self,
         before: &Meter,
         charge: &Charge,
         after: &Meter,
         applied: bool,
-        now: i128,
+        now: Nanos,
     ) {
         let since = if before.day == after.day {
             after.count.saturating_sub(before.count)
@@ -136,8 +108,8 @@ impl Sharing {
         };
         self.rate.count(since, now);
         let ours = if applied { u64::from(charge.cost) } else { 0 };
-        for (id, fill) in &charge.buckets {
-            let neighbours = self.buckets.entry(id.clone()).or_default();
+        for (id, fill) in charge.buckets() {
+            let neighbours = self.buckets.entry(id.to_owned()).or_default();
             let sign = sign_of_others(id, fill, before, after, applied)
                 .unwrap_or(neighbours.remembered_for > 0 && since > ours);
             neighbours.remembered_for = if sign {
@@ -147,7 +119,7 @@ impl Sharing {
             };
         }
         for (id, neighbours) in &mut self.buckets {
-            let is_filled = charge.buckets.iter().any(|(filled, _)| filled == id);
+            let is_filled = charge.buckets().any(|(filled, _)| filled == id);
             let now = f64::from(u8::from(is_filled));
             neighbours.part = if neighbours.part == 0.0 {
                 now
@@ -158,6 +130,37 @@ impl Sharing {
     }
 }
 
+/// After a failed attempt: a hold that lasts until a further attempt arrives, which then finds the bucket busy and adds to it. A
+/// bucket that is emptied faster than that keeps half of itself.
+fn after_failure(bucket: &Bucket, elapsed: Nanos) -> Tactic {
+    let outlasts_an_attempt = 2 * elapsed - bucket.interval();
+    let half = bucket.increment(bucket.burst()) / 2;
+    let most = half.min(2 * LONGEST_HOLD);
+    Tactic {
+        hold: hold_of(bucket).max(outlasts_an_attempt.min(most)),
+        ..Tactic::default()
+    }
+}
+
+/// On the first attempt: open, add or renew the hold, by how many requests everybody sends.
+fn beside_others(bucket: &Bucket, rate: f64, circumstances: Circumstances) -> Tactic {
+    let hold = hold_of(bucket);
+    let openers = openers(rate, bucket, hold);
+    let is_stale = circumstances.seen_ago > hold / 2;
+    let opening = if is_stale {
+        openers
+    } else {
+        openers.max(RENEWERS)
+    };
+    let opens = circumstances.draw < opening;
+    let all_open = openers >= 1.0 || hold == 0;
+    Tactic {
+        hold,
+        renew_under: if opens && !all_open { hold / 2 } else { 0 },
+        assume_busy: is_stale && !opens,
+    }
+}
+
 /// How many of the requests that do not know whether a bucket is busy should open it: as many as make the fewest fail, at
 /// this rate of requests by everybody.
 ///
@@ -165,7 +168,7 @@ impl Sharing {
 /// for `kept` requests. Adds fail when nobody opens it for so long; with a part `p` of openers, that is one request in
 /// `(exp(p * kept) - 1) / p`. An open fails if another has come within the time in which `tat` gets back to the hold: with
 /// probability `p * load / (1 - load)`; and if all open, with probability `load`.
-fn openers(rate: f64, bucket: &Bucket, hold: i128) -> f64 {
+fn openers(rate: f64, bucket: &Bucket, hold: Nanos) -> f64 {
     let load = (rate * seconds(bucket.interval())).min(0.98);
     let kept = rate * seconds(hold) / (1.0 - load);
     let failing = |p: f64| {
@@ -203,15 +206,15 @@ fn sign_of_others(
 #[derive(Debug, Clone, Copy, Default)]
 struct Rate {
     per_second: f64,
-    /// Until when it is counted, nanoseconds since the epoch.
-    until: Option<i128>,
+    /// Until when it is counted.
+    until: Option<Nanos>,
     /// Counted since, when no time had passed.
     pending: f64,
 }
 
 impl Rate {
     /// So many more came until `now`.
-    fn count(&mut self, more: u64, now: i128) {
+    fn count(&mut self, more: u64, now: Nanos) {
         #[expect(clippy::cast_precision_loss, reason = "an average")]
         let more = more as f64;
         self.pending += more;
@@ -228,8 +231,10 @@ impl Rate {
     }
 }
 
-fn seconds(nanoseconds: i128) -> f64 {
+fn seconds(nanoseconds: Nanos) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let nanoseconds = nanoseconds as f64;
-    nanoseconds / 1e9
+    #[expect(clippy::cast_precision_loss, reason = "exact")]
+    let second = SECOND as f64;
+    nanoseconds / second
 }

@@ -2,22 +2,26 @@
 
 use jiff::Timestamp;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Level};
 use crate::calendar::start_of;
 use crate::charge::{self, History};
 use crate::limit::Quota;
+use crate::limits::{Limit, Limits, Rule};
 use crate::meter::Meter;
-use crate::plan::{Limits, PLAN_BUCKET};
+use crate::moment::{Moment, Nanos};
+use crate::reason::LimitKind;
 
-/// What is left of each limit that a request had to meet.
+/// What is left of each limit that a request had to meet, in the order of [`Limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LimitStatus {
-    /// The plan's throttle.
-    pub rate: Option<BucketStatus>,
-    /// The method's throttle.
-    pub method: Option<BucketStatus>,
-    /// The plan's quota.
-    pub quota: Option<QuotaStatus>,
+pub struct LimitStatus(Vec<(LimitKind, Remainder)>);
+
+/// What is left of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remainder {
+    /// Of a bucket.
+    Bucket(BucketStatus),
+    /// Of a quota.
+    Quota(QuotaStatus),
 }
 
 /// What is left of a bucket.
@@ -25,14 +29,14 @@ pub struct LimitStatus {
 pub struct BucketStatus {
     /// Requests a full bucket holds.
     pub burst: u32,
-    /// The time in which an empty bucket fills, nanoseconds.
-    pub window: i128,
+    /// The time in which an empty bucket fills.
+    pub window: Nanos,
     /// Requests that would pass now.
     pub remaining: u32,
-    /// The time until one more would pass, nanoseconds; 0 where the bucket is full.
-    pub next_in: i128,
-    /// The time until the bucket is full again, nanoseconds.
-    pub full_in: i128,
+    /// The time until one more would pass; 0 if the bucket is full.
+    pub next_in: Nanos,
+    /// The time until the bucket is full again.
+    pub full_in: Nanos,
 }
 
 /// What is left of a quota.
@@ -51,54 +55,94 @@ pub struct QuotaStatus {
 }
 
 impl LimitStatus {
-    /// What `meter` says is left of `limits` at `now`. `ahead` as in [`ChargeRequest`](charge::ChargeRequest), `history` as for [`charge::spent`].
-    pub fn of(
-        meter: &Meter,
-        limits: &Limits,
-        history: Option<History>,
-        now: Timestamp,
-        ahead: i128,
-    ) -> Self {
-        let bucket = |id: &str, bucket: Bucket| {
-            let nanoseconds = now.as_nanosecond() + ahead;
-            let level = meter
-                .buckets
-                .get(id)
-                .map(|level| bucket.convert(*level, nanoseconds));
-            let remaining = bucket.remaining(level, nanoseconds);
-            let next_at = level.map_or(nanoseconds, |level| {
-                let beyond = bucket.burst().saturating_sub(remaining).saturating_sub(1);
-                level.tat - i128::from(beyond) * bucket.interval()
-            });
-            BucketStatus {
-                burst: bucket.burst(),
-                window: i128::from(bucket.burst()) * bucket.interval(),
-                remaining,
-                next_in: (next_at - nanoseconds).max(0),
-                full_in: level.map_or(0, |level| (level.tat - nanoseconds).max(0)),
+    /// What `meter` says is left of `limits` at `moment`; `history` as for [`charge::spent`].
+    pub fn of(meter: &Meter, limits: &Limits, history: Option<History>, moment: Moment) -> Self {
+        let remainder = |limit: &Limit| match &limit.rule {
+            Rule::Bucket(id, bucket) => {
+                let level = meter.buckets.get(id).copied();
+                Remainder::Bucket(BucketStatus::of(*bucket, level, moment.bucket_time()))
+            }
+            Rule::Quota(quota) => {
+                Remainder::Quota(QuotaStatus::of(meter, quota, history, moment.now))
             }
         };
-        Self {
-            rate: limits.rate.map(|rate| bucket(PLAN_BUCKET, rate)),
-            method: limits
-                .method
-                .as_ref()
-                .map(|(id, method)| bucket(id, *method)),
-            quota: limits
-                .quota
-                .map(|quota| Self::quota(meter, &quota, history, now)),
-        }
+        let remainders = limits.iter().map(|limit| (limit.kind, remainder(limit)));
+        Self(remainders.collect())
     }
 
-    fn quota(
-        meter: &Meter,
-        quota: &Quota,
-        history: Option<History>,
-        now: Timestamp,
-    ) -> QuotaStatus {
+    /// Every limit with what is left of it.
+    pub fn iter(&self) -> impl Iterator<Item = (LimitKind, &Remainder)> {
+        self.0.iter().map(|(kind, remainder)| (*kind, remainder))
+    }
+
+    /// What is left of the bucket of this kind, if that is a limit of the request.
+    pub fn bucket(&self, kind: LimitKind) -> Option<BucketStatus> {
+        self.iter().find_map(|(known, remainder)| match remainder {
+            Remainder::Bucket(bucket) if known == kind => Some(*bucket),
+            _ => None,
+        })
+    }
+
+    /// What is left of the quota, if there is one.
+    pub fn quota(&self) -> Option<QuotaStatus> {
+        self.iter().find_map(|(_, remainder)| match remainder {
+            Remainder::Quota(quota) => Some(*quota),
+            Remainder::Bucket(_) => None,
+        })
+    }
+
+    /// Whether every limit that other methods meet as well has room.
+    pub fn has_room_for_other_methods(&self) -> bool {
+        self.iter()
+            .filter(|(kind, _)| *kind != LimitKind::Method)
+            .all(|(_, remainder)| remainder.has_room())
+    }
+
+    /// Whether nothing is known of any limit.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Remainder {
+    fn has_room(&self) -> bool {
+        match self {
+            Self::Bucket(bucket) => bucket.remaining > 0,
+            Self::Quota(quota) => quota.remaining > 0,
+        }
+    }
+}
+
+impl FromIterator<(LimitKind, Remainder)> for LimitStatus {
+    fn from_iter<I: IntoIterator<Item = (LimitKind, Remainder)>>(remainders: I) -> Self {
+        Self(remainders.into_iter().collect())
+    }
+}
+
+impl BucketStatus {
+    /// What is left of a bucket at `now`.
+    pub fn of(bucket: Bucket, level: Option<Level>, now: Nanos) -> Self {
+        let level = level.map(|level| bucket.convert(level, now));
+        let remaining = bucket.remaining(level, now);
+        let next_at = level.map_or(now, |level| {
+            let beyond = bucket.burst().saturating_sub(remaining).saturating_sub(1);
+            level.tat - bucket.increment(beyond)
+        });
+        Self {
+            burst: bucket.burst(),
+            window: bucket.increment(bucket.burst()),
+            remaining,
+            next_in: (next_at - now).max(0),
+            full_in: level.map_or(0, |level| (level.tat - now).max(0)),
+        }
+    }
+}
+
+impl QuotaStatus {
+    fn of(meter: &Meter, quota: &Quota, history: Option<History>, now: Timestamp) -> Self {
         let (period, spent) = charge::spent(meter, quota, history, now);
         let reset = start_of(period.end());
-        QuotaStatus {
+        Self {
             limit: quota.limit(),
             remaining: charge::remaining(quota, spent),
             window: reset.as_second() - start_of(period.start).as_second(),

@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::StageId;
 use crate::limit::{Quota, Throttle};
-use crate::plan::{ApiStage, Limits, Plan, Target};
-use crate::template::{self, MethodTemplate};
-use crate::verdict::Reason;
+use crate::limits::{Limit, Limits};
+use crate::plan::{ApiStage, Plan, Target};
+use crate::reason::Reason;
+use crate::template::MethodTemplate;
+
+mod reach;
+
+pub use reach::Reach;
 
 /// The methods that a key may call of its plans' API stages, by `apiId:stage`. A stage that is not there is closed to it; one
 /// without methods is open as far as the plan opens it.
@@ -52,25 +57,16 @@ pub struct Terms<'a> {
     pub overrides: Option<&'a Override>,
 }
 
-/// What a key may call of a stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// All of it.
-    All,
-    /// These methods, each with a decoded path; [`ANY`](template::ANY) is every method. What it may call by a template with a
-    /// `{name}` is not in it: a list of paths cannot say that.
-    Only(BTreeSet<(String, String)>),
-}
-
 impl<'a> Terms<'a> {
-    /// The stage that `target` is in, where the plan and the key open it.
+    /// The stage that `target` is in, if the plan and the key open it.
     ///
     /// # Errors
-    /// [`Reason::NotInPlan`] where the plan does not open the stage; [`Reason::MalformedPath`] where something there goes by the
-    /// path, and this one cannot be told; [`Reason::MethodNotAllowed`] where the plan or the key does not open the method.
+    /// [`Reason::NotInPlan`] if the plan does not open the stage; [`Reason::MalformedPath`] if the path cannot be decoded and
+    /// something in the stage is closed or limited by it; [`Reason::MethodNotAllowed`] if the plan or the key does not open the
+    /// method.
     pub fn opens(&self, target: &Target) -> Result<&'a ApiStage, Reason> {
         let stage = self.plan.stage(target).ok_or(Reason::NotInPlan)?;
-        if target.is_unclear() && self.goes_by_path(stage) {
+        if target.is_unclear() && self.is_limited_by_path(stage) {
             return Err(Reason::MalformedPath);
         }
         if self.open(stage, |methods| target.is_one_of(methods)) {
@@ -81,105 +77,58 @@ impl<'a> Terms<'a> {
     }
 
     /// Whether anything in a stage is closed or limited by its method.
-    fn goes_by_path(&self, stage: &ApiStage) -> bool {
+    fn is_limited_by_path(&self, stage: &ApiStage) -> bool {
         let name = stage.id();
-        let restricted = self.restriction.and_then(|it| it.get(&name));
-        let own = self.overrides.and_then(|it| it.methods.get(&name));
+        let restricted = self.restriction.and_then(|stages| stages.get(&name));
+        let own = self.overrides.and_then(|own| own.methods.get(&name));
         stage.methods.is_some()
             || !stage.throttle.is_empty()
             || restricted.is_some_and(|methods| !methods.is_empty())
             || own.is_some_and(|methods| !methods.is_empty())
     }
 
-    /// What the key may call of a stage.
-    pub fn reach(&self, stage: &ApiStage) -> Reach {
-        let name = stage.id();
-        let by_plan = stage.methods.as_ref();
-        let by_key = self.restriction.map(|it| it.get(&name));
-        let lists: Vec<_> = match by_key {
-            // The key may not call this stage at all.
-            Some(None) => return Reach::Only(BTreeSet::new()),
-            Some(Some(methods)) if !methods.is_empty() => {
-                by_plan.into_iter().chain([methods]).collect()
-            }
-            _ => by_plan.into_iter().collect(),
-        };
-        let own = self.overrides.and_then(|it| it.methods.get(&name));
-        let throttles = stage.throttle.iter().chain(own.into_iter().flatten());
-        let closed = throttles.filter(|(_, throttle)| throttle.is_closed());
-        let closed: Vec<_> = closed.map(|(template, _)| template).collect();
-        if lists.is_empty() {
-            return if closed.is_empty() {
-                Reach::All
-            } else {
-                Reach::Only(BTreeSet::new())
-            };
-        }
-        let mut only = BTreeSet::new();
-        for path in lists
-            .iter()
-            .copied()
-            .flatten()
-            .filter_map(MethodTemplate::only_path)
-        {
-            let is_open = |method: &str| {
-                let covered = |methods: &&BTreeSet<MethodTemplate>| {
-                    let mut methods = methods.iter();
-                    methods.any(|it| it.fit(method, template::segments(path)).is_some())
-                };
-                let is_closed = |template: &&MethodTemplate| {
-                    template.fit(method, template::segments(path)).is_some()
-                };
-                lists.iter().all(covered) && !closed.iter().any(is_closed)
-            };
-            let methods = template::METHODS.iter().filter(|method| is_open(method));
-            only.extend(methods.map(|method| ((*method).to_owned(), path.to_owned())));
-        }
-        Reach::Only(only)
-    }
-
-    /// What a request to `target` in `stage` has to meet on `day`.
+    /// The limits that a request to `target` in `stage` has to meet on `day`.
     pub fn limits(&self, stage: &ApiStage, target: &Target, day: Date) -> Limits {
-        let overrides = self.on(day);
-        let methods = overrides.and_then(|overrides| overrides.methods.get(&stage.id()));
-        Limits {
-            method: stage.method_bucket(target, methods),
-            ..self.whole(day)
-        }
+        let methods = self.on(day).and_then(|own| own.methods.get(&stage.id()));
+        Limits::default()
+            .and(self.rate(day))
+            .and(stage.method_limit(target, methods))
+            .and(self.quota(day).map(Limit::quota))
     }
 
-    /// What every request has to meet on `day`, whatever its method.
+    /// The limits that every request has to meet on `day`, whatever its method.
     pub fn whole(&self, day: Date) -> Limits {
-        let throttle = self.on(day).and_then(|overrides| overrides.throttle);
-        Limits {
-            rate: throttle
-                .or(self.plan.throttle)
-                .and_then(|throttle| throttle.bucket()),
-            method: None,
-            quota: self.quota(day),
-        }
+        Limits::default()
+            .and(self.rate(day))
+            .and(self.quota(day).map(Limit::quota))
     }
 
-    /// Every method throttle on `day` that the key can meet: the stage's name, the method, and the bucket as the only limit.
-    pub fn methods(&self, day: Date) -> Vec<(StageId, MethodTemplate, Limits)> {
-        let mut methods = Vec::new();
-        for stage in &self.plan.stages {
-            let name = stage.id();
-            let mut throttles: BTreeMap<_, _> = stage.throttle.iter().collect();
-            let own = self.on(day).and_then(|it| it.methods.get(&name));
-            throttles.extend(own.into_iter().flatten());
-            for (template, throttle) in throttles {
-                let bucket = throttle.bucket().filter(|_| self.is_open(stage, template));
-                if let Some(bucket) = bucket {
-                    let limits = Limits {
-                        method: Some((stage.bucket_id(template), bucket)),
-                        ..Limits::default()
-                    };
-                    methods.push((name.clone(), template.clone(), limits));
-                }
-            }
-        }
-        methods
+    fn rate(&self, day: Date) -> Option<Limit> {
+        let own = self.on(day).and_then(|own| own.throttle);
+        own.or(self.plan.throttle)?.bucket().map(Limit::rate)
+    }
+
+    /// Every method throttle on `day` that the key can meet.
+    pub fn methods(&self, day: Date) -> Vec<(StageId, MethodTemplate, Limit)> {
+        let stages = self.plan.stages.iter();
+        stages
+            .flat_map(|stage| self.methods_of(stage, day))
+            .collect()
+    }
+
+    fn methods_of(&self, stage: &ApiStage, day: Date) -> Vec<(StageId, MethodTemplate, Limit)> {
+        let id = stage.id();
+        let mut throttles: BTreeMap<_, _> = stage.throttle.iter().collect();
+        let own = self.on(day).and_then(|own| own.methods.get(&id));
+        throttles.extend(own.into_iter().flatten());
+        let open = throttles.into_iter().filter_map(|(template, throttle)| {
+            let bucket = throttle
+                .bucket()
+                .filter(|_| self.is_open(stage, template))?;
+            let limit = Limit::method(stage.bucket_id(template), bucket);
+            Some((id.clone(), template.clone(), limit))
+        });
+        open.collect()
     }
 
     /// Whether some of the requests that `template` covers are open.

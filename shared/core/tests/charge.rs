@@ -10,13 +10,16 @@ use jiff::civil::date;
 use tollgate_core::bucket::{Bucket, Level};
 use tollgate_core::calendar::{PeriodKind, start_of};
 use tollgate_core::charge::{
-    BucketUpdate, Charge, ChargeRequest, History, Refusal, SpentBefore, Step, SyncRevisions, charge,
+    BucketUpdate, Charge, ChargeRequest, CloseDay, Effect, History, QuotaCharge, Refusal,
+    SpentBefore, Step, charge,
 };
 use tollgate_core::limit::Quota;
-use tollgate_core::meter::{ClosedDay, Meter};
-use tollgate_core::plan::{BucketId, Limits, PLAN_BUCKET};
-use tollgate_core::sharing::Tactic;
+use tollgate_core::limits::{BucketId, Limit, Limits, PLAN_BUCKET};
+use tollgate_core::meter::{ClosedDay, Meter, Revisions};
+use tollgate_core::moment::Moment;
+use tollgate_core::reason::LimitKind;
 use tollgate_core::status::LimitStatus;
+use tollgate_core::tactic::Tactic;
 use tollgate_core::verdict::Reason;
 
 /// 2026-12-02, a Wednesday.
@@ -24,33 +27,37 @@ fn now() -> Timestamp {
     start_of(date(2026, 12, 2))
 }
 
+fn moment() -> Moment {
+    Moment {
+        now: now(),
+        ahead: 0,
+        tolerance: i128::MAX,
+    }
+}
+
 fn ns() -> i128 {
     now().as_nanosecond()
 }
 
 fn limits(quota: Option<(u64, PeriodKind)>) -> Limits {
-    Limits {
-        rate: Some(Bucket::new(10, 5)),
-        method: None,
-        quota: quota.map(|(limit, kind)| Quota::new(limit, kind, 0).unwrap()),
-    }
+    let quota = quota.map(|(limit, kind)| Quota::new(limit, kind, 0).unwrap());
+    Limits::default()
+        .and(Limit::rate(Bucket::new(10, 5)))
+        .and(quota.map(Limit::quota))
 }
 
 fn meter(limits: &Limits) -> Meter {
-    Meter::new(3, 3, date(2026, 12, 2), limits.quota.as_ref())
+    Meter::new(3, 3, date(2026, 12, 2), limits.quota().as_ref())
 }
 
 fn ask(limits: &Limits) -> ChargeRequest<'_> {
     ChargeRequest {
-        now: now(),
-        ahead: 0,
-        tolerance: i128::MAX,
+        moment: moment(),
         cost: NonZeroU32::new(2).unwrap(),
-        key_revision: 3,
-        plan_revision: 3,
+        revisions: Revisions { key: 3, plan: 3 },
         limits,
-        quota_before: limits.quota,
-        flushed: None,
+        quota_before: limits.quota(),
+        archived: None,
         history: None,
         tactics: &ALONE,
     }
@@ -63,6 +70,39 @@ fn charged(step: Step) -> Charge {
         Step::Charge(charge) => charge,
         other => panic!("expected a charge, got {other:?}"),
     }
+}
+
+/// How a charge closes the meter's day.
+fn close_day(charge: &Charge) -> Option<CloseDay> {
+    charge.effects.iter().find_map(|effect| match effect {
+        Effect::CloseDay(close) => Some(*close),
+        _ => None,
+    })
+}
+
+/// The archived day that a charge removes, or replaces.
+fn cleared(charge: &Charge) -> Option<jiff::civil::Date> {
+    charge.effects.iter().find_map(|effect| match effect {
+        Effect::ClearArchived(day) => Some(*day),
+        Effect::CloseDay(close) => close.replaces,
+        _ => None,
+    })
+}
+
+fn dropped(charge: &Charge) -> Vec<&str> {
+    let dropped = charge.effects.iter().filter_map(|effect| match effect {
+        Effect::DropIdle(id) => Some(id.as_str()),
+        _ => None,
+    });
+    dropped.collect()
+}
+
+fn spend(charge: &Charge) -> QuotaCharge {
+    let spend = charge.effects.iter().find_map(|effect| match effect {
+        Effect::Spend(spend) => spend.quota,
+        _ => None,
+    });
+    spend.unwrap()
 }
 
 fn level(ahead: i128, interval: i128) -> Level {
@@ -83,9 +123,12 @@ fn a_later_revision_in_the_meter_sends_us_to_read_again_and_an_earlier_one_does_
         (3, 3, None),
         (4, 4, None),
     ] {
+        let revisions = Revisions {
+            key: key_revision,
+            plan: plan_revision,
+        };
         let ask = ChargeRequest {
-            key_revision,
-            plan_revision,
+            revisions,
             ..ask(&limits)
         };
         let step = charge(&meter, &ask);
@@ -93,10 +136,7 @@ fn a_later_revision_in_the_meter_sends_us_to_read_again_and_an_earlier_one_does_
             assert_eq!(step, expected);
         } else {
             let charge = charged(step);
-            assert_eq!(
-                (charge.key_revision, charge.plan_revision),
-                (key_revision, plan_revision)
-            );
+            assert_eq!(charge.revisions, revisions);
         }
     }
 }
@@ -109,7 +149,11 @@ fn the_branch_follows_the_level() {
         meter
             .buckets
             .extend(level.map(|level| (PLAN_BUCKET.to_owned(), level)));
-        charged(charge(&meter, &ask(&limits))).buckets[0].1
+        charged(charge(&meter, &ask(&limits)))
+            .buckets()
+            .next()
+            .map(|(_, update)| *update)
+            .unwrap()
     };
     let idle = |is_there| BucketUpdate::Open {
         to: level(20, 10),
@@ -139,28 +183,28 @@ fn the_branch_follows_the_level() {
 fn a_newer_plan_is_made_known_before_buckets_are_converted_and_only_then() {
     let limits = limits(None);
     let mut meter = meter(&limits);
-    meter.plan_revision = 2;
+    meter.revisions.plan = 2;
     // Nothing to convert: the charge itself makes it known.
-    assert_eq!(charged(charge(&meter, &ask(&limits))).plan_revision, 3);
+    assert_eq!(charged(charge(&meter, &ask(&limits))).revisions.plan, 3);
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(0, 100));
-    assert_eq!(charged(charge(&meter, &ask(&limits))).plan_revision, 3);
+    assert_eq!(charged(charge(&meter, &ask(&limits))).revisions.plan, 3);
     meter
         .buckets
         .insert(PLAN_BUCKET.to_owned(), level(100, 100));
-    let first = SyncRevisions {
-        key_revision: 3,
-        plan_revision: 3,
-    };
+    let first = Revisions { key: 3, plan: 3 };
     assert_eq!(charge(&meter, &ask(&limits)), Step::SyncRevisions(first));
     // A newer key may have other limits as well.
     let before = Meter {
-        key_revision: 2,
-        plan_revision: 3,
+        revisions: Revisions { key: 2, plan: 3 },
         ..meter.clone()
     };
     assert_eq!(charge(&before, &ask(&limits)), Step::SyncRevisions(first));
-    meter.plan_revision = 3;
-    let fill = charged(charge(&meter, &ask(&limits))).buckets[0].1;
+    meter.revisions.plan = 3;
+    let fill = charged(charge(&meter, &ask(&limits)))
+        .buckets()
+        .next()
+        .map(|(_, update)| *update)
+        .unwrap();
     assert!(matches!(fill, BucketUpdate::Convert { .. }));
 }
 
@@ -178,10 +222,8 @@ fn a_refusal_by_an_unconverted_bucket_converts_it_first() {
         from: level(900, 100),
         to: level(50, 10),
     };
-    assert_eq!(
-        (settle.cost, settle.buckets),
-        (0, vec![(PLAN_BUCKET.to_owned(), convert)])
-    );
+    let updates: Vec<_> = settle.buckets().collect();
+    assert_eq!((settle.cost, updates), (0, vec![(PLAN_BUCKET, &convert)]));
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(50, 10));
     let refusal = Refusal {
         reason: Reason::Rate,
@@ -198,23 +240,31 @@ fn a_day_that_is_over_is_closed_with_what_its_quota_left() {
     meter.buckets.insert("idle".to_owned(), level(0, 10));
     meter.buckets.insert("busy".to_owned(), level(1, 10));
     let closing = charged(charge(&meter, &ask(&limits)));
-    assert_eq!(closing.close_day, Some(date(2026, 12, 1)));
-    assert_eq!(closing.closed_limit, Some(9));
-    assert_eq!(closing.drop_idle, ["idle"]);
+    assert_eq!(
+        close_day(&closing).map(|close| close.over),
+        Some(date(2026, 12, 1))
+    );
+    assert_eq!(close_day(&closing).and_then(|close| close.limit), Some(9));
+    assert_eq!(dropped(&closing), ["idle"]);
     let crowd = (0..99).map(|number| (format!("m{number}"), level(-1, 10)));
     let mut crowded = meter.clone();
     crowded.buckets.extend(crowd);
-    assert_eq!(charged(charge(&crowded, &ask(&limits))).drop_idle.len(), 16);
+    assert_eq!(dropped(&charged(charge(&crowded, &ask(&limits)))).len(), 16);
     // The same day of another period: the limit says nothing of what it left.
     meter.period = None;
-    assert_eq!(charged(charge(&meter, &ask(&limits))).closed_limit, None);
+    assert_eq!(
+        close_day(&charged(charge(&meter, &ask(&limits)))).and_then(|close| close.limit),
+        None
+    );
     let meter = Meter {
         day: date(2026, 12, 2),
-        period: limits.quota.map(|quota| quota.period_of(date(2026, 12, 2))),
+        period: limits
+            .quota()
+            .map(|quota| quota.period_of(date(2026, 12, 2))),
         ..meter
     };
     let steady = charged(charge(&meter, &ask(&limits)));
-    assert_eq!((steady.close_day, steady.drop_idle.len()), (None, 0));
+    assert_eq!((close_day(&steady), dropped(&steady).len()), (None, 0));
 }
 
 #[test]
@@ -227,24 +277,27 @@ fn a_closed_day_is_written_out_before_the_next_closes_and_dropped_once_it_is() {
         remaining: None,
     };
     meter.closed = Some(closed);
-    let flushed = |flushed| ChargeRequest {
-        flushed,
+    let flushed = |archived| ChargeRequest {
+        archived,
         ..ask(&limits)
     };
-    assert_eq!(charged(charge(&meter, &flushed(None))).clear_archived, None);
+    assert_eq!(cleared(&charged(charge(&meter, &flushed(None)))), None);
     assert_eq!(
-        charged(charge(&meter, &flushed(Some(date(2026, 11, 29))))).clear_archived,
+        cleared(&charged(charge(&meter, &flushed(Some(date(2026, 11, 29)))))),
         None
     );
     assert_eq!(
-        charged(charge(&meter, &flushed(Some(closed.day)))).clear_archived,
+        cleared(&charged(charge(&meter, &flushed(Some(closed.day))))),
         Some(closed.day)
     );
     meter.day = date(2026, 12, 1);
     assert_eq!(charge(&meter, &flushed(None)), Step::ArchiveDay(closed));
     let closing = charged(charge(&meter, &flushed(Some(closed.day))));
     assert_eq!(
-        (closing.close_day, closing.clear_archived),
+        (
+            close_day(&closing).map(|close| close.over),
+            cleared(&closing)
+        ),
         (Some(meter.day), Some(closed.day))
     );
 }
@@ -261,11 +314,11 @@ fn a_quota_counts_from_what_its_period_has_seen() {
         };
         charge(meter, &ask)
     };
-    let quota = charged(base(&meter, None)).quota.unwrap();
-    assert_eq!((quota.base, quota.room), (SpentBefore::Spent, 18));
+    let quota = spend(&charged(base(&meter, None)));
+    assert_eq!((quota.before, quota.room), (SpentBefore::Spent, 18));
     // The meter has been in no period: the week began before its day, so the days before it must be summed up.
     meter.period = None;
-    let week = limits.quota.unwrap().period_of(meter.day);
+    let week = limits.quota().unwrap().period_of(meter.day);
     assert_eq!(base(&meter, None), Step::LoadHistory(week, meter.day));
     let history = History {
         period: week,
@@ -273,11 +326,11 @@ fn a_quota_counts_from_what_its_period_has_seen() {
         admitted: 5,
     };
     assert_eq!(
-        charged(base(&meter, Some(history))).quota.unwrap().base,
+        spend(&charged(base(&meter, Some(history)))).before,
         SpentBefore::CountAnd(5)
     );
-    let standing = LimitStatus::of(&meter, &limits, Some(history), now(), 0);
-    assert_eq!(standing.quota.unwrap().remaining, 11);
+    let standing = LimitStatus::of(&meter, &limits, Some(history), moment());
+    assert_eq!(standing.quota().unwrap().remaining, 11);
     let of_another_day = History {
         before: date(2026, 12, 1),
         ..history
@@ -289,12 +342,12 @@ fn a_quota_counts_from_what_its_period_has_seen() {
     // A week that began on the meter's day has seen only that day, one that began later nothing.
     meter.day = week.start;
     assert_eq!(
-        charged(base(&meter, None)).quota.unwrap().base,
+        spend(&charged(base(&meter, None))).before,
         SpentBefore::CountAnd(0)
     );
     meter.day = date(2026, 11, 28);
     assert_eq!(
-        charged(base(&meter, None)).quota.unwrap().base,
+        spend(&charged(base(&meter, None))).before,
         SpentBefore::Nothing
     );
 }
@@ -304,8 +357,8 @@ fn what_is_left_of_a_bucket_that_is_neither_full_nor_empty() {
     let limits = limits(None);
     let mut meter = meter(&limits);
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(15, 10));
-    let rate = LimitStatus::of(&meter, &limits, None, now(), 0)
-        .rate
+    let rate = LimitStatus::of(&meter, &limits, None, moment())
+        .bucket(LimitKind::Rate)
         .unwrap();
     assert_eq!(
         (rate.burst, rate.window, rate.remaining, rate.full_in),

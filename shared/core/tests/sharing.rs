@@ -18,9 +18,11 @@ use proptest::prelude::*;
 use tollgate_core::bucket::{Bucket, Level};
 use tollgate_core::calendar::start_of;
 use tollgate_core::charge::{BucketUpdate, Charge, ChargeRequest, Step, charge};
-use tollgate_core::meter::Meter;
-use tollgate_core::plan::{Limits, PLAN_BUCKET};
-use tollgate_core::sharing::{Circumstances, Sharing, Tactic, hold_of};
+use tollgate_core::limits::{Limit, Limits, PLAN_BUCKET};
+use tollgate_core::meter::{Meter, Revisions};
+use tollgate_core::moment::Moment;
+use tollgate_core::sharing::{Circumstances, Sharing, hold_of};
+use tollgate_core::tactic::Tactic;
 
 const DAY: Date = date(2026, 12, 2);
 const MILLISECOND: i128 = 1_000_000;
@@ -35,10 +37,7 @@ fn bucket(rate: i128, burst: u32) -> Bucket {
 }
 
 fn limits(bucket: Bucket) -> Limits {
-    Limits {
-        rate: Some(bucket),
-        ..Limits::default()
-    }
+    Limits::default().and(Limit::rate(bucket))
 }
 
 fn meter(tat: Option<i128>, bucket: Bucket) -> Meter {
@@ -63,15 +62,16 @@ fn step_by(
 ) -> Step {
     let limits = limits(bucket);
     let ask = ChargeRequest {
-        now: Timestamp::from_nanosecond(now).unwrap(),
-        ahead: 0,
-        tolerance,
+        moment: Moment {
+            now: Timestamp::from_nanosecond(now).unwrap(),
+            ahead: 0,
+            tolerance,
+        },
         cost: NonZeroU32::new(cost).unwrap(),
-        key_revision: 1,
-        plan_revision: 1,
+        revisions: Revisions { key: 1, plan: 1 },
         limits: &limits,
         quota_before: None,
-        flushed: None,
+        archived: None,
         history: None,
         tactics: &BTreeMap::from([(PLAN_BUCKET.to_owned(), tactic)]),
     };
@@ -92,10 +92,15 @@ fn charge_by(
     }
 }
 
+fn update(charge: &Charge) -> BucketUpdate {
+    let update = charge.buckets().next();
+    *update.unwrap().1
+}
+
 fn fill(tat: Option<i128>, now: i128, tactic: Tactic) -> BucketUpdate {
     let bucket = bucket(100, 50);
     let charge = charge_by(&meter(tat, bucket), bucket, 1, now, tactic);
-    charge.unwrap().buckets[0].1
+    update(&charge.unwrap())
 }
 
 #[test]
@@ -165,7 +170,7 @@ fn what_is_left_of_another_pace_is_not_held() {
     };
     let charge = charge_by(&meter, bucket(100, 50), 1, now, tactic).unwrap();
     assert!(matches!(
-        charge.buckets[0].1,
+        update(&charge),
         BucketUpdate::Open { hold: 0, .. }
     ));
 }
@@ -320,7 +325,7 @@ fn a_bucket_that_a_wrong_clock_has_filled_is_set_right_with_what_it_owed() {
     let Step::Charge(charge) = asked(filled(8_050, Some(8_000)), 1_000) else {
         panic!("a charge");
     };
-    let BucketUpdate::Convert { from, to } = charge.buckets[0].1 else {
+    let BucketUpdate::Convert { from, to } = update(&charge) else {
         panic!("a conversion");
     };
     assert_eq!(from.tat, start() + 8_050 * MILLISECOND);
@@ -335,7 +340,7 @@ fn a_bucket_of_which_nobody_tells_when_it_was_filled_counts_as_spent() {
         let Step::RebaseBuckets(settle) = step else {
             panic!("{clock:?}: a settlement, not {step:?}");
         };
-        let BucketUpdate::Convert { to, .. } = settle.buckets[0].1 else {
+        let BucketUpdate::Convert { to, .. } = update(&settle) else {
             panic!("a conversion");
         };
         assert_eq!(to.tat, start() + 200 * MILLISECOND);

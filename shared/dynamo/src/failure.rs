@@ -72,7 +72,7 @@ pub fn is_condition<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
     error.code() == Some("ConditionalCheckFailedException")
 }
 
-/// The refusal of an update whose condition did not hold; `None` where it failed for something else.
+/// The refusal of an update whose condition did not hold; `None` if it failed for another reason.
 pub fn refusal<R>(
     error: &SdkError<UpdateItemError, R>,
 ) -> Option<&ConditionalCheckFailedException> {
@@ -82,7 +82,10 @@ pub fn refusal<R>(
     }
 }
 
-/// The outcome of a conditional write; `None` where its condition did not hold.
+/// The outcome of a conditional write; `None` if its condition did not hold.
+///
+/// # Errors
+/// Any other [`Failure`].
 pub fn conditional<T, E>(
     outcome: Result<T, SdkError<E, HttpResponse>>,
 ) -> Result<Option<T>, Failure>

@@ -86,7 +86,10 @@ pub fn to_item(key: &ItemKey, record: &impl Serialize) -> Item {
     item
 }
 
-/// Whether an item is of a form that this release knows.
+/// Checks that an item is of a form that this release knows.
+///
+/// # Errors
+/// [`Corrupt`] for a later form.
 pub fn check_version(item: &Item) -> Result<(), Corrupt> {
     let Some(version) = item.get("v") else {
         // A meter that was told of a change before it was made has none.
@@ -106,6 +109,9 @@ pub fn check_version(item: &Item) -> Result<(), Corrupt> {
 }
 
 /// The record that `item` holds.
+///
+/// # Errors
+/// [`Corrupt`] if it does not hold one.
 pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Corrupt> {
     check_version(&item)?;
     let name = name_of(&item);

@@ -8,10 +8,10 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use metrics::{counter, histogram};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use tollgate_core::charge::{Charge, SyncRevisions};
+use tollgate_core::charge::Charge;
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::lane::Stamp;
-use tollgate_core::meter::{ClosedDay, Meter};
+use tollgate_core::meter::{ClosedDay, Meter, Revisions};
 
 use crate::connection::Connection;
 use crate::expression::{self, Update};
@@ -92,6 +92,9 @@ impl Table {
     }
 
     /// Reads a record, as it is now.
+    ///
+    /// # Errors
+    /// [`Failure`] if no answer came or the item is corrupt.
     pub async fn get<T: DeserializeOwned>(
         &self,
         key: &ItemKey,
@@ -142,25 +145,29 @@ impl Table {
         stamp: Option<&Stamp>,
         budget: &Budget,
     ) -> Result<Written, Failure> {
-        self.update(meter, expression::charge(charge, stamp), budget)
-            .await
+        let update = expression::charge::charge(charge, stamp);
+        self.update(meter, update, budget).await
     }
 
     /// Makes newer revisions known.
     ///
     /// # Errors
     /// As for [`charge`](Self::charge).
-    pub async fn adopt(
+    pub async fn sync(
         &self,
         meter: &ItemKey,
-        adopt: SyncRevisions,
+        revisions: Revisions,
         budget: &Budget,
     ) -> Result<Written, Failure> {
-        self.update(meter, expression::adopt(adopt), budget).await
+        let update = expression::charge::sync(revisions);
+        self.update(meter, update, budget).await
     }
 
-    /// Writes a closed day out. Doing so again changes nothing.
-    pub async fn flush(
+    /// Archives a closed day: writes its usage item. Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] if no answer came.
+    pub async fn archive(
         &self,
         key: &KeyId,
         plan: &PlanId,
@@ -206,7 +213,7 @@ impl Table {
     }
 }
 
-/// Runs one attempt within its time, and counts it. Giving up clear_archived the call and close_day its connection; the store may go
+/// Runs one attempt within its time, and counts it. Giving up drops the call and closes its connection; the store may go
 /// on with it.
 ///
 /// The SDK's futures are large: here they are kept off the stack of everything above.

@@ -6,8 +6,11 @@ use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lru::LruCache;
+use tollgate_core::age;
+use tollgate_core::id::KeyId;
+use tollgate_core::moment::Nanos;
 
 /// A value and when it was read.
 #[derive(Debug, Clone)]
@@ -21,15 +24,14 @@ impl<T> Cached<T> {
         Self { value, read_at }
     }
 
-    /// How long ago it was read.
-    pub(crate) fn age(&self, now: Timestamp) -> SignedDuration {
-        now.duration_since(self.read_at)
+    /// How long ago it was read; negative if the clock was set back since.
+    pub(crate) fn age(&self, now: Timestamp) -> Nanos {
+        now.as_nanosecond() - self.read_at.as_nanosecond()
     }
 
-    /// Whether it was read at most `age` ago. A reading from the future is as old as can be: the clock was set back.
-    pub(crate) fn is_within(&self, age: SignedDuration, now: Timestamp) -> bool {
-        let elapsed = self.age(now);
-        !elapsed.is_negative() && elapsed <= age
+    /// Whether it was read at most `longest` ago.
+    pub(crate) fn is_within(&self, longest: Nanos, now: Timestamp) -> bool {
+        age::is_within(self.age(now), longest)
     }
 }
 
@@ -60,6 +62,8 @@ impl<T: Weigh> Weigh for std::sync::Arc<T> {
 }
 
 impl Weigh for () {}
+
+impl Weigh for KeyId {}
 
 /// The most recently used entries, up to a number of entries and of bytes.
 pub(crate) struct Cache<K: Hash + Eq, V> {

@@ -1,37 +1,32 @@
-//! The write that charges a batch, and its further tries.
-//!
-//! - `members`: who of a batch is charged, and what becomes of each; `refusing`: refusals by what is known;
-//!   `writing`: the write itself, and what its answer teaches.
+//! The driver of a batch: makes the calls that its [`Flow`] names, and caches what their answers say.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use futures_util::future;
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
-use tollgate_core::charge::{self, ChargeRequest, Step};
-use tollgate_core::meter::Meter;
-use tollgate_core::plan::{BucketId, Limits};
-use tollgate_core::sharing::{Circumstances, Tactic};
-use tollgate_core::verdict::{Reason, Verdict};
-
-use super::combine::{Group, Member, Outcome, Outcomes};
-use super::instance::LaneGuard;
-use super::seen::CachedMeter;
-use super::{Attempt, Decider, MAX_TRIES, MAX_TURNS, Scope, TimeSource};
+use tokio::time::sleep;
+use tollgate_core::charge::{self, Charge};
+use tollgate_core::flow::{Flow, Load, Next, Outcome, Reply, View, Write};
+use tollgate_core::lane::Stamp;
+use tollgate_core::limits::Limits;
+use tollgate_core::meter::{ClosedDay, Revisions};
 use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_dynamo::table::Written;
 
-mod members;
-mod refusing;
-mod writing;
+use crate::TimeSource;
+use crate::account::Account;
+use crate::attempt::{Attempt, Scope};
+use crate::cached_meter::CachedMeter;
+use crate::combine::{Group, Member, Outcomes};
+use crate::decider::Decider;
+use crate::lanes::back_off;
 
-use members::decided;
-
-/// What is charged: a key under one of its plans, by limits that are the same for all members of a batch.
-pub(super) struct Charging {
+/// What is charged: a key under one of its plans, with limits that are the same for all members of a batch.
+pub(crate) struct Charging {
     decider: Arc<Decider>,
     scope: Scope,
     clock: TimeSource,
@@ -39,249 +34,270 @@ pub(super) struct Charging {
     plan: Arc<PlanRecord>,
     limits: Limits,
     day: Date,
+    good_until: Option<Timestamp>,
 }
 
 impl Charging {
-    pub(super) fn new(
+    pub(crate) fn new(
         decider: &Arc<Decider>,
         attempt: &Attempt<'_>,
         record: &Arc<KeyRecord>,
         plan: Arc<PlanRecord>,
-        limits: Limits,
         day: Date,
     ) -> Self {
+        let target = attempt.request.target;
+        let terms = record.terms(&plan);
+        let stage = plan.limits.stage(target);
+        let limits = stage.map(|stage| terms.limits(stage, target, day));
         Self {
             decider: Arc::clone(decider),
             scope: attempt.scope,
             clock: Arc::clone(&attempt.request.clock),
             record: Arc::clone(record),
+            limits: limits.unwrap_or_default(),
             plan,
-            limits,
             day,
+            good_until: record.good_until(&attempt.hash),
         }
     }
 
-    pub(super) fn group(&self) -> Group {
+    pub(crate) fn group(&self) -> Group {
         Group {
-            hash: self.scope.hash,
+            key: self.record.id.clone(),
             plan: self.plan.id.clone(),
-            key_revision: self.record.revision,
-            plan_revision: self.plan.revision,
+            revisions: self.revisions(),
             limits: self.limits.clone(),
             day: self.day,
+            good_until: self.good_until,
+        }
+    }
+
+    fn revisions(&self) -> Revisions {
+        Revisions {
+            key: self.record.revision,
+            plan: self.plan.revision,
         }
     }
 
     /// Charges these members: as many as there is room for, in order of arrival.
-    pub(super) async fn run(self, members: Vec<Member>) -> Outcomes {
-        let (slot, sequence) = self.decider.instance.slot((self.clock)());
-        let mut batch = Batch {
-            slot,
-            sequence,
-            of: self,
-            started: None,
-            tries: 0,
-            lost: None,
-            outcomes: vec![None; members.len()],
-            members,
+    pub(crate) async fn run(mut self, members: Vec<Member>) -> Outcomes {
+        self.wait_for_the_most_patient(&members);
+        let (lane, sequence) = self.decider.lanes.claim((self.clock)());
+        let costs = members.iter().map(|member| member.cost);
+        let mut flow = Flow::new(costs, lane.name(), sequence);
+        while self.step(&mut flow, &members).await {}
+        if flow.admits() {
+            let confirmed = |account: &mut Account| account.confirmed_at = Some(self.scope.now);
+            self.decider.change_account(&self.record.id, confirmed);
+        }
+        let outcomes: Vec<Outcome<Failure>> = flow.into_outcomes();
+        outcomes.into()
+    }
+
+    fn wait_for_the_most_patient(&mut self, members: &[Member]) {
+        let waiting = members.iter().filter(|member| member.is_waiting());
+        let end = &mut self.scope.budget.end;
+        *end = waiting.map(|member| member.end).max().unwrap_or(*end);
+    }
+
+    /// Makes the next call; false if there is none.
+    async fn step(&mut self, flow: &mut Flow<Failure>, members: &[Member]) -> bool {
+        let now = (self.clock)();
+        self.scope.now = now;
+        let Some(cached) = self.cached(now) else {
+            flow.restart();
+            return false;
         };
-        batch.scope_until_last();
-        for _ in 0..MAX_TURNS {
-            match batch.turn().await {
-                Ok(Turn::Next) if batch.tries < MAX_TRIES => {}
-                Ok(_) => break,
-                Err(failure) => {
-                    batch.rest(&Outcome::Failed(failure));
-                    break;
+        let view = self.view(&cached, now);
+        flow.keep_waiting(|position| members[position].is_waiting());
+        match flow.next(&view) {
+            Next::Done => return false,
+            Next::Wait { attempts } => sleep(back_off(attempts)).await,
+            Next::Load(load) => match self.load(&cached, load).await {
+                Ok(()) => flow.observe(&view, Reply::Done),
+                Err(failure) => flow.observe(&view, Reply::Failed(failure)),
+            },
+            Next::Archive(closed) => match self.archive(&closed).await {
+                Ok(()) => flow.observe(&view, Reply::Done),
+                Err(failure) => flow.observe(&view, Reply::Failed(failure)),
+            },
+            Next::Write(write) => {
+                let written = self.write(&cached, &write).await;
+                flow.keep_waiting(|position| members[position].is_waiting());
+                flow.observe(&view, reply(&written));
+                self.note(written);
+            }
+        }
+        true
+    }
+
+    /// The meter as it is known; `None` if the members have nothing in common any more.
+    fn cached(&self, now: Timestamp) -> Option<CachedMeter> {
+        let account = self.decider.accounts.get(&self.record.id)?;
+        let cached = account.meters.get(&self.plan.id)?;
+        let plan = self.decider.plans.get(&self.plan.id);
+        // A plan that is not cached says nothing.
+        let is_same_plan = plan.is_none_or(|plan| {
+            let plan = plan.value;
+            plan.is_some_and(|plan| plan.revision == self.plan.revision)
+        });
+        let is_as_it_was = account.record.value.revision == self.record.revision
+            && is_same_plan
+            && self.good_until.is_none_or(|end| now < end)
+            && charge::today(&cached.meter.value, now) == self.day;
+        is_as_it_was.then(|| cached.clone())
+    }
+
+    fn view<'a>(&'a self, cached: &'a CachedMeter, now: Timestamp) -> View<'a> {
+        View {
+            moment: cached.moment(now, self.decider.tolerance()),
+            meter: &cached.meter.value,
+            age: cached.meter.age(now),
+            revisions: self.revisions(),
+            terms: self.record.terms(&self.plan),
+            limits: &self.limits,
+            archived: cached.archived,
+            history: cached.history,
+            sharing: &cached.sharing,
+            draw: fastrand::f64(),
+        }
+    }
+
+    async fn load(&self, cached: &CachedMeter, load: Load) -> Result<(), Failure> {
+        let (decider, scope) = (&self.decider, self.scope);
+        let (record, plan) = (&self.record, &self.plan.id);
+        match load {
+            Load::Key => decider.reload(scope, record).await,
+            Load::Plan => decider.reload_plan(scope, plan).await.map(drop),
+            Load::KeyAndPlan => {
+                let reload_plan = decider.reload_plan(scope, plan);
+                let (key, plan) = future::join(decider.reload(scope, record), reload_plan).await;
+                key.and(plan.map(drop))
+            }
+            Load::AgeingPlan => {
+                decider.refresh_plan(scope, plan).await;
+                Ok(())
+            }
+            Load::History(period, before) => {
+                let (names, waiting) = ((&record.id, plan), cached.meter.value.closed);
+                let history = decider
+                    .history(scope, names, waiting, period, before)
+                    .await?;
+                self.change(|meter| meter.history = Some(history));
+                Ok(())
+            }
+        }
+    }
+
+    async fn archive(&self, closed: &ClosedDay) -> Result<(), Failure> {
+        let (key, plan) = (&self.record.id, &self.plan.id);
+        let budget = &self.scope.budget;
+        let archive = || self.decider.table.archive(key, plan, closed, budget);
+        self.decider.retrying(archive).await?;
+        self.change(|meter| meter.archived = Some(closed.day));
+        Ok(())
+    }
+
+    async fn write(&self, cached: &CachedMeter, write: &Write) -> Result<Written, Failure> {
+        let table = &self.decider.table;
+        let meter = ItemKey::meter(&self.record.id, &self.plan.id);
+        let budget = &self.scope.budget;
+        match write {
+            Write::Sync(revisions) => table.sync(&meter, *revisions, budget).await,
+            Write::Rebase(charge) => table.charge(&meter, charge, None, budget).await,
+            Write::Charge(charge, stamp) => {
+                let stamp = stamp.as_ref();
+                let written = self
+                    .charge_beside_refreshing(&meter, cached, charge, stamp)
+                    .await;
+                self.learn(cached, charge, &written);
+                written
+            }
+        }
+    }
+
+    /// Makes the one write. Beside it, everything else that is due: an ageing plan or key is read, a closed day archived.
+    async fn charge_beside_refreshing(
+        &self,
+        meter: &ItemKey,
+        cached: &CachedMeter,
+        charge: &Charge,
+        stamp: Option<&Stamp>,
+    ) -> Result<Written, Failure> {
+        let (decider, scope, plan) = (&self.decider, self.scope, &self.plan.id);
+        let (written, (), (), ()) = future::join4(
+            decider.table.charge(meter, charge, stamp, &scope.budget),
+            decider.refresh_plan(scope, plan),
+            decider.refresh_account(scope, &self.record.id),
+            self.archive_waiting(cached),
+        )
+        .await;
+        written
+    }
+
+    /// Archives a closed day that waits. A failure costs nothing: the day goes on waiting.
+    async fn archive_waiting(&self, cached: &CachedMeter) {
+        let Some(closed) = cached.meter.value.closed else {
+            return;
+        };
+        if cached.archived == Some(closed.day) {
+            return;
+        }
+        let (key_id, plan) = (&self.record.id, &self.plan.id);
+        let budget = &self.scope.budget;
+        let archived = self.decider.table.archive(key_id, plan, &closed, budget);
+        match archived.await {
+            Ok(()) => self.change(|meter| meter.archived = Some(closed.day)),
+            Err(failure) => {
+                tracing::warn!(%failure, %key_id, %plan, "could not archive a closed day");
+            }
+        }
+    }
+
+    /// Learns from the answer to a charge what others do.
+    fn learn(&self, cached: &CachedMeter, charge: &Charge, written: &Result<Written, Failure>) {
+        let (after, applied) = match written {
+            Ok(Written::Applied(meter)) => (meter, true),
+            Ok(Written::ConditionFailed(Some(meter))) => (meter, false),
+            _ => return,
+        };
+        let (before, now) = (&cached.meter.value, (self.clock)().as_nanosecond());
+        self.change(|meter| meter.sharing.learn(before, charge, after, applied, now));
+    }
+
+    /// Takes note of what an answer says of the meter, and of the key.
+    fn note(&self, written: Result<Written, Failure>) {
+        let (now, key_id, plan) = (self.scope.now, &self.record.id, &self.plan.id);
+        match written {
+            Ok(Written::Applied(meter) | Written::ConditionFailed(Some(meter))) => {
+                let (meter, tolerance) = (Arc::new(meter), self.decider.tolerance());
+                self.change(|cached| cached.see(meter, now, tolerance));
+            }
+            Ok(Written::ConditionFailed(None)) => {}
+            Err(failure) => {
+                tracing::warn!(%failure, %key_id, %plan, "a charge was not confirmed");
+                if matches!(failure, Failure::Throttled(_)) {
+                    let throttled = |account: &mut Account| account.throttled_at = Some(now);
+                    self.decider.change_account(key_id, throttled);
                 }
             }
         }
-        batch.rest(&decided(Verdict::because(Reason::Contended)));
-        batch.outcomes.into_iter().flatten().collect()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut CachedMeter)) {
+        self.decider
+            .change_meter(&self.record.id, &self.plan.id, change);
     }
 }
 
-/// Members under way.
-struct Batch {
-    of: Charging,
-    members: Vec<Member>,
-    /// One for each member, as they become known.
-    outcomes: Vec<Option<Outcome>>,
-    slot: LaneGuard,
-    sequence: u64,
-    /// The time of the first try.
-    started: Option<Timestamp>,
-    tries: u32,
-    /// An answer was lost: the write that charged these members may still be made.
-    lost: Option<Vec<usize>>,
-}
-
-/// Whether there is more to do.
-enum Turn {
-    Next,
-    Done,
-}
-
-/// A meter as a batch looks at it at one moment.
-struct View<'a> {
-    seen: &'a CachedMeter,
-    now: Timestamp,
-    /// How far the meter's time is ahead, and how far a clock may be off, nanoseconds.
-    ahead: i128,
-    tolerance: i128,
-    tactics: BTreeMap<BucketId, Tactic>,
-}
-
-impl Batch {
-    /// The batch has as much time as its most patient member.
-    fn scope_until_last(&mut self) {
-        let waiting = self.members.iter().filter(|member| member.is_waiting());
-        let last = waiting.map(|member| member.end).max();
-        let end = &mut self.of.scope.budget.end;
-        *end = last.unwrap_or(*end);
-    }
-
-    async fn turn(&mut self) -> Result<Turn, Failure> {
-        let now = (self.of.clock)();
-        self.of.scope.now = now;
-        let Some(seen) = self.seen(now) else {
-            if let Some(lost) = self.lost.take() {
-                // The lost write may still be made, and the next one would go by other limits.
-                return Ok(self.uncertain(&lost));
-            }
-            return Ok(self.again(false));
-        };
-        let meter = Arc::clone(&seen.meter.value);
-        if let Some(made) = self.lost.clone().filter(|_| self.is_made(&meter)) {
-            // An earlier try was made after all.
-            return Ok(self.admit(&made, &meter, &self.view(&seen, now)));
-        }
-        if self.waiting().next().is_none() {
-            self.rest(&Outcome::Failed(Failure::OutOfTime));
-            return Ok(Turn::Done);
-        }
-        let view = self.view(&seen, now);
-        let chosen = self.choose(&meter, &view);
-        match charge::charge(&meter, &self.ask(&view, self.cost(&chosen))) {
-            Step::Refuse(_) => self.refuse(&view).await,
-            step => self.take(step, &view, &chosen).await,
-        }
-    }
-
-    /// Goes on with a step other than a refusal.
-    async fn take(
-        &mut self,
-        step: Step,
-        view: &View<'_>,
-        chosen: &[usize],
-    ) -> Result<Turn, Failure> {
-        let (decider, scope) = (Arc::clone(&self.of.decider), self.of.scope);
-        let (key, plan) = (self.of.record.id.clone(), self.of.plan.id.clone());
-        let item = ItemKey::meter(&key, &plan);
-        match step {
-            Step::KeyChanged => {
-                decider.reread(scope, &self.of.record).await?;
-                Ok(self.again(true))
-            }
-            Step::PlanChanged => {
-                decider.read_plan(scope, &plan).await?;
-                Ok(self.again(false))
-            }
-            Step::ArchiveDay(closed) => {
-                let flush = || decider.table.flush(&key, &plan, &closed, &scope.budget);
-                decider.read(flush).await?;
-                self.change_seen(|seen| seen.flushed = Some(closed.day));
-                Ok(Turn::Next)
-            }
-            Step::LoadHistory(period, before) => {
-                let waiting = view.seen.meter.value.closed;
-                let history = decider.history(scope, (&key, &plan), waiting, period, before);
-                let history = history.await?;
-                self.change_seen(|seen| seen.history = Some(history));
-                Ok(Turn::Next)
-            }
-            Step::SyncRevisions(adopt) => {
-                self.tries += 1;
-                let written = decider.table.adopt(&item, adopt, &scope.budget).await;
-                self.record_outcome(written).await
-            }
-            Step::RebaseBuckets(settle) => {
-                self.tries += 1;
-                let written = decider.table.charge(&item, &settle, None, &scope.budget);
-                self.record_outcome(written.await).await
-            }
-            Step::Charge(charge) => self.charge(view, &charge, chosen).await,
-            Step::Refuse(_) => Ok(Turn::Next),
-        }
-    }
-
-    /// The meter as it is known; `None` if the group has nothing in common any more.
-    fn seen(&self, now: Timestamp) -> Option<CachedMeter> {
-        let known = self.of.decider.keys.get(&self.of.scope.hash)?;
-        let record = &known.record.value;
-        let seen = known.meters.get(&self.of.plan.id)?;
-        let revision = self.of.plan.revision;
-        let plan = self.of.decider.plans.get(&self.of.plan.id);
-        // One that was put out of mind says nothing.
-        let is_same_plan =
-            plan.is_none_or(|plan| plan.value.is_some_and(|plan| plan.revision == revision));
-        let is_as_it_was = record.id == self.of.record.id
-            && record.revision == self.of.record.revision
-            && is_same_plan
-            && !record.is_expired(&self.of.scope.hash, now)
-            && charge::today(&seen.meter.value, now) == self.of.day;
-        is_as_it_was.then(|| seen.clone())
-    }
-
-    fn view<'a>(&self, seen: &'a CachedMeter, now: Timestamp) -> View<'a> {
-        let retrying_for = self.started.map(|started| {
-            let elapsed = now.duration_since(started);
-            elapsed.max(SignedDuration::ZERO).as_nanos()
-        });
-        let circumstances = Circumstances {
-            seen_ago: seen.seen_ago(now),
-            retrying_for,
-            draw: fastrand::f64(),
-        };
-        let tactic = |(id, bucket): (&str, _)| {
-            let tactic = seen.sharing.tactic(id, &bucket, circumstances);
-            (id.to_owned(), tactic)
-        };
-        let tolerance = self.of.decider.uncertainty();
-        View {
-            seen,
-            now,
-            ahead: seen.ahead(now, tolerance),
-            tolerance: tolerance.as_nanos(),
-            tactics: self.of.limits.buckets().map(tactic).collect(),
-        }
-    }
-
-    fn ask<'a>(&'a self, view: &'a View<'_>, cost: NonZeroU32) -> ChargeRequest<'a> {
-        let terms = self.of.record.terms(&self.of.plan);
-        ChargeRequest {
-            now: view.now,
-            ahead: view.ahead,
-            tolerance: view.tolerance,
-            cost,
-            key_revision: self.of.record.revision,
-            plan_revision: self.of.plan.revision,
-            limits: &self.of.limits,
-            quota_before: terms.quota(view.seen.meter.value.day),
-            flushed: view.seen.flushed,
-            history: view.seen.history,
-            tactics: &view.tactics,
-        }
-    }
-
-    fn see(&self, meter: Meter, now: Timestamp) {
-        let meter = Arc::new(meter);
-        let tolerance = self.of.decider.uncertainty();
-        self.change_seen(|seen| seen.see(meter, now, tolerance));
-    }
-
-    fn change_seen(&self, change: impl FnOnce(&mut CachedMeter)) {
-        let plan = &self.of.plan.id;
-        self.of.decider.change_seen(self.of.scope, plan, change);
+fn reply(written: &Result<Written, Failure>) -> Reply<'_, Failure> {
+    match written {
+        Ok(Written::Applied(meter)) => Reply::Applied(meter),
+        Ok(Written::ConditionFailed(meter)) => Reply::ConditionFailed(meter.as_ref()),
+        Err(failure) => match failure {
+            Failure::Throttled(_) => Reply::Throttled(failure.clone()),
+            Failure::Indeterminate(_) => Reply::Indeterminate(failure.clone()),
+            _ => Reply::Failed(failure.clone()),
+        },
     }
 }

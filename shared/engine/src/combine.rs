@@ -16,52 +16,41 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::time::{Instant, timeout_at};
-use tollgate_core::id::PlanId;
-use tollgate_core::key::KeyHash;
-use tollgate_core::plan::Limits;
-use tollgate_core::verdict::Verdict;
-
+use tollgate_core::flow::Outcome;
+use tollgate_core::id::{KeyId, PlanId};
+use tollgate_core::limits::Limits;
+use tollgate_core::meter::Revisions;
 use tollgate_dynamo::failure::Failure;
 
 /// What requests have in common that can be charged by one write: nothing that decides one of them could decide another
-/// differently, but its cost.
+/// differently, except its cost.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Group {
-    pub(super) hash: KeyHash,
-    pub(super) plan: PlanId,
-    pub(super) key_revision: u64,
-    pub(super) plan_revision: u64,
-    pub(super) limits: Limits,
-    /// The day for which these limits hold.
-    pub(super) day: Date,
+pub(crate) struct Group {
+    pub(crate) key: KeyId,
+    pub(crate) plan: PlanId,
+    pub(crate) revisions: Revisions,
+    pub(crate) limits: Limits,
+    /// The day on which these are the limits.
+    pub(crate) day: Date,
+    /// Until when the value that was sent is good.
+    pub(crate) good_until: Option<Timestamp>,
 }
 
 /// A request in a batch.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) cost: NonZeroU32,
+pub(crate) struct Member {
+    pub(crate) cost: NonZeroU32,
     /// When an answer would come too late.
-    pub(super) end: Instant,
+    pub(crate) end: Instant,
     /// It no longer waits.
     has_left: Arc<AtomicBool>,
 }
 
-/// What becomes of a member.
-#[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    Decided(Box<Verdict>),
-    /// What the group has in common has changed, or there was room for others only: decide from the start. `reread` tells
-    /// that the key was read again meanwhile.
-    Again {
-        reread: bool,
-    },
-    Failed(Failure),
-}
-
-/// One for each member, in order of arrival.
-pub(super) type Outcomes = Arc<[Outcome]>;
+/// The outcome of each member, in order of arrival.
+pub(crate) type Outcomes = Arc<[Outcome<Failure>]>;
 
 type Batch = Shared<BoxFuture<'static, Outcomes>>;
 
@@ -77,14 +66,14 @@ struct Latest {
 
 /// The batches that gather or are under way.
 #[derive(Default)]
-pub(super) struct Combiner {
+pub(crate) struct Combiner {
     latest: Arc<Mutex<HashMap<Group, Latest>>>,
 }
 
 impl Combiner {
-    /// Joins the group's next batch. If there is none yet, it is made: `charge` will be called with all who have joined by
-    /// the time that it leaves.
-    pub(super) fn join<F>(
+    /// Joins the group's next batch. If none gathers, a new one is made: `charge` will be called with all who have joined by the
+    /// time that it leaves.
+    pub(crate) fn join<F>(
         &self,
         group: Group,
         cost: NonZeroU32,
@@ -100,56 +89,51 @@ impl Combiner {
             end,
             has_left: Arc::clone(&has_left),
         };
-        let membership = |batch, position| Membership {
+        let mut latest = lock(&self.latest);
+        let (batch, position) = match joined(&latest, &group, member) {
+            Ok(joined) => joined,
+            Err((member, before)) => {
+                let gathering = Arc::new(Mutex::new(Some(vec![member])));
+                let registration = Registration {
+                    latest: Arc::clone(&self.latest),
+                    group: group.clone(),
+                    gathering: Arc::clone(&gathering),
+                };
+                let batch = registration.leave(before, charge).boxed().shared();
+                let weak = batch.downgrade();
+                let new = weak.map(|batch| Latest { batch, gathering });
+                latest.extend(new.map(|new| (group, new)));
+                (batch, 0)
+            }
+        };
+        Membership {
             batch,
             position,
             end,
             _leaving: Leaving(has_left),
-        };
-        let mut latest = lock(&self.latest);
-        let under_way = latest.get(&group).and_then(|latest| {
-            let batch = latest.batch.upgrade()?;
-            Some((batch, Arc::clone(&latest.gathering)))
-        });
-        let before = match under_way {
-            Some((batch, gathering)) => {
-                if let Some(members) = &mut *lock(&gathering) {
-                    members.push(member);
-                    return membership(batch, members.len() - 1);
-                }
-                Some(batch)
-            }
-            None => None,
-        };
-        let gathering = Arc::new(Mutex::new(Some(vec![member])));
-        let registration = Registration {
-            latest: Arc::clone(&self.latest),
-            group: group.clone(),
-            gathering: Arc::clone(&gathering),
-        };
-        let batch = async move {
-            if let Some(before) = before {
-                before.await;
-            }
-            let members = lock(&registration.gathering).take().unwrap_or_default();
-            let number = members.len();
-            // A panic in here would be everybody's.
-            let charged = AssertUnwindSafe(async { charge(members).await }).catch_unwind();
-            charged.await.unwrap_or_else(|_| {
-                let failure =
-                    Failure::Indeterminate("the charge of a batch has panicked".to_owned());
-                vec![Outcome::Failed(failure); number].into()
-            })
-        };
-        let batch = batch.boxed().shared();
-        if let Some(weak) = batch.downgrade() {
-            let new = Latest {
-                batch: weak,
-                gathering,
-            };
-            latest.insert(group, new);
         }
-        membership(batch, 0)
+    }
+}
+
+/// Adds a member to the batch that its group gathers, and gives its position there. If none gathers, the member comes back with
+/// the batch that is under way, for which the next has to wait.
+fn joined(
+    latest: &HashMap<Group, Latest>,
+    group: &Group,
+    member: Member,
+) -> Result<(Batch, usize), (Member, Option<Batch>)> {
+    let Some(latest) = latest.get(group) else {
+        return Err((member, None));
+    };
+    let Some(batch) = latest.batch.upgrade() else {
+        return Err((member, None));
+    };
+    match &mut *lock(&latest.gathering) {
+        Some(members) => {
+            members.push(member);
+            Ok((batch, members.len() - 1))
+        }
+        None => Err((member, Some(batch))),
     }
 }
 
@@ -158,6 +142,31 @@ struct Registration {
     latest: Arc<Mutex<HashMap<Group, Latest>>>,
     group: Group,
     gathering: Arc<Gathering>,
+}
+
+impl Registration {
+    /// Waits for the batch before, then charges all who have gathered.
+    async fn leave<F>(
+        self,
+        before: Option<Batch>,
+        charge: impl FnOnce(Vec<Member>) -> F + Send + 'static,
+    ) -> Outcomes
+    where
+        F: Future<Output = Outcomes> + Send + 'static,
+    {
+        if let Some(before) = before {
+            before.await;
+        }
+        let members = lock(&self.gathering).take().unwrap_or_default();
+        let number = members.len();
+        // A panic in here would be everybody's.
+        let charged = AssertUnwindSafe(async { charge(members).await }).catch_unwind();
+        charged.await.unwrap_or_else(|_| {
+            let panicked = "the charge of a batch has panicked".to_owned();
+            let failure = Failure::Indeterminate(panicked);
+            vec![Outcome::Failed(failure); number].into()
+        })
+    }
 }
 
 impl Drop for Registration {
@@ -174,13 +183,13 @@ impl Drop for Registration {
 
 impl Member {
     /// Whether it waits for an answer that can still come in time.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         !self.has_left.load(Ordering::Relaxed) && self.end > Instant::now()
     }
 }
 
 /// A request's part in a batch.
-pub(super) struct Membership {
+pub(crate) struct Membership {
     batch: Batch,
     position: usize,
     end: Instant,
@@ -198,10 +207,10 @@ impl Drop for Leaving {
 
 impl Membership {
     /// Waits for the outcome, but not for longer than the request can.
-    pub(super) async fn outcome(self) -> Outcome {
+    pub(crate) async fn outcome(self) -> Outcome<Failure> {
         match timeout_at(self.end, self.batch).await {
             Ok(outcomes) => outcomes[self.position].clone(),
-            Err(_) => Outcome::Failed(Failure::OutOfTime),
+            Err(_) => Outcome::TooLate,
         }
     }
 }

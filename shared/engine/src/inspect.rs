@@ -1,21 +1,26 @@
-//! What a key has left, without spending any of it.
+//! What a key has left, without charging it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use tollgate_core::charge::{self, History};
 use tollgate_core::id::StageId;
 use tollgate_core::key::KeyValue;
+use tollgate_core::limits::{Limit, Limits, Rule};
+use tollgate_core::moment::Moment;
 use tollgate_core::plan::Target;
+use tollgate_core::reason::Reason;
 use tollgate_core::status::{BucketStatus, LimitStatus};
 use tollgate_core::template::MethodTemplate;
-use tollgate_core::verdict::{Reason, Verdict};
-
-use super::memory::Account;
-use super::{About, Attempt, Decider, Engine, Scope};
+use tollgate_core::verdict::Verdict;
 use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
+
+use crate::account::Account;
+use crate::attempt::{Attempt, Scope};
+use crate::decider::Decider;
+use crate::{Engine, Request};
 
 /// A key, and what it has left under each of its plans.
 #[derive(Debug)]
@@ -31,140 +36,158 @@ pub struct Inspection {
 pub struct PlanStatus {
     /// The plan.
     pub plan: Arc<PlanRecord>,
-    /// The plan's throttle and quota, the key's own where it has some.
-    pub standing: LimitStatus,
-    /// Each method throttle, with the stage's name.
+    /// The plan's throttle and quota, or the key's own in their place.
+    pub limit_status: LimitStatus,
+    /// Each method throttle.
     pub methods: Vec<(StageId, MethodTemplate, BucketStatus)>,
 }
 
 impl Engine {
-    /// Looks at a key by its value. Values that are no key's are remembered as for [`decide`](Self::decide).
+    /// Looks at a key by its value. Unknown values are remembered as for [`decide`](Self::decide).
     ///
     /// # Errors
-    /// The verdict that refuses: the value is no key's, or the key is not good, or the store did not answer.
+    /// The verdict that refuses: the value is no key's, the key is not active, or the store did not answer.
     pub async fn inspect(&self, credential: Option<&str>) -> Result<Inspection, Box<Verdict>> {
         let because = |reason| Box::new(Verdict::because(reason));
         let credential = credential.ok_or_else(|| because(Reason::MissingKey))?;
         let value = KeyValue::parse(credential).map_err(|_| because(Reason::MalformedKey))?;
         let target = Target::default();
-        let request = super::Request {
+        let request = Request {
             credential: Some(credential),
             target: &target,
-            cost: std::num::NonZeroU32::MIN,
+            cost: NonZeroU32::MIN,
             clock: self.time(),
             deadline: None,
         };
         let mut attempt = self.decider.attempt(&request, value.hash());
-        let known = self.decider.inspected(&mut attempt).await;
-        let known = known.map_err(|failure| {
-            tracing::error!(%failure, "cannot look at a key");
-            because(Reason::StoreUnavailable)
-        })?;
-        let known = known.ok_or_else(|| because(Reason::UnknownKey))?;
-        let key = &known.record.value;
-        let about = About {
-            key: Some(Arc::clone(key)),
-            ..About::default()
-        };
-        let refused = |reason| Box::new(about.tell(Verdict::because(reason)));
-        if !key.enabled {
-            return Err(refused(Reason::Disabled));
-        }
-        if key.is_expired(&attempt.scope.hash, attempt.scope.now) {
-            return Err(refused(Reason::Expired));
-        }
-        let mut plans = Vec::new();
-        for id in &key.plans {
-            let Some(plan) = self.decider.plans.get(id).and_then(|plan| plan.value) else {
-                continue;
-            };
-            let history = self.decider.history_of(attempt.scope, &known, &plan).await;
-            let history = history.map_err(|failure| {
+        let inspection = self.decider.inspect(&mut attempt).await;
+        let refusal = match inspection {
+            Ok(Ok(inspection)) => return Ok(inspection),
+            Ok(Err(reason)) => reason,
+            Err(failure) => {
                 tracing::error!(%failure, "cannot look at a key");
-                refused(Reason::StoreUnavailable)
-            })?;
-            let tolerance = self.decider.uncertainty();
-            plans.push(standing(
-                &known,
-                plan,
-                history,
-                attempt.scope.now,
-                tolerance,
-            ));
-        }
-        Ok(Inspection {
-            key: Arc::clone(key),
-            plans,
-        })
+                Reason::StoreUnavailable
+            }
+        };
+        Err(Box::new(attempt.about.complete(Verdict::because(refusal))))
     }
 }
 
 impl Decider {
-    /// The key as it is now, with its meters; its plans are in the cache.
-    async fn inspected(&self, attempt: &mut Attempt<'_>) -> Result<Option<Arc<Account>>, Failure> {
-        let Some(known) = self.known(attempt).await? else {
-            return Ok(None);
+    async fn inspect(
+        &self,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Result<Inspection, Reason>, Failure> {
+        let Some(account) = self.current_account(attempt).await? else {
+            return Ok(Err(Reason::UnknownKey));
         };
-        if attempt.fresh {
-            return Ok(Some(known));
+        let (key, scope) = (&account.record.value, attempt.scope);
+        attempt.about.key = Some(Arc::clone(key));
+        if !key.enabled {
+            return Ok(Err(Reason::Disabled));
         }
-        self.reread(attempt.scope, &known.record.value).await?;
-        Ok(self.keys.get(&attempt.scope.hash))
+        if key.is_expired(&attempt.hash, scope.now) {
+            return Ok(Err(Reason::Expired));
+        }
+        let mut plans = Vec::new();
+        for id in &key.plans {
+            if let Some(plan) = self.plans.get(id).and_then(|plan| plan.value) {
+                plans.push(self.plan_status(scope, &account, plan).await?);
+            }
+        }
+        Ok(Ok(Inspection {
+            key: Arc::clone(key),
+            plans,
+        }))
     }
 
-    /// What was admitted before the meter's day in a period that the quota was changed to, where that is not known yet.
-    async fn history_of(
+    /// The account as it is now; its plans are cached.
+    async fn current_account(
         &self,
-        scope: Scope,
-        known: &Account,
-        plan: &PlanRecord,
-    ) -> Result<Option<History>, Failure> {
-        let Some(seen) = known.meters.get(&plan.id) else {
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<Arc<Account>>, Failure> {
+        let Some(account) = self.account(attempt).await? else {
             return Ok(None);
         };
-        let (record, meter) = (&known.record.value, &seen.meter.value);
-        let quota = record.terms(plan).quota(charge::today(meter, scope.now));
-        let missing =
-            quota.and_then(|quota| charge::missing_history(meter, &quota, seen.history, scope.now));
-        let Some((period, before)) = missing else {
-            return Ok(seen.history);
+        if attempt.is_fresh {
+            return Ok(Some(account));
+        }
+        let record = &account.record.value;
+        self.reload(attempt.scope, record).await?;
+        let account = self.accounts.get(&record.id);
+        Ok(account.filter(|account| account.record.value.has_value(&attempt.hash)))
+    }
+
+    async fn plan_status(
+        &self,
+        scope: Scope,
+        account: &Account,
+        plan: Arc<PlanRecord>,
+    ) -> Result<PlanStatus, Failure> {
+        let Some(cached) = account.meters.get(&plan.id) else {
+            return Ok(PlanStatus {
+                plan,
+                limit_status: LimitStatus::default(),
+                methods: Vec::new(),
+            });
         };
-        let names = (&record.id, &plan.id);
+        let (meter, record) = (&cached.meter.value, &account.record.value);
+        let moment = cached.moment(scope.now, self.tolerance());
+        let terms = record.terms(&plan);
+        let limits = terms.whole(charge::today(meter, scope.now));
+        let history = self.missing_history(scope, account, &plan, &limits).await?;
+        Ok(PlanStatus {
+            limit_status: LimitStatus::of(meter, &limits, history, moment),
+            methods: method_status(account, &plan, moment),
+            plan,
+        })
+    }
+
+    /// What was admitted before the meter's day in a period that the quota was changed to, read if it is not known yet.
+    async fn missing_history(
+        &self,
+        scope: Scope,
+        account: &Account,
+        plan: &PlanRecord,
+        limits: &Limits,
+    ) -> Result<Option<History>, Failure> {
+        let Some(cached) = account.meters.get(&plan.id) else {
+            return Ok(None);
+        };
+        let (meter, known) = (&cached.meter.value, cached.history);
+        let missing = limits
+            .quota()
+            .and_then(|quota| charge::missing_history(meter, &quota, known, scope.now));
+        let Some((period, before)) = missing else {
+            return Ok(known);
+        };
+        let names = (&account.record.value.id, &plan.id);
         let history = self.history(scope, names, meter.closed, period, before);
-        Ok(Some(history.await?))
+        history.await.map(Some)
     }
 }
 
-fn standing(
-    known: &Account,
-    plan: Arc<PlanRecord>,
-    history: Option<History>,
-    now: Timestamp,
-    tolerance: SignedDuration,
-) -> PlanStatus {
-    let terms = known.record.value.terms(&plan);
-    let Some(seen) = known.meters.get(&plan.id) else {
-        return PlanStatus {
-            plan,
-            standing: LimitStatus::default(),
-            methods: Vec::new(),
-        };
+/// What is left of each method throttle.
+fn method_status(
+    account: &Account,
+    plan: &PlanRecord,
+    moment: Moment,
+) -> Vec<(StageId, MethodTemplate, BucketStatus)> {
+    let Some(cached) = account.meters.get(&plan.id) else {
+        return Vec::new();
     };
-    let meter = &seen.meter.value;
-    let day = charge::today(meter, now);
-    let ahead = seen.ahead(now, tolerance);
-    let mut methods = Vec::new();
-    // What each method has left by `*/*` is in a bucket for each, of which the template says nothing.
-    let throttled = terms.methods(day).into_iter();
-    for (stage, template, limits) in throttled.filter(|(_, template, _)| !template.is_every()) {
-        let of = LimitStatus::of(meter, &limits, history, now, ahead);
-        methods.extend(of.method.map(|standing| (stage, template, standing)));
-    }
-    let whole = terms.whole(day);
-    let standing = LimitStatus::of(meter, &whole, history, now, ahead);
-    PlanStatus {
-        plan,
-        standing,
-        methods,
-    }
+    let meter = &cached.meter.value;
+    let terms = account.record.value.terms(plan);
+    let methods = terms.methods(charge::today(meter, moment.now)).into_iter();
+    // By `*/*` each method has a bucket of its own, which the template does not name.
+    let methods = methods.filter(|(_, template, _)| !template.is_every());
+    let status = |(stage, template, limit): (StageId, MethodTemplate, Limit)| {
+        let Rule::Bucket(id, bucket) = limit.rule else {
+            return None;
+        };
+        let level = meter.buckets.get(&id).copied();
+        let status = BucketStatus::of(bucket, level, moment.bucket_time());
+        Some((stage, template, status))
+    };
+    methods.filter_map(status).collect()
 }

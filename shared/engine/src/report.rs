@@ -1,4 +1,4 @@
-//! Decisions, counted: by the `metrics` facade, so that whoever decides finds them, in a function, a server or a gateway.
+//! Counts decisions by the `metrics` facade, wherever they are made: in a function, a server or a gateway.
 //!
 //! | metric | what |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | `Contended`, `Uncertain`, `StoreUnavailable`, `BadEvents` | decisions that were no client's fault, by reason |
 
 use metrics::counter;
-use tollgate_core::verdict::{Decision, Reason, Verdict};
+use tollgate_core::reason::{Decision, Reason};
+use tollgate_core::verdict::Verdict;
 
 /// The metric of a decision.
 pub fn metric(decision: Decision) -> &'static str {

@@ -4,6 +4,7 @@ use tollgate_core::template::MethodTemplate;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
+use crate::account::Account;
 use crate::cache::Weigh;
 
 impl Weigh for KeyRecord {
@@ -45,4 +46,13 @@ impl Weigh for PlanRecord {
 fn of_methods<'a>(methods: impl IntoIterator<Item = &'a MethodTemplate>) -> usize {
     let bytes = |method: &MethodTemplate| method.path().len() + method.method().len() + 100;
     methods.into_iter().map(bytes).sum()
+}
+
+impl Weigh for Account {
+    fn bytes(&self) -> usize {
+        // A meter takes about 1 KB; what makes it larger is its buckets.
+        let meters = self.meters.values();
+        let meters = meters.map(|meter| 1_000 + meter.meter.value.buckets.len() * 100);
+        self.record.value.bytes() + meters.sum::<usize>()
+    }
 }

@@ -71,8 +71,8 @@ pub struct Context {
 impl Context {
     /// What `verdict` is handed on as.
     pub fn of(verdict: &Verdict) -> Self {
-        let standing = &verdict.standing;
-        let quota = standing.quota;
+        let status = &verdict.limit_status;
+        let quota = status.quota();
         let field = |field: String| Some(field).filter(|field| !field.is_empty());
         Self {
             decision: verdict.decision,
@@ -84,9 +84,9 @@ impl Context {
             quota_remaining: quota.map(|quota| quota.remaining),
             quota_reset: quota.and_then(|quota| u64::try_from(quota.reset.as_second()).ok()),
             retry_after: verdict.retry_after_seconds(),
-            violated_policy: verdict.reason.policy().map(str::to_owned),
-            rate_limit: field(fields::remaining(standing)),
-            rate_limit_policy: field(fields::policy(standing)),
+            violated_policy: verdict.reason.limit().map(|kind| kind.name().to_owned()),
+            rate_limit: field(fields::remaining(status)),
+            rate_limit_policy: field(fields::policy(status)),
         }
     }
 }

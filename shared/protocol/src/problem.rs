@@ -137,27 +137,10 @@ fn denied(reason: &str) -> (u16, &'static str, &'static str) {
     }
 }
 
+/// A sentence for people. A reason of another version has none.
 fn detail(reason: &str) -> &'static str {
     let known = Reason::ALL.into_iter().find(|known| is(reason, *known));
-    match known {
-        Some(Reason::MissingKey) => "the request carries no API key",
-        Some(Reason::MalformedKey | Reason::UnknownKey) => "the API key is not known",
-        Some(Reason::Disabled) => "the API key is disabled",
-        Some(Reason::Expired) => "the API key has expired",
-        Some(Reason::NotInPlan) => "the API key is in no usage plan for this API",
-        Some(Reason::MethodNotAllowed) => "the API key may not call this method",
-        Some(Reason::MalformedPath) => {
-            "the path cannot be decoded: expected %XX to be bytes of UTF-8"
-        }
-        Some(Reason::Rate) => "the usage plan's rate is exceeded",
-        Some(Reason::MethodRate) => "the rate of this method is exceeded",
-        Some(Reason::Quota) => "the usage plan's quota is spent",
-        Some(Reason::CostExceedsBurst) => "the request costs more than the usage plan ever allows",
-        Some(Reason::Contended | Reason::Uncertain | Reason::StoreUnavailable) => {
-            "the request could not be decided"
-        }
-        Some(Reason::Ok | Reason::BadEvent) | None => "the request is refused",
-    }
+    known.unwrap_or(Reason::BadEvent).sentence()
 }
 
 /// When to come back. A quota comes back for all its keys at once, so each comes a little later than it could, always the

@@ -11,20 +11,24 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tollgate_admin::Admin;
+use tollgate_admin::keys::NewKey;
+use tollgate_admin::plans::NewPlan;
+use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::Plan;
 use tollgate_dynamo::connection::{Connection, Environment, sdk_config_at};
+use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::schema;
 use tollgate_dynamo::table::Table;
 use tollgate_engine::{Engine, Request, Settings};
 
 use super::ledger::{Instance, Ledger, Summary, Trace};
+use super::management::insist;
 use super::network::{DECISION, Faults, Network};
 use super::{Time, frozen};
-use crate::world::{linked, make_plan, plan, target};
+use crate::world::{self, plan, target};
 
 const TABLE: &str = "simulated";
 const KEYS: usize = 3;
@@ -112,9 +116,8 @@ impl Fleet {
 
     /// A key in the first of two plans.
     pub(super) async fn new_key(&self, random: &mut Rng) -> Arc<Key> {
-        let admin = &self.world.admin;
-        let (first, key) = linked(admin, limits(random)).await;
-        let second = make_plan(admin, limits(random)).await;
+        let (first, second) = (self.new_plan(random).await, self.new_plan(random).await);
+        let key = self.linked_key(&first.id).await;
         for plan in [&first, &second] {
             let ledger = &self.world.ledger;
             ledger.limits(&plan.id, plan.revision, &plan.limits);
@@ -124,6 +127,41 @@ impl Fleet {
             plans: [first.id, second.id],
             values: Mutex::new(vec![key.value]),
         })
+    }
+
+    async fn new_plan(&self, random: &mut Rng) -> PlanRecord {
+        let limits = limits(random);
+        insist(async || {
+            let plan = NewPlan {
+                name: "plan".to_owned(),
+                limits: limits.clone(),
+                ..NewPlan::default()
+            };
+            self.world.admin.create_plan(plan).await
+        })
+        .await
+    }
+
+    /// An enabled key in a plan. Calls whose answers are lost are made again, as users do.
+    async fn linked_key(&self, plan: &PlanId) -> world::Key {
+        let admin = &self.world.admin;
+        let (record, value) = insist(async || {
+            let key = NewKey {
+                enabled: true,
+                ..NewKey::default()
+            };
+            admin.create_key(key).await
+        })
+        .await;
+        insist(async || match admin.link(plan, &record.id).await {
+            Ok(_) | Err(Error::AlreadyLinked) => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await;
+        world::Key {
+            record,
+            value: value.expose().to_owned(),
+        }
     }
 
     /// The true time.

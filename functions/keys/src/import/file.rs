@@ -71,7 +71,7 @@ fn quotes_first(body: &[u8]) -> Option<Vec<u8>> {
         Start(usize),
         Plain,
         Quoted,
-        /// Behind a quote that close_day, or is the first of two that stand for one.
+        /// Behind a quote that closes, or is the first of two that stand for one.
         Closed,
     }
     let mut at = At::Start(0);

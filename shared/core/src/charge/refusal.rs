@@ -1,15 +1,16 @@
-//! Why a request cannot pass, and from when on it can.
+//! Why a request has no room, and from when on it has.
 
 use jiff::Timestamp;
 
+use super::ChargeRequest;
+use super::filling::owed;
 use super::rollover::{signed, spent};
-use super::{ChargeRequest, owed};
 use crate::bucket::Bucket;
 use crate::calendar::start_of;
 use crate::limit::Quota;
+use crate::limits::Rule;
 use crate::meter::Meter;
-use crate::plan::PLAN_BUCKET;
-use crate::verdict::Reason;
+use crate::reason::Reason;
 
 /// Why a request is refused, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,52 +21,54 @@ pub struct Refusal {
     pub until: Option<Timestamp>,
 }
 
-/// Why `ask` cannot pass on `meter`: the limit that holds longest. `None` if every limit has room.
-pub fn refusal(meter: &Meter, ask: &ChargeRequest) -> Option<Refusal> {
-    let buckets = ask
-        .limits
-        .buckets()
-        .filter_map(|(id, bucket)| bucket_refusal(id, bucket, meter, ask));
-    let quota = ask
-        .limits
-        .quota
-        .and_then(|quota| quota_refusal(meter, &quota, ask));
-    buckets
-        .chain(quota)
-        .max_by_key(|refusal| refusal.until.unwrap_or(Timestamp::MAX))
+/// Why `request` has no room on `meter`: the limit that holds longest. `None` if every limit has room.
+pub fn refusal(meter: &Meter, request: &ChargeRequest) -> Option<Refusal> {
+    let refusals = request.limits.iter().filter_map(|limit| {
+        let reason = limit.kind.reason();
+        match &limit.rule {
+            Rule::Bucket(id, bucket) => by_bucket(reason, id, *bucket, meter, request),
+            Rule::Quota(quota) => by_quota(reason, quota, meter, request),
+        }
+    });
+    refusals.max_by_key(|refusal| refusal.until.unwrap_or(Timestamp::MAX))
 }
 
-fn bucket_refusal(id: &str, bucket: Bucket, meter: &Meter, ask: &ChargeRequest) -> Option<Refusal> {
-    let now = ask.time();
-    let reason = if id == PLAN_BUCKET {
-        Reason::Rate
-    } else {
-        Reason::MethodRate
+fn by_bucket(
+    reason: Reason,
+    id: &str,
+    bucket: Bucket,
+    meter: &Meter,
+    request: &ChargeRequest,
+) -> Option<Refusal> {
+    let never = |reason| Refusal {
+        reason,
+        until: None,
     };
-    let Some(tolerance) = bucket.tolerance(ask.cost.get()) else {
-        return Some(Refusal {
-            reason: if bucket.burst() == 0 {
-                reason
-            } else {
-                Reason::CostExceedsBurst
-            },
-            until: None,
-        });
+    if bucket.burst() == 0 {
+        return Some(never(reason));
+    }
+    let Some(tolerance) = bucket.tolerance(request.cost.get()) else {
+        return Some(never(Reason::CostExceedsBurst));
     };
     let level = meter.buckets.get(id)?;
-    let passes_at = owed(meter, *level, bucket, ask).tat - tolerance;
-    (passes_at > now).then(|| Refusal {
+    let passes_at = owed(meter, *level, bucket, request).tat - tolerance;
+    (passes_at > request.moment.bucket_time()).then(|| Refusal {
         reason,
-        until: Some(Timestamp::from_nanosecond(passes_at - ask.ahead).unwrap_or(Timestamp::MAX)),
+        until: Some(request.moment.when(passes_at)),
     })
 }
 
-fn quota_refusal(meter: &Meter, quota: &Quota, ask: &ChargeRequest) -> Option<Refusal> {
-    let cost = u64::from(ask.cost.get());
-    let (period, spent) = spent(meter, quota, ask.history, ask.now);
+fn by_quota(
+    reason: Reason,
+    quota: &Quota,
+    meter: &Meter,
+    request: &ChargeRequest,
+) -> Option<Refusal> {
+    let cost = u64::from(request.cost.get());
+    let (period, spent) = spent(meter, quota, request.history, request.moment.now);
     let after = spent.saturating_add_unsigned(cost);
     (after > signed(quota.limit())).then(|| Refusal {
-        reason: Reason::Quota,
+        reason,
         until: (cost <= quota.limit()).then(|| start_of(period.end())),
     })
 }

@@ -1,16 +1,27 @@
-//! How day and quota period turn between a meter's last charge and now.
+//! How day and quota period roll over between a meter's last charge and now.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{ChargeRequest, History, SpentBefore};
+use super::{ChargeRequest, CloseDay, Effect, QuotaCharge, Spend, SpentBefore};
 use crate::calendar::{Period, day_of};
 use crate::limit::Quota;
-use crate::meter::Meter;
+use crate::meter::{ClosedDay, Meter};
 
-/// The quota's period, and what is spent in it, as they stand at `now`, whatever the meter was last charged on. Where the
-/// quota was changed to one that began before the meter's day, `history` says what was admitted until then; without it
-/// nothing is counted for that time.
+/// What was admitted in a period before the meter's day: the sum of its closed days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// The period.
+    pub period: Period,
+    /// The meter's day, which is not counted in.
+    pub before: Date,
+    /// The sum.
+    pub admitted: u64,
+}
+
+/// The quota's period at `now` and the amount spent in it, on whatever day the meter was last charged. If the quota was changed
+/// to one that began before the meter's day, `history` says what was admitted until then; without it nothing is counted for
+/// that time.
 pub fn spent(
     meter: &Meter,
     quota: &Quota,
@@ -19,7 +30,7 @@ pub fn spent(
 ) -> (Period, i64) {
     let period = quota.period_of(today(meter, now));
     let admitted = history_of(meter, period, history).unwrap_or(0);
-    let spent = match base(meter, period, admitted) {
+    let spent = match before(meter, period, admitted) {
         SpentBefore::Spent => meter.spent,
         SpentBefore::Nothing => 0,
         SpentBefore::CountAnd(more) => signed(meter.count.saturating_add(more)),
@@ -28,19 +39,19 @@ pub fn spent(
     (period, spent)
 }
 
-/// What is left of a quota of which so much is spent.
+/// The rest of a quota after `spent`.
 pub fn remaining(quota: &Quota, spent: i64) -> u64 {
-    let left = signed(quota.limit()).saturating_sub(spent);
-    u64::try_from(left).unwrap_or(0)
+    let remaining = signed(quota.limit()).saturating_sub(spent);
+    u64::try_from(remaining).unwrap_or(0)
 }
 
-/// A count as a signed number, which what is spent is.
+/// A count as a signed number, like the amount spent.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The day that a request at `now` is charged to. A stored day later than our clock's wins: time never runs back. One that no
-/// clock can have reached is damage, and is closed like a day that is over.
+/// The day that a request at `now` is charged to. A stored day that is later than our clock's day wins: time never runs back. A
+/// day that no clock can have reached is damage, and is closed like a day that is over.
 pub fn today(meter: &Meter, now: Timestamp) -> Date {
     let today = day_of(now);
     if meter.is_of_its_day(today) {
@@ -50,8 +61,8 @@ pub fn today(meter: &Meter, now: Timestamp) -> Date {
     }
 }
 
-/// The period, and the day up to which what was admitted in it has to be known to tell what is spent of `quota`; `None` where
-/// the meter alone tells, or `history` does.
+/// The period whose history is missing to say how much of `quota` is spent, and the day that it ends before; `None` if the
+/// meter alone says so, or `history` does.
 pub fn missing_history(
     meter: &Meter,
     quota: &Quota,
@@ -63,7 +74,7 @@ pub fn missing_history(
     (!is_known).then_some((period, meter.day))
 }
 
-fn base(meter: &Meter, period: Period, admitted: u64) -> SpentBefore {
+fn before(meter: &Meter, period: Period, admitted: u64) -> SpentBefore {
     if meter.period == Some(period) {
         SpentBefore::Spent
     } else if period.start > meter.day {
@@ -73,7 +84,7 @@ fn base(meter: &Meter, period: Period, admitted: u64) -> SpentBefore {
     }
 }
 
-/// What was admitted in `period` before the meter's day; `None` where that has to be summed up first.
+/// The cost admitted in `period` before the meter's day; `None` if that has to be read first.
 fn history_of(meter: &Meter, period: Period, history: Option<History>) -> Option<u64> {
     if meter.period == Some(period) || period.start >= meter.day {
         return Some(0);
@@ -83,26 +94,81 @@ fn history_of(meter: &Meter, period: Period, history: Option<History>) -> Option
         .map(|history| history.admitted)
 }
 
-/// How day and period turn between the meter's last charge and now.
+/// How day and quota period roll over between the meter's last charge and now.
 pub(super) struct Rollover {
-    pub(super) day: Date,
-    pub(super) close_day: Option<Date>,
-    pub(super) quota: Option<(Period, SpentBefore)>,
+    day: Date,
+    /// Whether the meter's day is over.
+    pub(super) closes: bool,
+    quota: Option<(Quota, Period, SpentBefore)>,
 }
 
 impl Rollover {
-    /// The turn; or the period that has to be summed up before it can be told.
-    pub(super) fn of(meter: &Meter, ask: &ChargeRequest) -> Result<Self, Period> {
-        let day = today(meter, ask.now);
-        let period = ask.limits.quota.map(|quota| quota.period_of(day));
-        let quota = period.map(|period| {
-            let admitted = history_of(meter, period, ask.history).ok_or(period)?;
-            Ok((period, base(meter, period, admitted)))
+    /// The rollover; or the period whose history has to be read before it is known.
+    pub(super) fn of(meter: &Meter, request: &ChargeRequest) -> Result<Self, Period> {
+        let day = today(meter, request.moment.now);
+        let quota = request.limits.quota().map(|quota| {
+            let period = quota.period_of(day);
+            let admitted = history_of(meter, period, request.history).ok_or(period)?;
+            Ok((quota, period, before(meter, period, admitted)))
         });
         Ok(Self {
             day,
-            close_day: (day != meter.day).then_some(meter.day),
+            closes: day != meter.day,
             quota: quota.transpose()?,
         })
     }
+
+    /// The closed day that has to be archived before another can close.
+    pub(super) fn waiting(&self, meter: &Meter, request: &ChargeRequest) -> Option<ClosedDay> {
+        meter
+            .closed
+            .filter(|closed| self.closes && request.archived != Some(closed.day))
+    }
+
+    /// The effects on day and quota of a charge of `cost`.
+    pub(super) fn effects(&self, meter: &Meter, request: &ChargeRequest, cost: u32) -> Vec<Effect> {
+        let archived = meter.closed.map(|closed| closed.day);
+        let archived = archived.filter(|day| request.archived == Some(*day));
+        let limit = closed_limit(meter, request.quota_before);
+        let mut effects = count(meter, self.day, limit, archived);
+        effects.push(Effect::Spend(Spend {
+            period_before: meter.period,
+            quota: self.quota.map(|(quota, period, before)| QuotaCharge {
+                period,
+                before,
+                room: match cost {
+                    // Nothing always has room.
+                    0 => i128::from(u64::MAX),
+                    cost => i128::from(quota.limit()) - i128::from(cost),
+                },
+            }),
+        }));
+        effects
+    }
+}
+
+/// Counts a cost for `day`. That closes the meter's day if it is another one; `archived` is the closed day that can go.
+pub(super) fn count(
+    meter: &Meter,
+    day: Date,
+    limit: Option<u64>,
+    archived: Option<Date>,
+) -> Vec<Effect> {
+    if day != meter.day {
+        return vec![Effect::CloseDay(CloseDay {
+            over: meter.day,
+            opens: day,
+            limit,
+            replaces: archived,
+        })];
+    }
+    let clear = archived.map(Effect::ClearArchived);
+    [Effect::Count(day)].into_iter().chain(clear).collect()
+}
+
+/// The limit of the quota on the meter's day, if what is spent was spent of it.
+pub(super) fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
+    quota
+        .filter(|quota| meter.period == Some(quota.period_of(meter.day)))
+        .map(|quota| quota.limit())
 }

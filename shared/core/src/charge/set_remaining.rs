@@ -1,52 +1,48 @@
-//! Setting what is spent of a quota.
+//! Setting how much of a quota is spent.
 
 use jiff::Timestamp;
 
-use super::rollover::today;
-use super::{Charge, QuotaCharge, SpentBefore, closed_limit};
+use super::rollover::{closed_limit, count, today};
+use super::{Charge, Effect, QuotaCharge, Spend, SpentBefore};
 use crate::limit::Quota;
-use crate::meter::Meter;
+use crate::meter::{Meter, Revisions};
 
-/// What is to count as spent of the current period's quota.
+/// How much of the current period's quota is to count as spent.
 #[derive(Debug, Clone, Copy)]
 pub struct SetRemaining<'a> {
     /// When it is set.
     pub now: Timestamp,
-    /// What is spent; negative where more is granted than the quota's limit.
+    /// The amount spent; negative if more is granted than the quota's limit.
     pub spent: i64,
     /// The quota.
     pub quota: &'a Quota,
     /// The quota that was in force on the meter's day.
     pub quota_before: Option<Quota>,
-    /// The revision of the key's record.
-    pub key_revision: u64,
-    /// The revision of the plan.
-    pub plan_revision: u64,
+    /// The revisions of the key's record and the plan.
+    pub revisions: Revisions,
 }
 
-/// The write that sets what is spent: a charge of nothing, which opens day and period where they are over. What was counted
-/// stays as it is. A closed day that waits has to be written out before; the write clear_archived it.
-pub fn set_remaining(meter: &Meter, grant: &SetRemaining) -> Charge {
-    let SetRemaining { quota, .. } = grant;
-    let day = today(meter, grant.now);
-    let period = quota.period_of(day);
-    Charge {
-        cost: 0,
-        key_revision: grant.key_revision,
-        plan_revision: grant.plan_revision,
-        revisions_may_be_new: true,
-        now: grant.now.as_nanosecond(),
-        day,
-        close_day: (day != meter.day).then_some(meter.day),
+/// The write that sets the amount spent: a charge of nothing, which opens day and period if they are over. Counts stay as they
+/// are. A closed day that waits has to be archived before; the write removes it.
+pub fn set_remaining(meter: &Meter, request: &SetRemaining) -> Charge {
+    let SetRemaining { quota, .. } = request;
+    let day = today(meter, request.now);
+    let limit = closed_limit(meter, request.quota_before);
+    let archived = meter.closed.map(|closed| closed.day);
+    let mut effects = count(meter, day, limit, archived);
+    effects.push(Effect::Spend(Spend {
+        period_before: meter.period,
         quota: Some(QuotaCharge {
-            period,
-            base: SpentBefore::Granted(grant.spent),
+            period: quota.period_of(day),
+            before: SpentBefore::Granted(request.spent),
             room: i128::from(quota.limit()),
         }),
-        period_before: meter.period,
-        closed_limit: closed_limit(meter, grant.quota_before),
-        buckets: Vec::new(),
-        drop_idle: Vec::new(),
-        clear_archived: meter.closed.map(|closed| closed.day),
+    }));
+    Charge {
+        cost: 0,
+        revisions: request.revisions,
+        revisions_may_be_new: true,
+        now: request.now.as_nanosecond(),
+        effects,
     }
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::bucket::Bucket;
+use crate::limits::Rule;
 
 fn stage(templates: &[(&str, f64)]) -> ApiStage {
     ApiStage {
@@ -27,10 +29,16 @@ fn target(route: Option<&str>, path: &str) -> Target {
     }
 }
 
+/// The bucket of the method throttle that a request meets, with its name.
+fn method_bucket(stage: &ApiStage, target: &Target) -> Option<(BucketId, Bucket)> {
+    match stage.method_limit(target, None)?.rule {
+        Rule::Bucket(id, bucket) => Some((id, bucket)),
+        Rule::Quota(_) => None,
+    }
+}
+
 fn interval(stage: &ApiStage, route: Option<&str>, path: &str) -> Option<i128> {
-    stage
-        .method_bucket(&target(route, path), None)
-        .map(|(_, bucket)| bucket.interval())
+    method_bucket(stage, &target(route, path)).map(|(_, bucket)| bucket.interval())
 }
 
 #[test]
@@ -65,11 +73,7 @@ fn a_catch_all_route_meets_the_throttle_of_its_own_template() {
 #[test]
 fn each_method_has_a_bucket_of_its_own_that_keeps_its_name() {
     let stage = stage(&[("/a/GET", 1.0), ("/b/GET", 1.0)]);
-    let id = |path: &str| {
-        stage
-            .method_bucket(&target(None, path), None)
-            .map(|(id, _)| id)
-    };
+    let id = |path: &str| method_bucket(&stage, &target(None, path)).map(|(id, _)| id);
     assert_ne!(id("/a"), id("/b"));
     assert_eq!(stage.id(), "api:prod");
     assert_eq!(id("/a"), id("/a/"));
@@ -94,7 +98,7 @@ fn a_plan_opens_its_own_stages_of_its_own_apis() {
 }
 
 fn burst(stage: &ApiStage, target: &Target) -> Option<u32> {
-    let met = stage.method_bucket(target, None);
+    let met = method_bucket(stage, target);
     met.map(|(_, bucket)| bucket.burst())
 }
 
@@ -148,7 +152,7 @@ fn every_method_of_a_stage_has_a_bucket_of_its_own() {
             method: method.into(),
             ..target(route, path)
         };
-        stage.method_bucket(&target, None).expect("a bucket")
+        method_bucket(&stage, &target).expect("a bucket")
     };
     let toys = id("GET", Some("/toys"), "/toys");
     assert_eq!(toys.1.interval(), 1_000_000_000);

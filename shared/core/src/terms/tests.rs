@@ -1,5 +1,6 @@
 use super::*;
 use crate::calendar::PeriodKind;
+use crate::limits::PLAN_BUCKET;
 use crate::path::Path;
 use jiff::civil::date;
 
@@ -100,7 +101,7 @@ fn a_key_is_restricted_to_stages_and_methods_within_what_its_plan_opens() {
         opened(&open, Some(&to("api:prod", &["/pets/GET"])), &pets),
         None
     );
-    // The key opens nothing that the plan close_day.
+    // The key opens nothing that the plan closes.
     let toys = target("GET", None, "/toys");
     assert_eq!(
         opened(&listed, Some(&to("api:prod", &["/toys/GET"])), &toys),
@@ -207,7 +208,7 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
         }
     };
     let reach = |open, own| reach_with(&[], open, own);
-    // A policy must not open what a throttle close_day.
+    // A policy must not open what a throttle closes.
     assert!(reach_with(&["/cats/GET"], None, None).is_empty());
     let lists: Option<&[&str]> = Some(&["/pets/GET", "/cats/GET"]);
     assert_eq!(
@@ -263,11 +264,15 @@ fn an_override_holds_up_to_and_with_its_last_day() {
     };
     let limits = |path, day| terms.limits(&plan.stages[0], &target("GET", None, path), day);
     let bursts = |limits: &Limits| {
-        let method = limits.method.as_ref().map(|(_, bucket)| bucket.burst());
+        let burst = |is_plans: bool| {
+            let mut buckets = limits.buckets();
+            let bucket = buckets.find(|(id, _)| (*id == PLAN_BUCKET) == is_plans);
+            bucket.map(|(_, bucket)| bucket.burst())
+        };
         (
-            limits.rate.map(|bucket| bucket.burst()),
-            method,
-            limits.quota.map(|quota| quota.limit()),
+            burst(true),
+            burst(false),
+            limits.quota().map(|quota| quota.limit()),
         )
     };
     let (last, after) = (date(2026, 12, 31), date(2027, 1, 1));
@@ -279,7 +284,7 @@ fn an_override_holds_up_to_and_with_its_last_day() {
     );
     assert_eq!(bursts(&limits("/toys", after)), (Some(1), None, Some(10)));
     // A method's bucket is the same one, whoever sets its pace.
-    let id = |limits: Limits| limits.method.map(|(id, _)| id);
+    let id = |limits: Limits| limits.buckets().last().map(|(id, _)| id.to_owned());
     assert_eq!(id(limits("/pets", last)), id(limits("/pets", after)));
 }
 

@@ -1,95 +1,41 @@
 //! What the store makes of a write, said without DynamoDB: the meaning that expressions are tested against.
 
-use tollgate_core::charge::{BucketUpdate, Charge, SpentBefore, SyncRevisions};
+use tollgate_core::charge::{BucketUpdate, Charge, CloseDay, Effect, Spend, SpentBefore};
 use tollgate_core::lane::{MAX_LANES, Place, Stamp};
-use tollgate_core::meter::{ClosedDay, Meter};
+use tollgate_core::meter::{ClosedDay, Meter, Revisions};
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap()
 }
 
-/// The meter after `charge`; `None` where a condition does not hold.
+/// The meter after `charge`; `None` if a condition does not hold.
 pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option<Meter> {
     let mut after = before.clone();
-    let (key, plan) = (charge.key_revision, charge.plan_revision);
-    let are_known = before.key_revision == key && before.plan_revision == plan;
+    let are_known = before.revisions == charge.revisions;
     holds(charge.revisions_may_be_new || are_known)?;
-    revisions(&mut after, key, plan)?;
-    let cost = u64::from(charge.cost);
-
-    holds(before.period == charge.period_before)?;
-    after.period = charge.quota.map(|quota| quota.period);
-    if let Some(quota) = charge.quota {
-        let base = match quota.base {
-            SpentBefore::Nothing => 0,
-            SpentBefore::Spent => before.spent,
-            SpentBefore::CountAnd(more) => signed(before.count + more),
-            SpentBefore::Granted(spent) => spent,
-        };
-        let asks = matches!(quota.base, SpentBefore::Spent | SpentBefore::CountAnd(_));
-        holds(!asks || i128::from(base) <= quota.room)?;
-        after.spent = base + signed(cost);
-    }
-
-    if let Some(dropped) = charge.clear_archived {
-        holds(before.closed.is_none_or(|closed| closed.day == dropped))?;
-        after.closed = None;
-    } else if charge.close_day.is_some() {
-        holds(before.closed.is_none())?;
-    }
-    if let Some(over) = charge.close_day {
-        holds(before.day == over)?;
-        after.closed = Some(ClosedDay {
-            day: before.day,
-            count: before.count,
-            remaining: charge
-                .closed_limit
-                .map(|limit| signed(limit) - before.spent),
-        });
-        after.day = charge.day;
-        after.count = cost;
-    } else {
-        holds(before.day == charge.day)?;
-        after.count += cost;
-    }
-
-    for (id, fill) in &charge.buckets {
-        let level = before.buckets.get(id).copied();
-        let to = match *fill {
-            BucketUpdate::Open { to, hold, is_there } => {
-                holds(!is_there || level.is_some())?;
-                holds(level.is_none_or(|level| {
-                    let is_same_pace = hold == 0 || level.interval == to.interval;
-                    level.tat <= charge.now + hold && is_same_pace
-                }))?;
-                to
+    revisions(&mut after, charge.revisions)?;
+    for effect in &charge.effects {
+        match effect {
+            Effect::Count(day) => {
+                holds(before.day == *day)?;
+                after.count += u64::from(charge.cost);
             }
-            BucketUpdate::Add {
-                interval,
-                bound,
-                add,
-            } => {
-                let mut level = level?;
-                holds(level.interval == interval)?;
-                holds(charge.now <= level.tat && level.tat <= bound)?;
-                level.tat += add;
-                level
+            Effect::CloseDay(close) => closed(before, &mut after, close, charge.cost)?,
+            Effect::ClearArchived(day) => {
+                holds(before.closed.is_none_or(|closed| closed.day == *day))?;
+                after.closed = None;
             }
-            BucketUpdate::Convert { from, to } => {
-                holds(level? == from)?;
-                to
+            Effect::Spend(spend) => spent(before, &mut after, spend, charge.cost)?,
+            Effect::Fill(id, update) => {
+                let to = filled(before, charge, id, *update)?;
+                after.buckets.insert(id.clone(), to);
             }
-        };
-        after.buckets.insert(id.clone(), to);
-    }
-    for id in &charge.drop_idle {
-        holds(
-            before
-                .buckets
-                .get(id)
-                .is_none_or(|level| level.tat <= charge.now),
-        )?;
-        after.buckets.remove(id);
+            Effect::DropIdle(id) => {
+                let level = before.buckets.get(id);
+                holds(level.is_none_or(|level| level.tat <= charge.now))?;
+                after.buckets.remove(id);
+            }
+        }
     }
     if let Some(stamp) = stamp {
         stamped(&mut after, stamp)?;
@@ -97,17 +43,82 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
     Some(after)
 }
 
-/// The meter after `adopt`; `None` where a condition does not hold.
-pub fn adopted(before: &Meter, adopt: SyncRevisions) -> Option<Meter> {
+fn closed(before: &Meter, after: &mut Meter, close: &CloseDay, cost: u32) -> Option<()> {
+    holds(before.day == close.over)?;
+    let is_free = |closed: ClosedDay| close.replaces == Some(closed.day);
+    holds(before.closed.is_none_or(is_free))?;
+    after.closed = Some(ClosedDay {
+        day: before.day,
+        count: before.count,
+        remaining: close.limit.map(|limit| signed(limit) - before.spent),
+    });
+    after.day = close.opens;
+    after.count = u64::from(cost);
+    Some(())
+}
+
+fn spent(before: &Meter, after: &mut Meter, spend: &Spend, cost: u32) -> Option<()> {
+    holds(before.period == spend.period_before)?;
+    after.period = spend.quota.map(|quota| quota.period);
+    let Some(quota) = spend.quota else {
+        return Some(());
+    };
+    let base = match quota.before {
+        SpentBefore::Nothing => 0,
+        SpentBefore::Spent => before.spent,
+        SpentBefore::CountAnd(more) => signed(before.count + more),
+        SpentBefore::Granted(spent) => spent,
+    };
+    let asks = matches!(quota.before, SpentBefore::Spent | SpentBefore::CountAnd(_));
+    holds(!asks || i128::from(base) <= quota.room)?;
+    after.spent = base + i64::from(cost);
+    Some(())
+}
+
+fn filled(
+    before: &Meter,
+    charge: &Charge,
+    id: &str,
+    update: BucketUpdate,
+) -> Option<tollgate_core::bucket::Level> {
+    let level = before.buckets.get(id).copied();
+    match update {
+        BucketUpdate::Open { to, hold, is_there } => {
+            holds(!is_there || level.is_some())?;
+            holds(level.is_none_or(|level| {
+                let is_same_pace = hold == 0 || level.interval == to.interval;
+                level.tat <= charge.now + hold && is_same_pace
+            }))?;
+            Some(to)
+        }
+        BucketUpdate::Add {
+            interval,
+            bound,
+            add,
+        } => {
+            let mut level = level?;
+            holds(level.interval == interval)?;
+            holds(charge.now <= level.tat && level.tat <= bound)?;
+            level.tat += add;
+            Some(level)
+        }
+        BucketUpdate::Convert { from, to } => {
+            holds(level? == from)?;
+            Some(to)
+        }
+    }
+}
+
+/// The meter after these revisions were made known; `None` if a condition does not hold.
+pub fn synced(before: &Meter, ours: Revisions) -> Option<Meter> {
     let mut after = before.clone();
-    revisions(&mut after, adopt.key_revision, adopt.plan_revision)?;
+    revisions(&mut after, ours)?;
     Some(after)
 }
 
-fn revisions(meter: &mut Meter, key: u64, plan: u64) -> Option<()> {
-    holds(meter.key_revision <= key && meter.plan_revision <= plan)?;
-    meter.key_revision = key;
-    meter.plan_revision = plan;
+fn revisions(meter: &mut Meter, ours: Revisions) -> Option<()> {
+    holds(meter.revisions.key <= ours.key && meter.revisions.plan <= ours.plan)?;
+    meter.revisions = ours;
     Some(())
 }
 

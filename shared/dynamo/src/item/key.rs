@@ -173,12 +173,17 @@ impl KeyRecord {
         }
     }
 
-    /// Whether the key, or this one of its values, is over.
-    pub fn is_expired(&self, hash: &KeyHash, now: Timestamp) -> bool {
+    /// The time at which the key, or this one of its values, ends; `None` if neither does.
+    pub fn good_until(&self, hash: &KeyHash) -> Option<Timestamp> {
         let retiring = self.retiring.as_ref();
         let retiring = retiring.filter(|retiring| retiring.hash == *hash);
         let ends = [self.expires, retiring.map(|retiring| retiring.until)];
-        ends.into_iter().flatten().any(|end| end <= now)
+        ends.into_iter().flatten().min()
+    }
+
+    /// Whether the key, or this one of its values, has ended.
+    pub fn is_expired(&self, hash: &KeyHash, now: Timestamp) -> bool {
+        self.good_until(hash).is_some_and(|end| end <= now)
     }
 }
 

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use tollgate_core::bucket::Level;
 use tollgate_core::calendar::Period;
-use tollgate_core::meter::{ClosedDay, Meter};
+use tollgate_core::meter::{ClosedDay, Meter, Revisions};
 
 use crate::failure::Corrupt;
 use crate::item::{Item, check_version, name_of};
@@ -44,6 +44,9 @@ const NO_PERIOD: &str = "-";
 
 /// Reads a meter. An item that knows the key's revision and has no day was left where a meter might have been made; it
 /// has nothing to charge and is none. Nor is one that knows no revision: nobody may charge it.
+///
+/// # Errors
+/// [`Corrupt`] names the attribute and what it must be.
 pub fn read(item: &Item) -> Result<Option<Meter>, Corrupt> {
     check_version(item)?;
     if item.contains_key(KEY_REVISION) != item.contains_key(DAY) {
@@ -63,8 +66,10 @@ pub fn read(item: &Item) -> Result<Option<Meter>, Corrupt> {
         }),
     };
     Ok(Some(Meter {
-        key_revision: reader.number(KEY_REVISION)?,
-        plan_revision: reader.number(PLAN_REVISION)?,
+        revisions: Revisions {
+            key: reader.number(KEY_REVISION)?,
+            plan: reader.number(PLAN_REVISION)?,
+        },
         buckets: reader.map(BUCKETS, level)?,
         day: reader.text::<Date>(DAY)?,
         count: reader.number(COUNT)?,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tollgate_core::bucket::Bucket;
 use tollgate_core::calendar::day_of;
 use tollgate_core::limit::Throttle;
-use tollgate_core::plan::PLAN_BUCKET;
+use tollgate_core::limits::PLAN_BUCKET;
 use tollgate_core::sharing::hold_of;
 use tollgate_core::verdict::{Reason, Verdict};
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tollgate_core::bucket::Bucket;
-use tollgate_core::plan::{PLAN_BUCKET, Plan};
+use tollgate_core::limits::PLAN_BUCKET;
+use tollgate_core::plan::Plan;
 
 use super::{Charge, Inner, Over, Owed};
 

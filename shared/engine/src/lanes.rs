@@ -1,4 +1,4 @@
-//! Who writes: an instance's lanes and sequence numbers.
+//! Who writes: the lanes of an instance, and its sequence numbers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// One running engine.
-pub(super) struct Instance {
+/// The lanes of one running engine.
+pub(crate) struct Lanes {
     state: Mutex<State>,
 }
 
@@ -16,20 +16,20 @@ struct State {
     id: u64,
     /// The last sequence number.
     last: u64,
-    /// Slots in use. A Lambda instance decides one request at a time and uses one; a server uses one per batch under way,
-    /// because two writes of one lane would shut each other out.
-    slots: BTreeSet<usize>,
+    /// The numbers of lanes in use. A Lambda instance decides one request at a time and uses one lane; a server uses one for each
+    /// batch under way, because two writes of one lane would shut each other out.
+    used: BTreeSet<usize>,
 }
 
-/// How far sequence numbers may run ahead of the clock, microseconds. They are taken for the time.
+/// How far sequence numbers may run ahead of the clock, microseconds. Others take them for the time.
 const FAR_AHEAD: u64 = 1_000_000;
 
-impl Instance {
-    pub(super) fn new() -> Self {
+impl Lanes {
+    pub(crate) fn new() -> Self {
         let state = State {
             id: random_id(),
             last: 0,
-            slots: BTreeSet::new(),
+            used: BTreeSet::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -38,7 +38,7 @@ impl Instance {
 
     /// A lane for one batch, and a number for it that is larger than any before on that lane: microseconds since the epoch where
     /// the clock allows. When the clock was set back, the lanes are others.
-    pub(super) fn slot(self: &Arc<Self>, now: Timestamp) -> (LaneGuard, u64) {
+    pub(crate) fn claim(self: &Arc<Self>, now: Timestamp) -> (LaneGuard, u64) {
         let now = u64::try_from(now.as_microsecond()).unwrap_or(0);
         let mut state = self.lock();
         if state.last > now.saturating_add(FAR_AHEAD) {
@@ -46,51 +46,52 @@ impl Instance {
             state.last = 0;
         }
         state.last = now.max(state.last + 1);
-        let mut numbers = 0..=state.slots.len();
-        let number = numbers.find(|number| !state.slots.contains(number));
+        let mut numbers = 0..=state.used.len();
+        let number = numbers.find(|number| !state.used.contains(number));
         let number = number.unwrap_or(0);
-        state.slots.insert(number);
-        let slot = LaneGuard {
+        state.used.insert(number);
+        let guard = LaneGuard {
             lane: format!("{}{number}", base62(state.id)),
             number,
-            instance: Arc::clone(self),
+            lanes: Arc::clone(self),
         };
-        (slot, state.last)
+        (guard, state.last)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// How long to wait before try `tries + 1`: about 10, 20, 40 ms, spread so that instances do not march in step.
-    pub(super) fn back_off(tries: u32) -> Duration {
-        let step = 10_000u64 << tries.saturating_sub(1).min(4);
-        Duration::from_micros(fastrand::u64(step / 2..step))
-    }
+/// How long to wait before attempt `attempts + 1`: about 10, 20, 40 ms, spread so that instances do not march in step.
+pub(crate) fn back_off(attempts: u32) -> Duration {
+    let step = 10_000u64 << attempts.saturating_sub(1).min(4);
+    Duration::from_micros(fastrand::u64(step / 2..step))
 }
 
 /// A lane in use by one batch.
-pub(super) struct LaneGuard {
+pub(crate) struct LaneGuard {
     lane: String,
     number: usize,
-    instance: Arc<Instance>,
+    lanes: Arc<Lanes>,
 }
 
 impl LaneGuard {
-    pub(super) fn lane(&self) -> &str {
+    /// The lane's name on meters.
+    pub(crate) fn name(&self) -> &str {
         &self.lane
     }
 }
 
 impl Drop for LaneGuard {
     fn drop(&mut self) {
-        self.instance.lock().slots.remove(&self.number);
+        self.lanes.lock().used.remove(&self.number);
     }
 }
 
 fn random_id() -> u64 {
     let random = getrandom::u64().expect("the operating system gives random bytes");
-    // Six base62 digits: short, and still one in 56 billion.
+    // Six base62 digits are short, and there are 56 billion of them.
     random % 62u64.pow(6)
 }
 

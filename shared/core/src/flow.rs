@@ -1,0 +1,341 @@
+//! The decision of a batch of requests, as a pure flow: which call to the store comes next, given what is known.
+//!
+//! Its driver asks [`Flow::next`], makes the call that it names and reports the outcome to [`Flow::observe`], until all is
+//! [`Next::Done`]. The flow itself waits for nothing, reads no clock and draws no random number, so the same flow decides in a
+//! Lambda function, in a server and in a simulation.
+//!
+//! A batch is requests of one process for the same key and the same limits: one write charges all that there is room for, in
+//! order of arrival. A single request is a batch of one.
+//!
+//! - `attempt`: the write that charges, and what its reply means. `refuse`: refusals, from memory or confirmed.
+//! - `batch`: the requests of a batch, and which of them one write charges.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::calendar::Period;
+use crate::charge::{Charge, ChargeRequest, History, Step, charge};
+use crate::lane::Stamp;
+use crate::limits::{BucketId, Limits};
+use crate::meter::{ClosedDay, Meter, Revisions};
+use crate::moment::{Moment, Nanos};
+use crate::reason::Reason;
+use crate::sharing::{Circumstances, Sharing};
+use crate::tactic::Tactic;
+use crate::terms::Terms;
+use crate::verdict::Verdict;
+
+mod attempt;
+mod batch;
+mod refuse;
+
+use batch::Batch;
+
+/// Attempts of the write.
+pub const MAX_ATTEMPTS: u32 = 4;
+/// Steps in all: a read takes one, but is no attempt of the write.
+const MAX_STEPS: u32 = 10;
+
+/// Everything that is known when a step is chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The time.
+    pub moment: Moment,
+    /// The meter as it was last seen.
+    pub meter: &'a Meter,
+    /// How long ago that was; negative if our clock was set back since.
+    pub age: Nanos,
+    /// The revisions of the key and the plan that we know.
+    pub revisions: Revisions,
+    /// What the key may do under the plan.
+    pub terms: Terms<'a>,
+    /// The limits that every request of the batch has to meet.
+    pub limits: &'a Limits,
+    /// A closed day that is known to be archived.
+    pub archived: Option<Date>,
+    /// What was admitted in a period before the meter's day, if that was read.
+    pub history: Option<History>,
+    /// What was learned of others that charge the same meter.
+    pub sharing: &'a Sharing,
+    /// A random number from 0 to 1.
+    pub draw: f64,
+}
+
+/// The next call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Read this.
+    Load(Load),
+    /// Archive this closed day: write it to an item of its own.
+    Archive(ClosedDay),
+    /// Write this to the meter.
+    Write(Write),
+    /// Wait before attempt `attempts + 1`: the store is busy.
+    Wait {
+        /// The attempts so far.
+        attempts: u32,
+    },
+    /// Everything is decided.
+    Done,
+}
+
+/// Something to read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// The key with its meters.
+    Key,
+    /// The plan.
+    Plan,
+    /// Both.
+    KeyAndPlan,
+    /// The plan, if it is about to be too old. The batch is decided, so a failure does not matter.
+    AgeingPlan,
+    /// What was admitted in this period before this day.
+    History(Period, Date),
+}
+
+/// A conditional write to the meter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Make newer revisions known.
+    Sync(Revisions),
+    /// Convert buckets; this charges nothing.
+    Rebase(Charge),
+    /// Charge requests. The stamp tells after a lost answer whether the write was made; there is none if no lane is free.
+    Charge(Charge, Option<Stamp>),
+}
+
+/// What became of a call. `E` is the driver's error.
+#[derive(Debug, Clone)]
+pub enum Reply<'a, E> {
+    /// The read is made, or the day archived.
+    Done,
+    /// The write is made; the meter after it.
+    Applied(&'a Meter),
+    /// A condition did not hold, and nothing was changed; the meter as it is, or `None` if it is gone.
+    ConditionFailed(Option<&'a Meter>),
+    /// The store is too busy; nothing was changed.
+    Throttled(E),
+    /// No answer came: the write may have been made, or may be made late.
+    Indeterminate(E),
+    /// The call failed for good.
+    Failed(E),
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome<E> {
+    /// It is decided.
+    Decided(Box<Verdict>),
+    /// The batch has nothing in common any more, or had room for others only: decide this request from the start.
+    Again {
+        /// Whether the key was read again meanwhile.
+        reread: bool,
+    },
+    /// It cannot be decided.
+    Failed(E),
+    /// Nobody waits for it any more.
+    TooLate,
+}
+
+/// A batch under way.
+#[derive(Debug)]
+pub struct Flow<E> {
+    batch: Batch<E>,
+    lane: String,
+    sequence: u64,
+    /// When the first attempt was made.
+    began: Option<Timestamp>,
+    attempts: u32,
+    steps: u32,
+    /// An answer was lost: the write that charges these requests may still be made.
+    lost: Option<Vec<usize>>,
+    tactics: BTreeMap<BucketId, Tactic>,
+    queued: Option<Next>,
+    pending: Option<Pending>,
+}
+
+/// The call whose reply is awaited.
+#[derive(Debug)]
+enum Pending {
+    Load(Load),
+    Archive,
+    /// A write that charges nobody.
+    Prepare,
+    Charge {
+        requests: Vec<usize>,
+        is_stamped: bool,
+    },
+}
+
+impl<E: Clone> Flow<E> {
+    /// A batch of requests with these costs, in order of arrival. `lane` and `sequence` mark its writes; see
+    /// [`lane`](crate::lane).
+    pub fn new(costs: impl IntoIterator<Item = NonZeroU32>, lane: &str, sequence: u64) -> Self {
+        Self {
+            batch: Batch::new(costs),
+            lane: lane.to_owned(),
+            sequence,
+            began: None,
+            attempts: 0,
+            steps: 0,
+            lost: None,
+            tactics: BTreeMap::new(),
+            queued: None,
+            pending: None,
+        }
+    }
+
+    /// Notes which requests somebody still waits for.
+    pub fn keep_waiting(&mut self, waits: impl Fn(usize) -> bool) {
+        self.batch.keep_waiting(waits);
+    }
+
+    /// The next call.
+    pub fn next(&mut self, view: &View<'_>) -> Next {
+        if let Some(next) = self.queued.take() {
+            return next;
+        }
+        if self.batch.is_decided() {
+            return Next::Done;
+        }
+        if self.attempts >= MAX_ATTEMPTS || self.steps >= MAX_STEPS {
+            self.batch
+                .rest(&decided(Verdict::because(Reason::Contended)));
+            return Next::Done;
+        }
+        self.steps += 1;
+        if let Some(made) = self.lost.clone().filter(|_| self.is_made(view.meter)) {
+            // An earlier attempt was made after all.
+            self.admit(&made, view.meter, view);
+            return Next::Done;
+        }
+        if self.batch.waiting().next().is_none() {
+            self.batch.rest(&Outcome::TooLate);
+            return Next::Done;
+        }
+        self.tactics = self.choose_tactics(view);
+        let chosen = self.choose(view.meter, view);
+        match charge(view.meter, &self.request(view, self.batch.cost(&chosen))) {
+            Step::Refuse(_) => self.refuse(view),
+            step => self.take(step, chosen, view),
+        }
+    }
+
+    /// What the batch had in common has changed: each request has to be decided from the start.
+    pub fn restart(&mut self) {
+        if let Some(lost) = self.lost.take() {
+            // The lost write may still be made, and the next one would be under other limits.
+            self.uncertain(&lost);
+        }
+        self.batch.again(false);
+    }
+
+    /// Takes note of what became of the call that [`next`](Self::next) named. `view` is the one that it was named by.
+    pub fn observe(&mut self, view: &View<'_>, reply: Reply<'_, E>) {
+        match (self.pending.take(), reply) {
+            (_, Reply::Failed(error)) => self.batch.rest(&Outcome::Failed(error)),
+            (Some(Pending::Load(load)), _) => self.loaded(load),
+            (Some(Pending::Archive) | None, _) => {}
+            // The meter is gone, and so is the link.
+            (_, Reply::ConditionFailed(None)) => self.queue(Load::Key),
+            (Some(Pending::Prepare), reply) => self.prepared(reply),
+            (
+                Some(Pending::Charge {
+                    requests,
+                    is_stamped,
+                }),
+                reply,
+            ) => {
+                self.charged(&requests, is_stamped, view, reply);
+            }
+        }
+    }
+
+    /// Whether a request of the batch was admitted.
+    pub fn admits(&self) -> bool {
+        self.batch.admits()
+    }
+
+    /// The outcome of every request, in order of arrival.
+    pub fn into_outcomes(mut self) -> Vec<Outcome<E>> {
+        self.batch
+            .rest(&decided(Verdict::because(Reason::Contended)));
+        self.batch.into_outcomes()
+    }
+
+    /// Names the call for a step other than a refusal.
+    fn take(&mut self, step: Step, chosen: Vec<usize>, view: &View<'_>) -> Next {
+        match step {
+            Step::KeyChanged => self.load(Load::Key),
+            Step::PlanChanged => self.load(Load::Plan),
+            Step::LoadHistory(period, before) => self.load(Load::History(period, before)),
+            Step::ArchiveDay(closed) => {
+                self.pending = Some(Pending::Archive);
+                Next::Archive(closed)
+            }
+            Step::SyncRevisions(revisions) => self.prepare(Write::Sync(revisions)),
+            Step::RebaseBuckets(charge) => self.prepare(Write::Rebase(charge)),
+            Step::Charge(charge) => self.attempt(charge, chosen, view),
+            Step::Refuse(_) => Next::Done,
+        }
+    }
+
+    fn load(&mut self, load: Load) -> Next {
+        self.pending = Some(Pending::Load(load));
+        Next::Load(load)
+    }
+
+    fn queue(&mut self, load: Load) {
+        self.queued = Some(self.load(load));
+    }
+
+    fn prepare(&mut self, write: Write) -> Next {
+        self.attempts += 1;
+        self.pending = Some(Pending::Prepare);
+        Next::Write(write)
+    }
+
+    fn loaded(&mut self, load: Load) {
+        match load {
+            Load::Key => self.batch.again(true),
+            Load::Plan => self.batch.again(false),
+            Load::KeyAndPlan | Load::AgeingPlan | Load::History(..) => {}
+        }
+    }
+
+    fn choose_tactics(&self, view: &View<'_>) -> BTreeMap<BucketId, Tactic> {
+        let now = view.moment.now.as_nanosecond();
+        let circumstances = Circumstances {
+            seen_ago: view.age.max(0),
+            retrying_for: self.began.map(|began| (now - began.as_nanosecond()).max(0)),
+            draw: view.draw,
+        };
+        let tactic = |(id, bucket): (&str, _)| {
+            let tactic = view.sharing.tactic(id, &bucket, circumstances);
+            (id.to_owned(), tactic)
+        };
+        view.limits.buckets().map(tactic).collect()
+    }
+
+    /// What charging `cost` asks of a meter.
+    fn request<'a>(&'a self, view: &View<'a>, cost: NonZeroU32) -> ChargeRequest<'a> {
+        ChargeRequest {
+            moment: view.moment,
+            cost,
+            revisions: view.revisions,
+            limits: view.limits,
+            quota_before: view.terms.quota(view.meter.day),
+            archived: view.archived,
+            history: view.history,
+            tactics: &self.tactics,
+        }
+    }
+}
+
+fn decided<E>(verdict: Verdict) -> Outcome<E> {
+    Outcome::Decided(Box::new(verdict))
+}

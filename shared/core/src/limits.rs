@@ -1,0 +1,98 @@
+//! The limits that one request has to meet: a list, all of whose entries must have room.
+
+use crate::bucket::Bucket;
+use crate::limit::Quota;
+use crate::reason::LimitKind;
+
+/// The name of a bucket inside a meter: short, because a meter has to stay under 1 KB.
+pub type BucketId = String;
+
+/// The bucket of the plan's own throttle.
+pub const PLAN_BUCKET: &str = "*";
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// Which of the plan's limits it is.
+    pub kind: LimitKind,
+    /// What it allows.
+    pub rule: Rule,
+}
+
+/// How a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// By GCRA, in the meter's bucket of this name.
+    Bucket(BucketId, Bucket),
+    /// By what was spent in a calendar period.
+    Quota(Quota),
+}
+
+/// The limits that one request has to meet, in the order in which clients are told of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Limits(Vec<Limit>);
+
+impl Limits {
+    /// These and one more, where there is one.
+    #[must_use]
+    pub fn and(mut self, limit: impl Into<Option<Limit>>) -> Self {
+        self.0.extend(limit.into());
+        self
+    }
+
+    /// Every limit.
+    pub fn iter(&self) -> impl Iterator<Item = &Limit> {
+        self.0.iter()
+    }
+
+    /// Every bucket with its name.
+    pub fn buckets(&self) -> impl Iterator<Item = (&str, Bucket)> {
+        self.iter().filter_map(|limit| match &limit.rule {
+            Rule::Bucket(id, bucket) => Some((id.as_str(), *bucket)),
+            Rule::Quota(_) => None,
+        })
+    }
+
+    /// The quota; a plan has one at most.
+    pub fn quota(&self) -> Option<Quota> {
+        self.iter().find_map(|limit| match limit.rule {
+            Rule::Quota(quota) => Some(quota),
+            Rule::Bucket(..) => None,
+        })
+    }
+
+    /// Whether one of them never admits anything.
+    pub fn is_closed(&self) -> bool {
+        let closed = |limit: &Limit| match &limit.rule {
+            Rule::Bucket(_, bucket) => bucket.burst() == 0,
+            Rule::Quota(quota) => quota.limit() == 0,
+        };
+        self.iter().any(closed)
+    }
+}
+
+impl Limit {
+    /// The plan's throttle, over all stages.
+    pub fn rate(bucket: Bucket) -> Self {
+        Self {
+            kind: LimitKind::Rate,
+            rule: Rule::Bucket(PLAN_BUCKET.to_owned(), bucket),
+        }
+    }
+
+    /// The throttle of a method.
+    pub fn method(id: BucketId, bucket: Bucket) -> Self {
+        Self {
+            kind: LimitKind::Method,
+            rule: Rule::Bucket(id, bucket),
+        }
+    }
+
+    /// The plan's quota.
+    pub fn quota(quota: Quota) -> Self {
+        Self {
+            kind: LimitKind::Quota,
+            rule: Rule::Quota(quota),
+        }
+    }
+}

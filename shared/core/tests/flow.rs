@@ -1,0 +1,243 @@
+//! Flows of several instances on one meter, interleaved as a seed says, with answers that are lost: never over a limit, nothing
+//! charged twice, and nothing refused that has room.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with other tests, and those of the store"
+)]
+mod support;
+
+use std::num::NonZeroU32;
+
+use jiff::Timestamp;
+use jiff::civil::date;
+use proptest::prelude::*;
+use tollgate_core::bucket::Bucket;
+use tollgate_core::calendar::{PeriodKind, start_of};
+use tollgate_core::flow::{Flow, Load, Next, Outcome, Reply, View, Write};
+use tollgate_core::limit::{Quota, Throttle};
+use tollgate_core::limits::{Limit, Limits};
+use tollgate_core::meter::{Meter, Revisions};
+use tollgate_core::moment::{MILLISECOND, Moment, Nanos, SECOND};
+use tollgate_core::plan::Plan;
+use tollgate_core::reason::Reason;
+use tollgate_core::sharing::Sharing;
+use tollgate_core::terms::Terms;
+
+const REVISIONS: Revisions = Revisions { key: 1, plan: 1 };
+
+/// What the network does with a write.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Answered,
+    /// It is made, and the answer is lost.
+    AnswerLost,
+    /// It never arrives.
+    WriteLost,
+    /// The store is busy.
+    Throttled,
+}
+
+/// An instance that decides one batch.
+struct Instance {
+    flow: Flow<()>,
+    seen: Meter,
+    sharing: Sharing,
+    costs: Vec<u32>,
+    is_done: bool,
+}
+
+/// The store, and what it has charged.
+struct Store {
+    meter: Meter,
+    charged: u64,
+}
+
+struct World {
+    plan: Plan,
+    limits: Limits,
+    store: Store,
+    instances: Vec<Instance>,
+    now: Nanos,
+}
+
+impl World {
+    fn new(burst: u32, limit: u64, batches: &[Vec<u32>]) -> Self {
+        let now = start_of(date(2026, 12, 2));
+        let quota = Quota::new(limit, PeriodKind::Day, 0).unwrap();
+        let plan = Plan {
+            throttle: Some(Throttle::new(Some(100.0), Some(burst)).unwrap()),
+            quota: Some(quota),
+            stages: Vec::new(),
+        };
+        let meter = Meter::new(1, 1, date(2026, 12, 2), Some(&quota));
+        let instances = batches.iter().enumerate().map(|(number, costs)| {
+            let cost = |cost: &u32| NonZeroU32::new(*cost).unwrap();
+            Instance {
+                flow: Flow::new(costs.iter().map(cost), &format!("lane{number}"), 1_000),
+                seen: meter.clone(),
+                sharing: Sharing::default(),
+                costs: costs.clone(),
+                is_done: false,
+            }
+        });
+        Self {
+            limits: Limits::default()
+                .and(Limit::rate(Bucket::new(10 * MILLISECOND, burst)))
+                .and(Limit::quota(quota)),
+            instances: instances.collect(),
+            store: Store { meter, charged: 0 },
+            plan,
+            now: now.as_nanosecond(),
+        }
+    }
+
+    /// The next call of one instance. Time goes on a little.
+    fn step(&mut self, which: usize, fate: Fate, draw: f64) {
+        self.now += MILLISECOND / 10;
+        let number = which % self.instances.len();
+        let instance = &mut self.instances[number];
+        let view = View {
+            moment: Moment {
+                now: Timestamp::from_nanosecond(self.now).unwrap(),
+                ahead: 0,
+                tolerance: SECOND,
+            },
+            meter: &instance.seen.clone(),
+            // Refusals are confirmed by the store, not repeated.
+            age: 20 * SECOND,
+            revisions: REVISIONS,
+            terms: Terms {
+                plan: &self.plan,
+                restriction: None,
+                overrides: None,
+            },
+            limits: &self.limits,
+            archived: None,
+            history: None,
+            sharing: &instance.sharing.clone(),
+            draw,
+        };
+        match instance.flow.next(&view) {
+            Next::Done => instance.is_done = true,
+            Next::Wait { .. } => {}
+            Next::Load(Load::KeyAndPlan | Load::AgeingPlan) => {
+                instance.seen = self.store.meter.clone();
+                instance.flow.observe(&view, Reply::Done);
+            }
+            Next::Write(Write::Charge(charge, stamp)) => {
+                let after = support::charged(&self.store.meter, &charge, stamp.as_ref());
+                let arrives = !matches!(fate, Fate::WriteLost | Fate::Throttled);
+                let is_made = arrives && after.is_some();
+                if is_made {
+                    self.store.meter = after.unwrap();
+                    self.store.charged += u64::from(charge.cost);
+                }
+                instance.answer(&view, fate, is_made, &self.store.meter);
+            }
+            other => panic!("nothing else is needed, not {other:?}"),
+        }
+    }
+}
+
+impl Instance {
+    fn answer(&mut self, view: &View<'_>, fate: Fate, is_made: bool, meter: &Meter) {
+        let reply = match fate {
+            Fate::Throttled => Reply::Throttled(()),
+            Fate::AnswerLost | Fate::WriteLost => Reply::Indeterminate(()),
+            Fate::Answered if is_made => Reply::Applied(meter),
+            Fate::Answered => Reply::ConditionFailed(Some(meter)),
+        };
+        self.flow.observe(view, reply);
+        if fate == Fate::Answered {
+            self.seen = meter.clone();
+        }
+    }
+}
+
+/// The cost that was admitted, and how many requests were refused for which reason.
+fn summed_up(instances: Vec<Instance>) -> (u64, Vec<Outcome<()>>) {
+    let mut admitted = 0;
+    let mut others = Vec::new();
+    for instance in instances {
+        let outcomes = instance.flow.into_outcomes();
+        for (cost, outcome) in instance.costs.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Decided(verdict) if verdict.is_allowed() => admitted += u64::from(*cost),
+                other => others.push(other),
+            }
+        }
+    }
+    (admitted, others)
+}
+
+fn reasons(outcomes: &[Outcome<()>]) -> impl Iterator<Item = Reason> {
+    outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Decided(verdict) => Some(verdict.reason),
+        _ => None,
+    })
+}
+
+fn batches() -> impl Strategy<Value = Vec<Vec<u32>>> {
+    let batch = prop::collection::vec(1..4u32, 1..5);
+    prop::collection::vec(batch, 1..6)
+}
+
+fn fates() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        6 => Just(Fate::Answered),
+        1 => Just(Fate::AnswerLost),
+        1 => Just(Fate::WriteLost),
+        1 => Just(Fate::Throttled),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn whatever_is_lost_nothing_is_over_and_nothing_is_admitted_that_was_not_charged(
+        batches in batches(),
+        (burst, limit) in (1..40u32, 1..40u64),
+        steps in prop::collection::vec((0..6usize, fates(), 0.0..1.0f64), 0..300),
+    ) {
+        let mut world = World::new(burst, limit, &batches);
+        for (which, fate, draw) in steps {
+            world.step(which, fate, draw);
+        }
+        let elapsed = world.now - start_of(date(2026, 12, 2)).as_nanosecond();
+        let regained = u64::try_from(elapsed / (10 * MILLISECOND)).unwrap();
+        prop_assert!(world.store.charged <= limit);
+        prop_assert!(world.store.charged <= u64::from(burst) + regained);
+        prop_assert_eq!(world.store.meter.count, world.store.charged);
+        // The flows may not have ended; whoever is admitted was charged.
+        let (admitted, _) = summed_up(world.instances);
+        prop_assert!(admitted <= world.store.charged);
+    }
+
+    #[test]
+    fn while_every_call_is_answered_nothing_with_room_is_refused_and_usage_is_what_was_admitted(
+        batches in batches(),
+        order in prop::collection::vec((0..6usize, 0.0..1.0f64), 400),
+    ) {
+        // Room for all of them.
+        let mut world = World::new(100, 100, &batches);
+        for (which, draw) in order {
+            world.step(which, Fate::Answered, draw);
+        }
+        let done: Vec<_> = world.instances.iter().map(|instance| instance.is_done).collect();
+        let charged = world.store.charged;
+        let (admitted, others) = summed_up(world.instances);
+        prop_assert_eq!(admitted, charged);
+        for reason in reasons(&others) {
+            prop_assert!(reason == Reason::Contended, "{reason} with room");
+        }
+        // A batch can lose its four attempts only to four others.
+        if batches.len() < 5 && done.iter().all(|is_done| *is_done) {
+            prop_assert_eq!(reasons(&others).count(), 0);
+        }
+    }
+}

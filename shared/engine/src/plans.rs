@@ -1,0 +1,104 @@
+//! Plans, cached; and the history of a quota that was changed to a longer period.
+
+use std::sync::Arc;
+
+use futures_util::future;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use tollgate_core::age;
+use tollgate_core::calendar::Period;
+use tollgate_core::charge::History;
+use tollgate_core::id::{KeyId, PlanId};
+use tollgate_core::meter::ClosedDay;
+use tollgate_dynamo::failure::Failure;
+use tollgate_dynamo::item::ItemKey;
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_dynamo::item::usage::UsageRecord;
+
+use crate::attempt::Scope;
+use crate::cache::Cached;
+use crate::decider::Decider;
+
+/// A plan that was read; `None` if there is none.
+pub(crate) type ReadPlan = Result<Option<Arc<PlanRecord>>, Failure>;
+
+impl Decider {
+    /// A key's plans, in the order in which it was linked to them.
+    pub(crate) async fn plans_of(&self, scope: Scope, record: &KeyRecord) -> Vec<ReadPlan> {
+        let plans = record.plans.iter().map(|id| self.plan(scope, id));
+        future::join_all(plans).await
+    }
+
+    /// A plan as it is known, read if that is too long ago.
+    pub(crate) async fn plan(&self, scope: Scope, id: &PlanId) -> ReadPlan {
+        match self.plans.get(id) {
+            Some(plan) if plan.is_within(age::PLAN_HARD, scope.now) => Ok(plan.value),
+            _ => self.reload_plan(scope, id).await,
+        }
+    }
+
+    /// Reads a plan again.
+    pub(crate) async fn reload_plan(&self, scope: Scope, id: &PlanId) -> ReadPlan {
+        self.retrying(|| self.load_plan(scope, id)).await
+    }
+
+    async fn load_plan(&self, scope: Scope, id: &PlanId) -> ReadPlan {
+        let item = ItemKey::plan(id);
+        let record: Option<PlanRecord> = self.table.get(&item, &scope.budget).await?;
+        let plan = record.filter(|record| !record.deleted).map(Arc::new);
+        let cached = Cached::new(plan.clone(), scope.now);
+        self.plans.put(id.clone(), cached);
+        Ok(plan)
+    }
+
+    /// Reads an ageing plan again, for the next request. If that fails, it shows at the hard age, if it still does.
+    pub(crate) async fn refresh_plan(&self, scope: Scope, plan: &PlanId) {
+        let known = self.plans.get(plan);
+        if known.is_some_and(|known| known.is_within(age::PLAN_SOFT, scope.now)) {
+            return;
+        }
+        // Nobody waits for a second attempt.
+        if let Err(failure) = self.load_plan(scope, plan).await {
+            tracing::warn!(%failure, %plan, "could not refresh a plan");
+        }
+    }
+
+    /// Sums up what was admitted in `period` before the meter's day. This is needed only once after a quota was changed to one
+    /// that had begun before: at most a month of days, all read at once. `waiting` is a closed day that is still in the meter.
+    pub(crate) async fn history(
+        &self,
+        scope: Scope,
+        (key, plan): (&KeyId, &PlanId),
+        waiting: Option<ClosedDay>,
+        period: Period,
+        before: Date,
+    ) -> Result<History, Failure> {
+        let days = period.start.series(1.day());
+        // A day beyond the period's end is damage: nothing was admitted on the days before it.
+        let days = days.take_while(|day| *day < before && *day < period.end());
+        let counts = days.map(|day| self.admitted_on(scope, (key, plan), day, waiting));
+        let counts = future::try_join_all(counts).await?;
+        Ok(History {
+            period,
+            before,
+            admitted: counts.iter().sum(),
+        })
+    }
+
+    async fn admitted_on(
+        &self,
+        scope: Scope,
+        (key, plan): (&KeyId, &PlanId),
+        day: Date,
+        waiting: Option<ClosedDay>,
+    ) -> Result<u64, Failure> {
+        if let Some(closed) = waiting.filter(|closed| closed.day == day) {
+            return Ok(closed.count);
+        }
+        let item = ItemKey::usage(key, plan, day);
+        let usage = || self.table.get(&item, &scope.budget);
+        let usage: Option<UsageRecord> = self.retrying(usage).await?;
+        Ok(usage.map_or(0, |usage| usage.count))
+    }
+}
