@@ -1,46 +1,40 @@
 //! The SDK client: made from the environment, warmed during init, renewed after a thaw.
+//!
+//! - `sdk`: the SDK's configuration; `date`: passes the `Date` of every answer to the clock.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Config, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-    SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
-};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_smithy_http_client::tls;
-use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use aws_sdk_dynamodb::config::{Config, SharedHttpClient, StalledStreamProtectionConfig};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
+
+mod date;
+mod sdk;
+
+use date::DateHeader;
+use sdk::{ENDPOINT, http_client};
+pub use sdk::{is_loopback, sdk_config, sdk_config_at, sdk_config_of_function};
 
 /// How long an idle connection is kept. An older one may be dead without our knowing it, and trying it would cost a
 /// whole time-out.
 const KEEP_ALIVE: Duration = Duration::from_secs(45);
 
-/// The SDK's own variable for DynamoDB's endpoint.
-const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
-
 /// A client for DynamoDB, and the clock that its answers correct.
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
-    ground: Environment,
+    environment: Environment,
     current: Mutex<Current>,
     clock: Arc<Clock>,
 }
 
-/// What connections stand on: the machine's network and clock, or others in their place.
+/// The network and the clock that connections use: the machine's, or others in their place.
 #[derive(Clone)]
 pub struct Environment {
     http: Arc<dyn Fn() -> SharedHttpClient + Send + Sync>,
@@ -81,103 +75,36 @@ struct Current {
     used: Timestamp,
 }
 
-/// The SDK's configuration from what Lambda sets for a function: credentials, region and endpoint, all in the environment.
-/// The SDK's other sources (profiles, containers, instances, identity tokens) would be a ninth of the authorizer, and are
-/// never asked there.
-pub fn sdk_config_of_function() -> SdkConfig {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let is_on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
-    let credentials = EnvironmentVariableCredentialsProvider::new();
-    let mut config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http_client());
-    config.set_region(
-        set("AWS_REGION")
-            .or_else(|| set("AWS_DEFAULT_REGION"))
-            .map(Region::new),
-    );
-    config.set_endpoint_url(set(ENDPOINT).or_else(|| set("AWS_ENDPOINT_URL")));
-    config.set_use_fips(is_on("AWS_USE_FIPS_ENDPOINT"));
-    config.set_use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"));
-    config.build()
-}
-
-/// The SDK's configuration from all its own sources: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
-pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .load()
-        .await
-}
-
-/// The SDK's configuration for DynamoDB at `endpoint`. One on this machine needs no account: where the environment
-/// names no credentials or region, they are made up.
-pub async fn sdk_config_at(endpoint: &str) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .endpoint_url(endpoint);
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if is_loopback(endpoint) {
-        if !set("AWS_ACCESS_KEY_ID") && !set("AWS_PROFILE") {
-            let local =
-                Credentials::new("local", "local", None, None, "made up for a local endpoint");
-            loader = loader.credentials_provider(local);
-        }
-        if !set("AWS_REGION") && !set("AWS_DEFAULT_REGION") && !set("AWS_PROFILE") {
-            loader = loader.region(Region::new("us-east-1"));
-        }
-    }
-    loader.load().await
-}
-
-/// Whether an endpoint URL names this machine.
-pub fn is_loopback(endpoint: &str) -> bool {
-    let authority = endpoint
-        .split_once("://")
-        .map_or(endpoint, |(_, rest)| rest);
-    let authority = authority.split(['/', '?']).next().unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 impl Connection {
-    /// For the engine: it sets a time limit on every attempt, and a second try of a charge needs its judgement.
+    /// For the engine: it sets a time limit on every attempt, and decides itself whether a charge may be tried again.
     pub fn deciding(config: &SdkConfig) -> Self {
         Self::deciding_on(Environment::machine(), config)
     }
 
-    /// As [`deciding`](Self::deciding), on other ground.
-    pub fn deciding_on(ground: Environment, config: &SdkConfig) -> Self {
+    /// As [`deciding`](Self::deciding), in another environment.
+    pub fn deciding_on(environment: Environment, config: &SdkConfig) -> Self {
         Self::new(
-            ground,
+            environment,
             config,
             RetryConfig::disabled(),
             TimeoutConfig::disabled(),
         )
     }
 
-    /// For management, whose calls can be made again: the SDK's own tries.
+    /// For management, whose calls can be repeated: with the SDK's own retries.
     pub fn managing(config: &SdkConfig) -> Self {
         Self::managing_on(Environment::machine(), config)
     }
 
-    /// As [`managing`](Self::managing), on other ground.
-    pub fn managing_on(ground: Environment, config: &SdkConfig) -> Self {
+    /// As [`managing`](Self::managing), in another environment.
+    pub fn managing_on(environment: Environment, config: &SdkConfig) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(12))
             .build();
         Self::new(
-            ground,
+            environment,
             config,
             RetryConfig::standard().with_max_attempts(4),
             timeouts,
@@ -185,12 +112,12 @@ impl Connection {
     }
 
     fn new(
-        ground: Environment,
+        environment: Environment,
         config: &SdkConfig,
         tries: RetryConfig,
         timeouts: TimeoutConfig,
     ) -> Self {
-        let clock = Arc::new(Clock::new(Arc::clone(&ground.now)));
+        let clock = Arc::new(Clock::new(Arc::clone(&environment.now)));
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         if std::env::var(ENDPOINT).is_ok_and(|url| url.is_empty()) {
             // The SDK would take an empty one for a URL. A template writes one where it has none to give.
@@ -201,15 +128,15 @@ impl Connection {
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(DateHeader(Arc::clone(&clock)))
-            .http_client((ground.http)())
+            .http_client((environment.http)())
             .build();
         let current = Mutex::new(Current {
             client: Client::from_conf(config.clone()),
-            used: (ground.now)(),
+            used: (environment.now)(),
         });
         Self {
             config,
-            ground,
+            environment,
             current,
             clock,
         }
@@ -219,10 +146,10 @@ impl Connection {
     /// dead, and their own idle time may have stood still with it.
     pub fn client(&self) -> Client {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (self.ground.now)();
+        let now = (self.environment.now)();
         let idle = now.duration_since(current.used).abs();
         if idle > SignedDuration::try_from(KEEP_ALIVE).unwrap_or(SignedDuration::MAX) {
-            let http = (self.ground.http)();
+            let http = (self.environment.http)();
             let config = self.config.to_builder().http_client(http).build();
             current.client = Client::from_conf(config);
         }
@@ -233,58 +160,6 @@ impl Connection {
     /// The clock that this connection's answers correct.
     pub fn clock(&self) -> &Arc<Clock> {
         &self.clock
-    }
-}
-
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::AwsLc,
-        ))
-        .pool_idle_timeout(KEEP_ALIVE)
-        .build_https()
-}
-
-/// Hands the `Date` of every answer to the clock.
-#[derive(Debug)]
-struct DateHeader(Arc<Clock>);
-
-/// When a call was sent, by our own clock.
-#[derive(Debug)]
-struct SentAt(Timestamp);
-
-impl Storable for SentAt {
-    type Storer = StoreReplace<Self>;
-}
-
-impl Intercept for DateHeader {
-    fn name(&self) -> &'static str {
-        "DateHeader"
-    }
-
-    fn read_before_transmit(
-        &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        call: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let sent = SentAt(self.0.uncorrected());
-        call.interceptor_state().store_put(sent);
-        Ok(())
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        call: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response: &HttpResponse = context.response();
-        let sent = call.load::<SentAt>();
-        if let (Some(date), Some(SentAt(sent))) = (response.headers().get("date"), sent) {
-            self.0.observe(date, *sent);
-        }
-        Ok(())
     }
 }
 
@@ -337,26 +212,5 @@ mod tests {
         connection.current.lock().expect("not poisoned").used -= hour;
         assert_eq!(call().await, 2);
         assert_eq!(call().await, 2);
-    }
-
-    #[test]
-    fn only_addresses_of_this_machine_are_loopback() {
-        for endpoint in [
-            "http://localhost:8000",
-            "http://127.0.0.1:8000/",
-            "http://[::1]:8000",
-            "https://127.1.2.3",
-        ] {
-            assert!(is_loopback(endpoint), "{endpoint}");
-        }
-        for endpoint in [
-            "https://dynamodb.eu-west-1.amazonaws.com",
-            "http://172.17.0.1:8000",
-            "http://localhost.example.com:80",
-            "http://example.com/127.0.0.1",
-            "",
-        ] {
-            assert!(!is_loopback(endpoint), "{endpoint}");
-        }
     }
 }
