@@ -302,54 +302,62 @@ fn a_closed_day_is_written_out_before_the_next_closes_and_dropped_once_it_is() {
     );
 }
 
-#[test]
-fn a_quota_counts_from_what_its_period_has_seen() {
+/// The step under these limits, with what is known of earlier days.
+fn step_with(limits: &Limits, meter: &Meter, history: Option<History>) -> Step {
+    let request = ChargeRequest {
+        history,
+        ..ask(limits)
+    };
+    charge(meter, &request)
+}
+
+/// A meter on which 4 were admitted today and 6 spent, under a weekly quota of 20.
+fn weekly() -> (Limits, Meter) {
     let limits = limits(Some((20, PeriodKind::Week)));
     let mut meter = meter(&limits);
     (meter.count, meter.spent) = (4, 6);
-    let base = |meter: &Meter, history| {
-        let ask = ChargeRequest {
-            history,
-            ..ask(&limits)
-        };
-        charge(meter, &ask)
+    (limits, meter)
+}
+
+#[test]
+fn a_quota_counts_from_what_its_period_has_seen() {
+    let (limits, mut meter) = weekly();
+    let spent_before = |meter: &Meter, history| {
+        let charge = charged(step_with(&limits, meter, history));
+        spend(&charge).before
     };
-    let quota = spend(&charged(base(&meter, None)));
+    let quota = spend(&charged(step_with(&limits, &meter, None)));
     assert_eq!((quota.before, quota.room), (SpentBefore::Spent, 18));
-    // The meter has been in no period: the week began before its day, so the days before it must be summed up.
+    // A week that began on the meter's day has seen only that day, one that began later nothing.
     meter.period = None;
     let week = limits.quota().unwrap().period_of(meter.day);
-    assert_eq!(base(&meter, None), Step::LoadHistory(week, meter.day));
+    meter.day = week.start;
+    assert_eq!(spent_before(&meter, None), SpentBefore::CountAnd(0));
+    meter.day = date(2026, 11, 28);
+    assert_eq!(spent_before(&meter, None), SpentBefore::Nothing);
+}
+
+#[test]
+fn a_quota_that_began_before_the_meters_day_needs_the_days_before_it() {
+    let (limits, mut meter) = weekly();
+    meter.period = None;
+    let week = limits.quota().unwrap().period_of(meter.day);
+    let load = Step::LoadHistory(week, meter.day);
+    assert_eq!(step_with(&limits, &meter, None), load);
     let history = History {
         period: week,
         before: meter.day,
         admitted: 5,
     };
-    assert_eq!(
-        spend(&charged(base(&meter, Some(history)))).before,
-        SpentBefore::CountAnd(5)
-    );
-    let standing = LimitStatus::of(&meter, &limits, Some(history), moment());
-    assert_eq!(standing.quota().unwrap().remaining, 11);
+    let charge = charged(step_with(&limits, &meter, Some(history)));
+    assert_eq!(spend(&charge).before, SpentBefore::CountAnd(5));
+    let status = LimitStatus::of(&meter, &limits, Some(history), moment());
+    assert_eq!(status.quota().unwrap().remaining, 11);
     let of_another_day = History {
         before: date(2026, 12, 1),
         ..history
     };
-    assert_eq!(
-        base(&meter, Some(of_another_day)),
-        Step::LoadHistory(week, meter.day)
-    );
-    // A week that began on the meter's day has seen only that day, one that began later nothing.
-    meter.day = week.start;
-    assert_eq!(
-        spend(&charged(base(&meter, None))).before,
-        SpentBefore::CountAnd(0)
-    );
-    meter.day = date(2026, 11, 28);
-    assert_eq!(
-        spend(&charged(base(&meter, None))).before,
-        SpentBefore::Nothing
-    );
+    assert_eq!(step_with(&limits, &meter, Some(of_another_day)), load);
 }
 
 #[test]

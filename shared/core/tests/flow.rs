@@ -100,27 +100,8 @@ impl World {
         self.now += MILLISECOND / 10;
         let number = which % self.instances.len();
         let instance = &mut self.instances[number];
-        let view = View {
-            moment: Moment {
-                now: Timestamp::from_nanosecond(self.now).unwrap(),
-                ahead: 0,
-                tolerance: SECOND,
-            },
-            meter: &instance.seen.clone(),
-            // Refusals are confirmed by the store, not repeated.
-            age: 20 * SECOND,
-            revisions: REVISIONS,
-            terms: Terms {
-                plan: &self.plan,
-                restriction: None,
-                overrides: None,
-            },
-            limits: &self.limits,
-            archived: None,
-            history: None,
-            sharing: &instance.sharing.clone(),
-            draw,
-        };
+        let (meter, sharing) = (instance.seen.clone(), instance.sharing.clone());
+        let view = view(&self.plan, &self.limits, &meter, &sharing, (self.now, draw));
         match instance.flow.next(&view) {
             Next::Done => instance.is_done = true,
             Next::Wait { .. } => {}
@@ -140,6 +121,37 @@ impl World {
             }
             other => panic!("nothing else is needed, not {other:?}"),
         }
+    }
+}
+
+/// What an instance knows at a time, with a random number.
+fn view<'a>(
+    plan: &'a Plan,
+    limits: &'a Limits,
+    meter: &'a Meter,
+    sharing: &'a Sharing,
+    (now, draw): (Nanos, f64),
+) -> View<'a> {
+    View {
+        moment: Moment {
+            now: Timestamp::from_nanosecond(now).unwrap(),
+            ahead: 0,
+            tolerance: SECOND,
+        },
+        meter,
+        // Too old for a refusal from memory: the store has to confirm it.
+        age: 20 * SECOND,
+        revisions: REVISIONS,
+        terms: Terms {
+            plan,
+            restriction: None,
+            overrides: None,
+        },
+        limits,
+        archived: None,
+        history: None,
+        sharing,
+        draw,
     }
 }
 

@@ -11,7 +11,7 @@ use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::table::Budget;
 
-use super::Request;
+use crate::request::Request;
 
 /// The time of a decision, and how much of it is left.
 #[derive(Debug, Clone, Copy)]

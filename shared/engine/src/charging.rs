@@ -17,17 +17,18 @@ use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::table::Written;
 
-use crate::TimeSource;
 use crate::account::Account;
 use crate::attempt::{Attempt, Scope};
 use crate::cached_meter::CachedMeter;
 use crate::combine::{Group, Member, Outcomes};
-use crate::decider::Decider;
-use crate::lanes::back_off;
+use crate::lanes::{Lanes, back_off};
+use crate::memory::Memory;
+use crate::request::TimeSource;
 
 /// What is charged: a key under one of its plans, with limits that are the same for all members of a batch.
 pub(crate) struct Charging {
-    decider: Arc<Decider>,
+    memory: Arc<Memory>,
+    lanes: Arc<Lanes>,
     scope: Scope,
     clock: TimeSource,
     record: Arc<KeyRecord>,
@@ -39,7 +40,7 @@ pub(crate) struct Charging {
 
 impl Charging {
     pub(crate) fn new(
-        decider: &Arc<Decider>,
+        (memory, lanes): (&Arc<Memory>, &Arc<Lanes>),
         attempt: &Attempt<'_>,
         record: &Arc<KeyRecord>,
         plan: Arc<PlanRecord>,
@@ -50,7 +51,8 @@ impl Charging {
         let stage = plan.limits.stage(target);
         let limits = stage.map(|stage| terms.limits(stage, target, day));
         Self {
-            decider: Arc::clone(decider),
+            memory: Arc::clone(memory),
+            lanes: Arc::clone(lanes),
             scope: attempt.scope,
             clock: Arc::clone(&attempt.request.clock),
             record: Arc::clone(record),
@@ -82,13 +84,13 @@ impl Charging {
     /// Charges these members: as many as there is room for, in order of arrival.
     pub(crate) async fn run(mut self, members: Vec<Member>) -> Outcomes {
         self.wait_for_the_most_patient(&members);
-        let (lane, sequence) = self.decider.lanes.claim((self.clock)());
+        let (lane, sequence) = self.lanes.claim((self.clock)());
         let costs = members.iter().map(|member| member.cost);
         let mut flow = Flow::new(costs, lane.name(), sequence);
         while self.step(&mut flow, &members).await {}
         if flow.admits() {
             let confirmed = |account: &mut Account| account.confirmed_at = Some(self.scope.now);
-            self.decider.change_account(&self.record.id, confirmed);
+            self.memory.change_account(&self.record.id, confirmed);
         }
         let outcomes: Vec<Outcome<Failure>> = flow.into_outcomes();
         outcomes.into()
@@ -133,9 +135,9 @@ impl Charging {
 
     /// The meter as it is known; `None` if the members have nothing in common any more.
     fn cached(&self, now: Timestamp) -> Option<CachedMeter> {
-        let account = self.decider.accounts.get(&self.record.id)?;
+        let account = self.memory.accounts.get(&self.record.id)?;
         let cached = account.meters.get(&self.plan.id)?;
-        let plan = self.decider.plans.get(&self.plan.id);
+        let plan = self.memory.plans.get(&self.plan.id);
         // A plan that is not cached says nothing.
         let is_same_plan = plan.is_none_or(|plan| {
             let plan = plan.value;
@@ -150,7 +152,7 @@ impl Charging {
 
     fn view<'a>(&'a self, cached: &'a CachedMeter, now: Timestamp) -> View<'a> {
         View {
-            moment: cached.moment(now, self.decider.tolerance()),
+            moment: cached.moment(now, self.memory.tolerance()),
             meter: &cached.meter.value,
             age: cached.meter.age(now),
             revisions: self.revisions(),
@@ -164,23 +166,23 @@ impl Charging {
     }
 
     async fn load(&self, cached: &CachedMeter, load: Load) -> Result<(), Failure> {
-        let (decider, scope) = (&self.decider, self.scope);
+        let (memory, scope) = (&self.memory, self.scope);
         let (record, plan) = (&self.record, &self.plan.id);
         match load {
-            Load::Key => decider.reload(scope, record).await,
-            Load::Plan => decider.reload_plan(scope, plan).await.map(drop),
+            Load::Key => memory.reload(scope, record).await,
+            Load::Plan => memory.reload_plan(scope, plan).await.map(drop),
             Load::KeyAndPlan => {
-                let reload_plan = decider.reload_plan(scope, plan);
-                let (key, plan) = future::join(decider.reload(scope, record), reload_plan).await;
+                let reload_plan = memory.reload_plan(scope, plan);
+                let (key, plan) = future::join(memory.reload(scope, record), reload_plan).await;
                 key.and(plan.map(drop))
             }
             Load::AgeingPlan => {
-                decider.refresh_plan(scope, plan).await;
+                memory.refresh_plan(scope, plan).await;
                 Ok(())
             }
             Load::History(period, before) => {
                 let (names, waiting) = ((&record.id, plan), cached.meter.value.closed);
-                let history = decider
+                let history = memory
                     .history(scope, names, waiting, period, before)
                     .await?;
                 self.change(|meter| meter.history = Some(history));
@@ -192,14 +194,14 @@ impl Charging {
     async fn archive(&self, closed: &ClosedDay) -> Result<(), Failure> {
         let (key, plan) = (&self.record.id, &self.plan.id);
         let budget = &self.scope.budget;
-        let archive = || self.decider.table.archive(key, plan, closed, budget);
-        self.decider.retrying(archive).await?;
+        let archive = || self.memory.table.archive(key, plan, closed, budget);
+        self.memory.retrying(archive).await?;
         self.change(|meter| meter.archived = Some(closed.day));
         Ok(())
     }
 
     async fn write(&self, cached: &CachedMeter, write: &Write) -> Result<Written, Failure> {
-        let table = &self.decider.table;
+        let table = &self.memory.table;
         let meter = ItemKey::meter(&self.record.id, &self.plan.id);
         let budget = &self.scope.budget;
         match write {
@@ -224,11 +226,11 @@ impl Charging {
         charge: &Charge,
         stamp: Option<&Stamp>,
     ) -> Result<Written, Failure> {
-        let (decider, scope, plan) = (&self.decider, self.scope, &self.plan.id);
+        let (memory, scope, plan) = (&self.memory, self.scope, &self.plan.id);
         let (written, (), (), ()) = future::join4(
-            decider.table.charge(meter, charge, stamp, &scope.budget),
-            decider.refresh_plan(scope, plan),
-            decider.refresh_account(scope, &self.record.id),
+            memory.table.charge(meter, charge, stamp, &scope.budget),
+            memory.refresh_plan(scope, plan),
+            memory.refresh_account(scope, &self.record.id),
             self.archive_waiting(cached),
         )
         .await;
@@ -245,7 +247,7 @@ impl Charging {
         }
         let (key_id, plan) = (&self.record.id, &self.plan.id);
         let budget = &self.scope.budget;
-        let archived = self.decider.table.archive(key_id, plan, &closed, budget);
+        let archived = self.memory.table.archive(key_id, plan, &closed, budget);
         match archived.await {
             Ok(()) => self.change(|meter| meter.archived = Some(closed.day)),
             Err(failure) => {
@@ -270,7 +272,7 @@ impl Charging {
         let (now, key_id, plan) = (self.scope.now, &self.record.id, &self.plan.id);
         match written {
             Ok(Written::Applied(meter) | Written::ConditionFailed(Some(meter))) => {
-                let (meter, tolerance) = (Arc::new(meter), self.decider.tolerance());
+                let (meter, tolerance) = (Arc::new(meter), self.memory.tolerance());
                 self.change(|cached| cached.see(meter, now, tolerance));
             }
             Ok(Written::ConditionFailed(None)) => {}
@@ -278,14 +280,14 @@ impl Charging {
                 tracing::warn!(%failure, %key_id, %plan, "a charge was not confirmed");
                 if matches!(failure, Failure::Throttled(_)) {
                     let throttled = |account: &mut Account| account.throttled_at = Some(now);
-                    self.decider.change_account(key_id, throttled);
+                    self.memory.change_account(key_id, throttled);
                 }
             }
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut CachedMeter)) {
-        self.decider
+        self.memory
             .change_meter(&self.record.id, &self.plan.id, change);
     }
 }

@@ -1,13 +1,10 @@
 //! The decision of one request: what is cached, what has to be read, and what is final.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use tollgate_core::charge;
-use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::KeyHash;
-use tollgate_core::moment::Nanos;
 use tollgate_core::reason::Reason;
 use tollgate_core::status::LimitStatus;
 use tollgate_core::verdict::Verdict;
@@ -15,51 +12,32 @@ use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::table::{Budget, Table};
 
-use super::{Request, Settings};
 use crate::account::Account;
 use crate::attempt::{About, Attempt, Scope};
-use crate::cache::{Cache, Cached};
 use crate::charging::Charging;
 use crate::combine::Combiner;
-use crate::lanes::{Lanes, back_off};
+use crate::lanes::Lanes;
+use crate::memory::Memory;
 use crate::plan_match::plan_match;
+use crate::request::Request;
+use crate::settings::Settings;
 
-/// Attempts of a call.
-const MAX_ATTEMPTS: u32 = 4;
 /// Steps of a decision: reading a key or a plan again takes one, and so does each batch that a request joins.
 const MAX_STEPS: u32 = 10;
-/// Keys, values and unknown values that an instance remembers.
-const CACHED_KEYS: usize = 10_000;
-/// Plans that an instance remembers.
-const CACHED_PLANS: usize = 1_000;
-/// The bytes that keys may take beyond a few hundred each, and plans likewise: the smallest function has 128 MB for everything.
-const CACHED_BYTES: usize = 16 << 20;
-
-/// Decides, and remembers.
+/// Decides requests by what is remembered, and by what the store confirms.
 pub(crate) struct Decider {
-    pub(crate) table: Table,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) settings: Settings,
-    pub(crate) lanes: Arc<Lanes>,
-    /// Whose each value is.
-    pub(crate) principals: Cache<KeyHash, KeyId>,
-    pub(crate) unknown: Cache<KeyHash, Cached<()>>,
-    pub(crate) accounts: Cache<KeyId, Arc<Account>>,
-    pub(crate) plans: Cache<PlanId, Cached<Option<Arc<PlanRecord>>>>,
+    lanes: Arc<Lanes>,
     combiner: Combiner,
 }
 
 impl Decider {
     pub(crate) fn new(table: Table, settings: Settings) -> Self {
-        let keys = NonZeroUsize::new(CACHED_KEYS).unwrap_or(NonZeroUsize::MIN);
-        let plans = NonZeroUsize::new(CACHED_PLANS).unwrap_or(NonZeroUsize::MIN);
         Self {
-            table,
+            memory: Arc::new(Memory::of(table)),
             settings,
             lanes: Arc::new(Lanes::new()),
-            principals: Cache::new(keys, CACHED_BYTES),
-            unknown: Cache::new(keys, CACHED_BYTES),
-            accounts: Cache::new(keys, CACHED_BYTES),
-            plans: Cache::new(plans, CACHED_BYTES),
             combiner: Combiner::default(),
         }
     }
@@ -81,13 +59,10 @@ impl Decider {
         }
     }
 
-    pub(crate) async fn decide(
-        self: &Arc<Self>,
-        attempt: &mut Attempt<'_>,
-    ) -> Result<Verdict, Failure> {
+    pub(crate) async fn decide(&self, attempt: &mut Attempt<'_>) -> Result<Verdict, Failure> {
         for _ in 0..MAX_STEPS {
             attempt.about = About::default();
-            let Some(account) = self.account(attempt).await? else {
+            let Some(account) = self.memory.account(attempt).await? else {
                 return Ok(Verdict::because(Reason::UnknownKey));
             };
             attempt.about.key = Some(Arc::clone(&account.record.value));
@@ -137,7 +112,7 @@ impl Decider {
         if attempt.is_fresh {
             // On its way from one plan to another, a key is in neither.
             let may_arrive = reason == Reason::NotInPlan && record.moving.is_some();
-            if may_arrive && self.await_move(attempt.scope, record).await? {
+            if may_arrive && self.memory.await_move(attempt.scope, record).await? {
                 return Ok(None);
             }
             let reason = if may_arrive {
@@ -150,24 +125,24 @@ impl Decider {
         // Management can end a refusal at any moment, so none is repeated from memory.
         if reason == Reason::Expired {
             // The value may be another key's by now: the next step starts from it.
-            self.principals.remove(&attempt.hash);
-            self.accounts.remove(&record.id);
+            self.memory.principals.remove(&attempt.hash);
+            self.memory.accounts.remove(&record.id);
             return Ok(None);
         }
         if reason.is_by_plan() {
             // Perhaps a plan was given this stage, or method.
             for plan in &record.plans {
-                self.plans.remove(plan);
+                self.memory.plans.remove(plan);
             }
         }
         attempt.is_fresh = true;
-        self.reload(attempt.scope, record).await?;
+        self.memory.reload(attempt.scope, record).await?;
         Ok(None)
     }
 
     /// The charge of a request, or why there is none. From here on, the time is the one after reading.
     async fn charging(
-        self: &Arc<Self>,
+        &self,
         attempt: &mut Attempt<'_>,
         account: &Account,
     ) -> Result<Result<Charging, Reason>, Failure> {
@@ -179,7 +154,7 @@ impl Decider {
         if record.is_expired(&attempt.hash, attempt.scope.now) {
             return Ok(Err(Reason::Expired));
         }
-        let plans = self.plans_of(attempt.scope, record).await;
+        let plans = self.memory.plans_of(attempt.scope, record).await;
         attempt.scope.now = (attempt.request.clock)();
         let Some(matched) = plan_match(account, plans, target)? else {
             return Ok(Err(Reason::NotInPlan));
@@ -191,12 +166,19 @@ impl Decider {
         }
         let Some(meter) = account.meter(&matched.plan.id) else {
             // It is looked at again by the next request.
-            self.accounts.remove(&record.id);
+            self.memory.accounts.remove(&record.id);
             let corrupt = account.corrupt.get(&matched.plan.id).cloned();
             return corrupt.map_or(Ok(Err(Reason::NotInPlan)), |corrupt| Err(corrupt.into()));
         };
         let day = charge::today(&meter.meter.value, attempt.scope.now);
-        Ok(Ok(Charging::new(self, attempt, record, matched.plan, day)))
+        let instance = (&self.memory, &self.lanes);
+        Ok(Ok(Charging::new(
+            instance,
+            attempt,
+            record,
+            matched.plan,
+            day,
+        )))
     }
 
     /// Notes what else the key may call, and what it has left, if verdicts are to say so.
@@ -212,36 +194,8 @@ impl Decider {
         let stage = plan.limits.stage(target);
         attempt.about.reach = stage.map(|stage| terms.reach(stage));
         let limits = terms.whole(charge::today(&meter.meter.value, now));
-        let moment = meter.moment(now, self.tolerance());
+        let moment = meter.moment(now, self.memory.tolerance());
         attempt.about.limit_status =
             LimitStatus::of(&meter.meter.value, &limits, meter.history, moment);
-    }
-
-    /// How far clocks may be apart.
-    pub(crate) fn tolerance(&self) -> Nanos {
-        self.table.connection().clock().uncertainty().as_nanos()
-    }
-
-    /// Makes a call until it is answered or time is up: a read, or a write that does no harm twice.
-    pub(crate) async fn retrying<T, F>(&self, call: impl Fn() -> F) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, Failure>>,
-    {
-        let mut before = None;
-        for attempts in 1.. {
-            match call().await {
-                Err(failure @ (Failure::Throttled(_) | Failure::Indeterminate(_)))
-                    if attempts < MAX_ATTEMPTS =>
-                {
-                    tracing::warn!(%failure, "calling again");
-                    before = Some(failure);
-                    tokio::time::sleep(back_off(attempts)).await;
-                }
-                // The failure before is what has taken the time.
-                Err(Failure::OutOfTime) => return Err(before.unwrap_or(Failure::OutOfTime)),
-                outcome => return outcome,
-            }
-        }
-        unreachable!("the last attempt is returned")
     }
 }

@@ -17,10 +17,11 @@ use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
+use crate::Engine;
 use crate::account::Account;
 use crate::attempt::{Attempt, Scope};
 use crate::decider::Decider;
-use crate::{Engine, Request};
+use crate::request::Request;
 
 /// A key, and what it has left under each of its plans.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl Decider {
         }
         let mut plans = Vec::new();
         for id in &key.plans {
-            if let Some(plan) = self.plans.get(id).and_then(|plan| plan.value) {
+            if let Some(plan) = self.memory.plans.get(id).and_then(|plan| plan.value) {
                 plans.push(self.plan_status(scope, &account, plan).await?);
             }
         }
@@ -106,15 +107,15 @@ impl Decider {
         &self,
         attempt: &mut Attempt<'_>,
     ) -> Result<Option<Arc<Account>>, Failure> {
-        let Some(account) = self.account(attempt).await? else {
+        let Some(account) = self.memory.account(attempt).await? else {
             return Ok(None);
         };
         if attempt.is_fresh {
             return Ok(Some(account));
         }
         let record = &account.record.value;
-        self.reload(attempt.scope, record).await?;
-        let account = self.accounts.get(&record.id);
+        self.memory.reload(attempt.scope, record).await?;
+        let account = self.memory.accounts.get(&record.id);
         Ok(account.filter(|account| account.record.value.has_value(&attempt.hash)))
     }
 
@@ -132,7 +133,7 @@ impl Decider {
             });
         };
         let (meter, record) = (&cached.meter.value, &account.record.value);
-        let moment = cached.moment(scope.now, self.tolerance());
+        let moment = cached.moment(scope.now, self.memory.tolerance());
         let terms = record.terms(&plan);
         let limits = terms.whole(charge::today(meter, scope.now));
         let history = self.missing_history(scope, account, &plan, &limits).await?;
@@ -162,7 +163,9 @@ impl Decider {
             return Ok(known);
         };
         let names = (&account.record.value.id, &plan.id);
-        let history = self.history(scope, names, meter.closed, period, before);
+        let history = self
+            .memory
+            .history(scope, names, meter.closed, period, before);
         history.await.map(Some)
     }
 }

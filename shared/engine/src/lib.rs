@@ -3,7 +3,7 @@
 //! The way of a request, a module for each part:
 //! 1. [`Engine::decide`] makes an `attempt` of it: the request, its time limit, and what is known of whom it is about.
 //! 2. `principal`: the credential says whose request it is: a key, by the hash of its value.
-//! 3. `account`: the key with its meters, cached by key id; `plans`: its plans, cached.
+//! 3. `accounts`: the key with its meters, an `account`, cached by key id; `plans`: its plans. `memory` is all that is cached.
 //! 4. `decider`: which of them covers the stage, by `plan_match`, and the limits that the request has to meet.
 //! 5. `combine`: it joins the requests of this process that are charged by the same write.
 //! 6. `charging`: drives [`Flow`](tollgate_core::flow::Flow), which names each call to the store, until all are decided.
@@ -15,19 +15,16 @@
 //! Everything cached here only says which write to try, or how long a refusal may be repeated without asking
 //! ([`age`](tollgate_core::age)). Whether a request is admitted is always for the store to confirm.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use tokio::time::Instant;
 use tollgate_core::key::KeyValue;
-use tollgate_core::plan::Target;
 use tollgate_core::reason::Reason;
 use tollgate_core::verdict::Verdict;
 use tollgate_dynamo::connection::Connection;
 use tollgate_dynamo::table::Table;
 
 mod account;
+mod accounts;
 mod attempt;
 mod cache;
 mod cached_meter;
@@ -37,36 +34,20 @@ pub mod config;
 mod decider;
 pub mod inspect;
 mod lanes;
+mod memory;
 mod outage;
 mod plan_match;
 mod plans;
 mod principal;
 pub mod report;
+mod request;
 mod settings;
 mod weight;
 
 use config::Config;
 use decider::Decider;
+pub use request::{Request, TimeSource};
 pub use settings::{OnStoreFailure, Settings};
-
-/// Tells the time.
-pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// A request to be decided.
-#[derive(Clone)]
-pub struct Request<'a> {
-    /// The credential it carries, if any.
-    pub credential: Option<&'a str>,
-    /// Where it goes.
-    pub target: &'a Target,
-    /// The cost it charges to every limit.
-    pub cost: NonZeroU32,
-    /// Tells the time. It is asked again for each attempt: at the time of the first attempt, buckets that others have filled
-    /// since would look fuller than they are.
-    pub clock: TimeSource,
-    /// When an answer would come too late.
-    pub deadline: Option<Instant>,
-}
 
 /// Decides requests against one table. Clones are the same engine.
 #[derive(Clone)]
@@ -90,7 +71,7 @@ impl Engine {
 
     /// The table it decides against.
     pub fn table(&self) -> &Table {
-        &self.decider.table
+        &self.decider.memory.table
     }
 
     /// The clock of its connection to the store.

@@ -29,8 +29,8 @@ impl Decider {
 
     /// Whether the store has confirmed the key a short while ago and, as far as is known, the key may go where this request goes.
     fn was_good(&self, attempt: &Attempt<'_>) -> bool {
-        let key_id = self.principals.get(&attempt.hash);
-        let Some(account) = key_id.and_then(|key_id| self.accounts.get(&key_id)) else {
+        let key_id = self.memory.principals.get(&attempt.hash);
+        let Some(account) = key_id.and_then(|key_id| self.memory.accounts.get(&key_id)) else {
             return false;
         };
         let (record, now) = (&account.record.value, attempt.scope.now);
@@ -51,7 +51,7 @@ impl Decider {
 
     /// Whether a plan, as it is cached, opens the request's target to the key. A closed limit needs no store to refuse.
     fn opens(&self, attempt: &Attempt<'_>, account: &Account, plan: &PlanId) -> bool {
-        let cached = self.plans.get(plan).and_then(|plan| plan.value);
+        let cached = self.memory.plans.get(plan).and_then(|plan| plan.value);
         let (Some(plan), Some(meter)) = (cached, account.meter(plan)) else {
             return false;
         };

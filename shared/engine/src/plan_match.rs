@@ -8,7 +8,7 @@ use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::plan::PlanRecord;
 
 use crate::account::Account;
-use crate::plans::ReadPlan;
+use crate::memory::ReadPlan;
 
 /// A plan that covers the stage of a request.
 pub(crate) struct PlanMatch {

@@ -18,12 +18,9 @@ use tollgate_dynamo::item::usage::UsageRecord;
 
 use crate::attempt::Scope;
 use crate::cache::Cached;
-use crate::decider::Decider;
+use crate::memory::{Memory, ReadPlan};
 
-/// A plan that was read; `None` if there is none.
-pub(crate) type ReadPlan = Result<Option<Arc<PlanRecord>>, Failure>;
-
-impl Decider {
+impl Memory {
     /// A key's plans, in the order in which it was linked to them.
     pub(crate) async fn plans_of(&self, scope: Scope, record: &KeyRecord) -> Vec<ReadPlan> {
         let plans = record.plans.iter().map(|id| self.plan(scope, id));

@@ -9,7 +9,7 @@ use tollgate_dynamo::item::lookup::LookupRecord;
 
 use crate::attempt::Scope;
 use crate::cache::Cached;
-use crate::decider::Decider;
+use crate::memory::Memory;
 
 /// Who sends a request: a key, resolved from the hash of one of its values.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) struct Principal {
     pub(crate) plans: Vec<PlanId>,
 }
 
-impl Decider {
+impl Memory {
     /// The principal of a value, by its lookup item; `None` if it is nobody's.
     pub(crate) async fn resolve(
         &self,

@@ -239,6 +239,17 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
     assert!(reach(Some(&["/a/ANY"]), None).contains(&"ANY /a".to_owned()));
 }
 
+/// The bursts of the plan's throttle and the method's, and the limit of the quota.
+fn bursts(limits: &Limits) -> (Option<u32>, Option<u32>, Option<u64>) {
+    let burst = |is_plans: bool| {
+        let mut buckets = limits.buckets();
+        let bucket = buckets.find(|(id, _)| (*id == PLAN_BUCKET) == is_plans);
+        bucket.map(|(_, bucket)| bucket.burst())
+    };
+    let quota = limits.quota().map(|quota| quota.limit());
+    (burst(true), burst(false), quota)
+}
+
 #[test]
 fn an_override_holds_up_to_and_with_its_last_day() {
     let plan = plan(None);
@@ -263,18 +274,6 @@ fn an_override_holds_up_to_and_with_its_last_day() {
         overrides: Some(&overrides),
     };
     let limits = |path, day| terms.limits(&plan.stages[0], &target("GET", None, path), day);
-    let bursts = |limits: &Limits| {
-        let burst = |is_plans: bool| {
-            let mut buckets = limits.buckets();
-            let bucket = buckets.find(|(id, _)| (*id == PLAN_BUCKET) == is_plans);
-            bucket.map(|(_, bucket)| bucket.burst())
-        };
-        (
-            burst(true),
-            burst(false),
-            limits.quota().map(|quota| quota.limit()),
-        )
-    };
     let (last, after) = (date(2026, 12, 31), date(2027, 1, 1));
     assert_eq!(bursts(&limits("/pets", last)), (Some(9), Some(9), Some(99)));
     assert_eq!(bursts(&limits("/toys", last)), (Some(9), Some(9), Some(99)));

@@ -60,7 +60,11 @@ impl World {
     ) -> Option<Result<(), Refusal>> {
         for turn in 0..8 {
             if let Some(decided) = self.turn(who, (agreed, revision), (method, cost), now, turn) {
-                return decided;
+                return match decided {
+                    Decided::Admitted => Some(Ok(())),
+                    Decided::Refused(refusal) => Some(Err(refusal)),
+                    Decided::Outdated => None,
+                };
             }
         }
         panic!("no decision in 8 turns");
@@ -74,34 +78,33 @@ impl World {
         (method, cost): (usize, u32),
         now: i128,
         turn: usize,
-    ) -> Option<Option<Result<(), Refusal>>> {
+    ) -> Option<Decided> {
         let (meter, archived, history) = self.seen[who].clone();
         let limits = agreed.on(date(now).max(meter.day)).limits(method);
         let guesses = guesses(turn == 0 && who > 0 && now % 3 == 0);
+        let (key, plan) = (1, revision);
         let request = ChargeRequest {
-            moment: Moment {
-                now: Timestamp::from_nanosecond(now).unwrap(),
-                ahead: 0,
-                tolerance: i128::MAX,
-            },
+            moment: moment(now),
             cost: NonZeroU32::new(cost).unwrap(),
-            revisions: Revisions {
-                key: 1,
-                plan: revision,
-            },
+            revisions: Revisions { key, plan },
             limits: &limits,
             quota_before: agreed.on(meter.day).limits(method).quota(),
             archived,
             history,
             tactics: &guesses,
         };
-        match charge(&meter, &request) {
+        self.take(who, meter == self.stored, charge(&meter, &request))
+    }
+
+    /// Takes a step. `is_current` says whether it is by the meter as it is stored.
+    fn take(&mut self, who: usize, is_current: bool, step: Step) -> Option<Decided> {
+        match step {
             Step::Charge(charge) => {
                 self.writes += 1;
                 if let Some(after) = support::charged(&self.stored, &charge, None) {
                     self.stored = after.clone();
                     self.seen[who].0 = after;
-                    return Some(Some(Ok(())));
+                    return Some(Decided::Admitted);
                 }
                 self.see(who, None);
             }
@@ -121,10 +124,10 @@ impl World {
                     admitted,
                 });
             }
-            Step::Refuse(refusal) if meter == self.stored => return Some(Some(Err(refusal))),
+            Step::Refuse(refusal) if is_current => return Some(Decided::Refused(refusal)),
             // The refusal is from memory: see what is there.
             Step::Refuse(_) => self.see(who, None),
-            Step::PlanChanged => return Some(None),
+            Step::PlanChanged => return Some(Decided::Outdated),
             Step::KeyChanged => panic!("there is one revision of the key"),
         }
         None
@@ -151,6 +154,22 @@ impl World {
         days.insert(self.stored.day, self.stored.count);
         days.retain(|_, count| *count > 0);
         days
+    }
+}
+
+/// How a decision ends.
+enum Decided {
+    Admitted,
+    Refused(Refusal),
+    /// The plan has to be read again.
+    Outdated,
+}
+
+fn moment(now: i128) -> Moment {
+    Moment {
+        now: Timestamp::from_nanosecond(now).unwrap(),
+        ahead: 0,
+        tolerance: i128::MAX,
     }
 }
 

@@ -25,7 +25,7 @@ pub fn charged(before: &Meter, charge: &Charge, stamp: Option<&Stamp>) -> Option
                 holds(before.closed.is_none_or(|closed| closed.day == *day))?;
                 after.closed = None;
             }
-            Effect::Spend(spend) => spent(before, &mut after, spend, charge.cost)?,
+            Effect::Spend(spend) => charge_quota(before, &mut after, spend, charge.cost)?,
             Effect::Fill(id, update) => {
                 let to = filled(before, charge, id, *update)?;
                 after.buckets.insert(id.clone(), to);
@@ -57,7 +57,7 @@ fn closed(before: &Meter, after: &mut Meter, close: &CloseDay, cost: u32) -> Opt
     Some(())
 }
 
-fn spent(before: &Meter, after: &mut Meter, spend: &Spend, cost: u32) -> Option<()> {
+fn charge_quota(before: &Meter, after: &mut Meter, spend: &Spend, cost: u32) -> Option<()> {
     holds(before.period == spend.period_before)?;
     after.period = spend.quota.map(|quota| quota.period);
     let Some(quota) = spend.quota else {
@@ -67,7 +67,7 @@ fn spent(before: &Meter, after: &mut Meter, spend: &Spend, cost: u32) -> Option<
         SpentBefore::Nothing => 0,
         SpentBefore::Spent => before.spent,
         SpentBefore::CountAnd(more) => signed(before.count + more),
-        SpentBefore::Granted(spent) => spent,
+        SpentBefore::Granted(granted) => granted,
     };
     let asks = matches!(quota.before, SpentBefore::Spent | SpentBefore::CountAnd(_));
     holds(!asks || i128::from(base) <= quota.room)?;
