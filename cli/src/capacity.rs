@@ -1,15 +1,16 @@
-//! `tollgate capacity`: what the backends must bear.
+//! `tollgate capacity`: the load that the backends must bear.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::Table;
 use serde_json::{Value, json};
+use tollgate_api::client::Client;
 
-use crate::Failure;
-use crate::api::Api;
-use crate::output::{Common, id, list, number, text};
+use crate::api_options::ApiOptions;
+use crate::arguments::id;
+use crate::failure::Failure;
+use crate::output::table::{entries, list, number, text};
 
 /// The sums that every line has.
 const SUMS: [&str; 6] = [
@@ -25,82 +26,84 @@ const SUMS: [&str; 6] = [
 #[derive(Debug, Args)]
 pub(crate) struct Capacity {
     #[command(flatten)]
-    common: Common,
+    options: ApiOptions,
     /// Of this plan only
     #[arg(long, value_name = "PLAN", value_parser = id)]
     plan: Option<String>,
 }
 
-/// What one API stage, or a method of it, may be sent.
+/// What may be sent to one API stage, or to a method of it.
 #[derive(Debug, Default)]
 struct Line {
     sums: [f64; SUMS.len()],
     used_yesterday: f64,
 }
 
-/// By stage, then method; a stage's own line has none.
+/// Lines by stage and method. A stage's own line has an empty method.
 type Lines = BTreeMap<(String, String), Line>;
 
 impl Capacity {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
-        let api = Api::at(&self.common.place).await?;
-        let plans = if let Some(plan) = self.plan {
-            vec![plan]
-        } else {
-            let plans = api.list(&["usageplans"], &[], None).await?;
-            plans.iter().map(|plan| text(&plan["id"])).collect()
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let api = self.options.endpoint.client().await?;
+        let plans = match self.plan {
+            Some(plan) => vec![plan],
+            None => all_plans(&api).await?,
         };
         let mut lines = Lines::new();
         for plan in plans {
             add_plan(&api, &plan, &mut lines).await?;
         }
-        self.common.output.print(&told(&lines), table)?;
-        Ok(ExitCode::SUCCESS)
+        self.options.output.print(&to_json(&lines), table)
     }
 }
 
-async fn add_plan(api: &Api, plan: &str, lines: &mut Lines) -> Result<(), Failure> {
-    let mut position = String::new();
-    loop {
-        let query = [("limit", "500"), ("position", &*position)];
-        let page = api.get(&["usageplans", plan, "capacity"], &query).await?;
-        for kind in ["apiStages", "methods"] {
-            for one in page[kind].as_array().into_iter().flatten() {
-                let line = (text(&one["apiStage"]), text(&one["method"]));
-                let line = lines.entry(line).or_default();
-                for (sum, name) in line.sums.iter_mut().zip(SUMS) {
-                    *sum += one[name].as_f64().unwrap_or(0.0);
-                }
-                if kind == "apiStages" {
-                    line.used_yesterday += page["usedYesterday"].as_f64().unwrap_or(0.0);
-                }
-            }
-        }
-        match page["position"].as_str() {
-            Some(next) if !next.is_empty() => next.clone_into(&mut position),
-            _ => return Ok(()),
-        }
-    }
+async fn all_plans(api: &Client) -> Result<Vec<String>, Failure> {
+    let plans: Vec<Value> = api.list(&["usageplans"], &[], None).await?;
+    Ok(plans.iter().map(|plan| text(&plan["id"])).collect())
 }
 
-fn told(lines: &Lines) -> Value {
-    let told = lines.iter().map(|((stage, method), line)| {
-        let mut told = json!({ "apiStage": stage });
+async fn add_plan(api: &Client, plan: &str, lines: &mut Lines) -> Result<(), Failure> {
+    let path = ["usageplans", plan, "capacity"];
+    let mut pages = api.pages::<Value>(&path, &[])?;
+    while let Some(page) = pages.next().await? {
+        for stage in entries(&page["apiStages"]) {
+            let line = add_entry(lines, stage);
+            line.used_yesterday += page["usedYesterday"].as_f64().unwrap_or(0.0);
+        }
+        for method in entries(&page["methods"]) {
+            add_entry(lines, method);
+        }
+    }
+    Ok(())
+}
+
+fn add_entry<'a>(lines: &'a mut Lines, entry: &Value) -> &'a mut Line {
+    let (stage, method) = (text(&entry["apiStage"]), text(&entry["method"]));
+    let line = lines.entry((stage, method)).or_default();
+    for (sum, name) in line.sums.iter_mut().zip(SUMS) {
+        *sum += entry[name].as_f64().unwrap_or(0.0);
+    }
+    line
+}
+
+fn to_json(lines: &Lines) -> Value {
+    let lines = lines.iter().map(|((stage, method), line)| {
+        let mut entry = json!({ "apiStage": stage });
         for (sum, name) in line.sums.iter().zip(SUMS) {
-            told[name] = whole(*sum);
+            entry[name] = whole(*sum);
         }
         if method.is_empty() {
-            // Use is counted by key and plan, over all of the plan's stages.
-            told["usedYesterday"] = whole(line.used_yesterday);
+            // Usage is counted by key and plan, over all of the plan's stages.
+            entry["usedYesterday"] = whole(line.used_yesterday);
         } else {
-            told["method"] = json!(method);
+            entry["method"] = json!(method);
         }
-        told
+        entry
     });
-    told.collect()
+    lines.collect()
 }
 
-/// A sum as a whole number where it is one.
+/// A sum without a fraction as a whole number.
 fn whole(sum: f64) -> Value {
     if sum.fract() != 0.0 {
         return json!(sum);
@@ -115,22 +118,22 @@ fn whole(sum: f64) -> Value {
 }
 
 fn table(lines: &Value) -> Table {
-    let lines = lines.as_array().into_iter().flatten();
+    let header = [
+        "STAGE",
+        "METHOD",
+        "KEYS",
+        "RATE/S",
+        "BURST",
+        "A DAY",
+        "YESTERDAY",
+    ];
     list(
-        &[
-            "STAGE",
-            "METHOD",
-            "KEYS",
-            "RATE/S",
-            "BURST",
-            "A DAY",
-            "YESTERDAY",
-        ],
-        lines.map(|line| {
-            let keys = |name: &str| line[name].as_f64().unwrap_or(0.0);
-            // A sum that not all keys are in is a least.
+        &header,
+        entries(lines).map(|line| {
+            // A sum that lacks some keys is only a lower bound.
             let sum = |name: &str, without: &str| {
-                let more = if keys(without) > 0.0 { " and more" } else { "" };
+                let lacks_keys = line[without].as_f64().unwrap_or(0.0) > 0.0;
+                let more = if lacks_keys { " and more" } else { "" };
                 number(format!("{}{more}", text(&line[name])))
             };
             vec![

@@ -1,7 +1,7 @@
 //! `tollgate dev`: a local gateway, the management API, and an embedded DynamoDB where no endpoint is given.
+//!
+//! - [`server`]: listening and serving. [`demo`]: plans and keys to try at once.
 
-use std::net::Ipv4Addr;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
@@ -9,7 +9,6 @@ use aws_sdk_dynamodb::Client;
 use axum::Router;
 use clap::Args;
 use dynoxide::Database;
-use tokio::net::TcpListener;
 use tollgate_admin::Admin;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::{Config, OnLimit, RestResponse};
@@ -20,9 +19,15 @@ use tollgate_engine::{Engine, Settings};
 use tollgate_guard::Gate;
 use tollgate_keys::vault::Vault;
 
+use crate::failure::Failure;
 use crate::gateway::{self, Api, Backend};
+use crate::output::announce;
 use crate::store::StoreArguments;
-use crate::{Failure, demo, server};
+
+mod demo;
+mod server;
+
+use server::{interrupted, listen, serve, url};
 
 /// `tollgate dev`.
 #[derive(Debug, Args)]
@@ -53,19 +58,8 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
-    pub(crate) async fn run(mut self) -> Result<ExitCode, Failure> {
-        let mut config = Config::from_env()?;
-        config.deciding.table.clone_from(&self.store.table);
-        let is_set = std::env::var_os("TOLLGATE_REST_RESPONSE").is_some_and(|set| !set.is_empty());
-        if !is_set {
-            // As the example of a REST API has it.
-            config.rest_response = RestResponse::Errors;
-        }
-        if config.on_limit == OnLimit::Pass && self.upstream.is_some() {
-            eprintln!(
-                "TOLLGATE_ON_LIMIT=pass: what a limit refuses goes to the upstream, which has to refuse it"
-            );
-        }
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        let config = self.config()?;
         let backend = Backend::new(self.upstream.as_deref(), &config.deciding.key_sources)?;
         let gateway = listen("gateway", self.gateway_port).await?;
         let management = listen("management", self.management_port).await?;
@@ -80,42 +74,51 @@ impl Dev {
             .map_err(|error| format!("{error}; is DynamoDB running at {endpoint}?"))?;
 
         let (gateway_url, management_url) = (url(&gateway)?, url(&management)?);
-        let admin = Arc::new(self.admin(&sdk));
-        let app = self.gateway(config, Connection::deciding(&sdk), backend);
-        let gateway = server::serve(gateway, app);
-        let table = Table::new(Connection::deciding(&sdk), self.store.table.clone());
-        let engine = Arc::new(Engine::new(table, Settings::default()));
-        let app = tollgate_keys::app(Arc::clone(&admin), engine, Arc::clone(&vault));
-        let management = server::serve(management, app);
+        let admin = Admin::new(Connection::managing(&sdk), self.store.table.clone());
+        let admin = Arc::new(admin);
+        let gateway = serve(gateway, self.gateway(config, &sdk, backend));
+        let management = serve(management, self.management(&admin, &sdk, &vault));
 
-        // Both listen already: what connects from here on is served.
-        say(format!(
+        // Both listen already, so connections made from here on are served.
+        announce(format!(
             "ready gateway={gateway_url} management={management_url} dynamodb={endpoint}"
         ));
         if self.demo {
-            demo::make(&admin, &vault, &gateway_url).await?;
+            demo::create(&admin, &vault, &gateway_url).await?;
         }
         tokio::select! {
             () = gateway => {}
             () = management => {}
-            () = stopped() => {}
+            () = interrupted() => {}
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
-    fn gateway(&self, config: Config, connection: Connection, backend: Backend) -> Router {
-        let (api, stage) = (gateway::API_ID.to_owned(), gateway::STAGE.to_owned());
-        match self.api {
-            Api::InProcess => {
-                let gate = Gate::new(config.deciding, connection, api, stage);
-                gateway::in_process(gate, backend)
-            }
-            api => gateway::app(api, Authorizer::new(config, connection), backend),
+    /// The authorizer's configuration. A REST API is answered as in the repository's example of one, unless the environment says
+    /// otherwise.
+    fn config(&self) -> Result<Config, Failure> {
+        let mut config = Config::from_env()?;
+        config.deciding.table.clone_from(&self.store.table);
+        let is_set = std::env::var_os("TOLLGATE_REST_RESPONSE").is_some_and(|set| !set.is_empty());
+        if !is_set {
+            config.rest_response = RestResponse::Errors;
         }
+        if config.on_limit == OnLimit::Pass && self.upstream.is_some() {
+            eprintln!(
+                "TOLLGATE_ON_LIMIT=pass: what a limit refuses goes to the upstream, which has to refuse it"
+            );
+        }
+        Ok(config)
     }
 
-    fn admin(&self, sdk: &SdkConfig) -> Admin {
-        Admin::new(Connection::managing(sdk), self.store.table.clone())
+    /// Starts the embedded store. It listens too, so other processes can use it.
+    async fn embed(&mut self) -> Result<String, Failure> {
+        let listener = listen("dynamodb", self.dynamodb_port).await?;
+        let endpoint = url(&listener)?;
+        let database = Database::memory().map_err(|error| error.to_string())?;
+        tokio::spawn(dynoxide::server::serve_on(listener, database));
+        self.store.dynamodb_endpoint = Some(endpoint.clone());
+        Ok(endpoint)
     }
 
     fn vault(&self, endpoint: &str) -> Result<Vault, Failure> {
@@ -129,44 +132,21 @@ impl Dev {
         }
     }
 
-    /// Starts the embedded store, which listens too, so that other processes can use it.
-    async fn embed(&mut self) -> Result<String, Failure> {
-        let listener = listen("dynamodb", self.dynamodb_port).await?;
-        let endpoint = url(&listener)?;
-        let database = Database::memory().map_err(|error| error.to_string())?;
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
-        self.store.dynamodb_endpoint = Some(endpoint.clone());
-        Ok(endpoint)
+    fn gateway(&self, config: Config, sdk: &SdkConfig, backend: Backend) -> Router {
+        let connection = Connection::deciding(sdk);
+        match self.api {
+            Api::InProcess => {
+                let (api, stage) = (gateway::API_ID.to_owned(), gateway::STAGE.to_owned());
+                let gate = Gate::new(config.deciding, connection, api, stage);
+                gateway::in_process(gate, backend)
+            }
+            api => gateway::app(api, Authorizer::new(config, connection), backend),
+        }
     }
-}
 
-/// Prints a line. Whoever read the first ones and left is no reason to stop serving.
-pub(crate) fn say(line: impl std::fmt::Display) {
-    use std::io::Write;
-    drop(writeln!(std::io::stdout(), "{line}"));
-}
-
-async fn listen(what: &str, port: u16) -> Result<TcpListener, Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(|error| {
-            format!("cannot listen on port {port}: {error}; choose another with --{what}-port")
-                .into()
-        })
-}
-
-fn url(listener: &TcpListener) -> Result<String, Failure> {
-    Ok(format!("http://{}", listener.local_addr()?))
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+    fn management(&self, admin: &Arc<Admin>, sdk: &SdkConfig, vault: &Arc<Vault>) -> Router {
+        let table = Table::new(Connection::deciding(sdk), self.store.table.clone());
+        let engine = Arc::new(Engine::new(table, Settings::default()));
+        tollgate_keys::app(Arc::clone(admin), engine, Arc::clone(vault))
     }
 }

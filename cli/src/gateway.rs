@@ -1,53 +1,35 @@
-//! The local gateway: it answers as an API of AWS does, or as a server does that decides itself.
+//! The local gateway. It answers as an API of AWS with the authorizer, or as a server that decides itself.
 //!
-//! As an HTTP or a REST API, each request becomes a real authorizer event, is decided by the Lambda's own handler, and goes on
-//! to the backend or is refused with what such an API can say. Two headers tell what they would keep to themselves: the
-//! decision and its reason.
+//! As an HTTP or a REST API, it makes an authorizer event of each request and asks the Lambda's own handler. An admitted request goes
+//! on to the backend; a refused one gets the answer that such an API can give. Two headers show the decision and its reason, which
+//! a real API would not.
 //!
-//! - [`event`]: requests as events; [`backend`]: what stands behind.
+//! - [`api`]: what the gateway answers as. [`event`]: events of requests. [`request_context`]: what a backend is sent of a decision.
+//! - [`refusal`]: answers to refused requests. [`backend`]: what admitted requests go to. [`fields`]: headers and parameters.
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
-use clap::ValueEnum;
-use serde_json::{Value, json};
 use tollgate_authorizer::Authorizer;
-use tollgate_authorizer::response::{Answer, Failed};
 use tollgate_guard::{Context, Gate, Guard};
-use tollgate_protocol::problem::{CHALLENGE, PROBLEM_TYPE};
 use tower::ServiceExt;
 
+mod api;
 mod backend;
 mod event;
+mod fields;
+mod refusal;
+mod request_context;
 
+pub(crate) use api::{API_ID, Api, STAGE};
 pub(crate) use backend::Backend;
+use request_context::REQUEST_CONTEXT;
 
-/// The id of the gateway's API.
-pub(crate) const API_ID: &str = "local";
-/// Its stage.
-pub(crate) const STAGE: &str = "$default";
-/// Where backends find the event's request context, under the name that the Lambda Web Adapter has for it.
-const REQUEST_CONTEXT: HeaderName = HeaderName::from_static("x-amzn-request-context");
-/// The body template of the REST example's gateway response to denied requests.
-const ACCESS_DENIED: &str = include_str!("gateway/access_denied.json");
-
-/// What the gateway answers as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Api {
-    /// An HTTP API with the authorizer: 403 to whatever is refused. With `TOLLGATE_ON_LIMIT=pass` the backend says 429
-    Http,
-    /// A REST API with the authorizer and the example's gateway responses: 429 and 401
-    Rest,
-    /// A server that decides itself, without an authorizer
-    InProcess,
-}
-
-/// A gateway that asks `authorizer`.
+/// A gateway that asks an authorizer.
 #[derive(Clone)]
 struct Gateway {
     api: Api,
@@ -55,7 +37,7 @@ struct Gateway {
     backend: Router,
 }
 
-/// The gateway as an API, in front of `backend`.
+/// The gateway as an API with an authorizer, in front of `backend`.
 pub(crate) fn app(api: Api, authorizer: Authorizer, backend: Backend) -> Router {
     let gateway = Gateway {
         api,
@@ -65,13 +47,13 @@ pub(crate) fn app(api: Api, authorizer: Authorizer, backend: Backend) -> Router 
     Router::new().fallback(serve).with_state(gateway)
 }
 
-/// The gateway as a server that decides itself.
+/// The gateway as a server that decides itself, without an authorizer.
 pub(crate) fn in_process(gate: Gate, backend: Backend) -> Router {
     backend
-        .bare()
+        .unguarded()
         .layer(Guard::in_process(gate))
         .layer(map_request(async |mut request: Request| {
-            // There is no authorizer that could have written it.
+            // Only an authorizer sets this header, and there is none.
             request.headers_mut().remove(REQUEST_CONTEXT);
             request
         }))
@@ -85,100 +67,30 @@ async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
     };
     let answer = match gateway.authorizer.handle(&event.to_string(), None).await {
         Ok(answer) => answer,
-        Err(failed) => return failure(failed),
+        Err(failed) => return refusal::of_failure(failed),
     };
     let context = answer.context();
     let mut response = if answer.is_allowed() {
-        // A client has no say in it.
-        parts.headers.remove(REQUEST_CONTEXT);
-        let handed_on = handed_on(gateway.api, event, context).to_string();
-        // A header takes what JSON writes, but for this.
-        let handed_on = handed_on.replace('\u{7f}', "\\u007f");
-        if let Ok(handed_on) = HeaderValue::try_from(handed_on) {
-            parts.headers.insert(REQUEST_CONTEXT, handed_on);
-        }
+        request_context::set(&mut parts.headers, gateway.api, event, context);
         parts.extensions.insert(context.clone());
-        let answered = gateway
-            .backend
-            .oneshot(Request::from_parts(parts, body))
-            .await;
-        answered.into_response()
+        let request = Request::from_parts(parts, body);
+        gateway.backend.oneshot(request).await.into_response()
     } else {
-        denied(gateway.api, &answer)
+        refusal::of_denial(gateway.api, context)
     };
-    let headers = response.headers_mut();
+    show_decision(&mut response, context);
+    response
+}
+
+/// Adds the decision and its reason to a response, which only the local gateway does.
+fn show_decision(response: &mut Response, context: &Context) {
     let decision = serde_json::to_value(context.decision).unwrap_or_default();
     for (name, word) in [
         ("x-tollgate-decision", decision.as_str().unwrap_or_default()),
         ("x-tollgate-reason", &context.reason),
     ] {
         if let Ok(word) = HeaderValue::from_str(word) {
-            headers.insert(name, word);
+            response.headers_mut().insert(name, word);
         }
     }
-    response
-}
-
-/// The request context that a backend is sent.
-fn handed_on(api: Api, mut event: Value, context: &Context) -> Value {
-    let mut request = event["requestContext"].take();
-    request["authorizer"] = match api {
-        Api::Rest => json!(context),
-        _ => json!({ "lambda": context }),
-    };
-    request
-}
-
-fn denied(api: Api, answer: &Answer) -> Response {
-    match api {
-        Api::Rest => (
-            StatusCode::TOO_MANY_REQUESTS,
-            [(CONTENT_TYPE, PROBLEM_TYPE)],
-            rendered(ACCESS_DENIED, answer.context()),
-        )
-            .into_response(),
-        _ => message(StatusCode::FORBIDDEN, "Forbidden"),
-    }
-}
-
-/// What the example's gateway responses make of an authorizer that fails.
-fn failure(failed: Failed) -> Response {
-    let (status, text, header) = match failed {
-        Failed::Unauthorized => {
-            let header = (WWW_AUTHENTICATE, CHALLENGE);
-            (StatusCode::UNAUTHORIZED, "Unauthorized", header)
-        }
-        Failed::Undecided => {
-            let header = (RETRY_AFTER, "1");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Service Unavailable",
-                header,
-            )
-        }
-    };
-    ([header], message(status, text)).into_response()
-}
-
-fn message(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "message": message }))).into_response()
-}
-
-/// A body template with the variables of the authorizer's context in place; those that are not there are empty.
-fn rendered(template: &str, context: &Context) -> String {
-    const VARIABLE: &str = "$context.authorizer.";
-    let context = json!(context);
-    let mut parts = template.trim_end().split(VARIABLE);
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|letter: char| !letter.is_ascii_alphanumeric());
-        let (name, rest) = part.split_at(end.unwrap_or(part.len()));
-        match &context[name] {
-            Value::String(value) => text.push_str(value),
-            Value::Null => {}
-            value => text.push_str(&value.to_string()),
-        }
-        text.push_str(rest);
-    }
-    text
 }

@@ -1,34 +1,39 @@
 //! `tollgate keys`: API keys, and the plans they are in.
+//!
+//! - [`create`], [`rotate`]: new values, which [`new_value`] shows. [`list`], [`show`]: what is there. [`update`]: changes of a key's own
+//!   fields. [`delete`]: the end.
+//! - [`links`], [`moves`]: which plans a key is in. [`overrides`], [`restriction`]: how its terms differ from the plan's.
+//! - [`import`], [`export`]: many keys at once, as CSV files.
+//! - [`arguments`]: arguments that several of these take. [`table`]: a key, for people.
 
-use std::process::ExitCode;
-
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use crate::api::{Api, Change};
-use crate::output::{Common, Output, cell, confirm, fields, id, list, text, time};
-use crate::times::time_to_come;
-use crate::{Failure, transfer};
+use crate::api_options::ApiOptions;
+use crate::failure::Failure;
 
-mod terms;
-mod values;
+mod arguments;
+mod create;
+mod delete;
+mod export;
+mod import;
+mod links;
+mod list;
+mod moves;
+mod new_value;
+mod overrides;
+mod restriction;
+mod rotate;
+mod show;
+mod table;
+mod update;
 
-use terms::{Move, Only, Override, agreed, restriction};
-pub(crate) use values::typed;
-use values::{Create, Rotate, link};
-
-/// The path of a key's expiry, in patches.
-const EXPIRY: &str = "/tollgate/expiresAt";
-/// The path of what it is restricted to.
-const RESTRICTION: &str = "/tollgate/restriction";
+use arguments::{Key, KeyAndPlan};
 
 /// `tollgate keys`.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
     #[command(flatten)]
-    common: Common,
+    options: ApiOptions,
     #[command(subcommand)]
     action: Action,
 }
@@ -36,322 +41,59 @@ pub(crate) struct Keys {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a key and show its value, this once
-    Create(Create),
+    Create(create::Create),
     /// List keys, newest first
-    List {
-        /// Only those whose names start so
-        #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
-        name: Option<String>,
-        /// Only those of a customer
-        #[arg(long, value_name = "ID", conflicts_with = "name", value_parser = NonEmptyStringValueParser::new())]
-        customer: Option<String>,
-        /// Only those in a plan
-        #[arg(long, value_name = "PLAN", value_parser = id, conflicts_with = "customer")]
-        plan: Option<String>,
-        /// At most so many; without it, all
-        #[arg(long, value_name = "N")]
-        limit: Option<usize>,
-    },
+    List(list::List),
     /// Show a key and its plans
-    Show {
-        #[arg(value_parser = id)]
-        key: String,
-        /// With its value, where the stack keeps values
-        #[arg(long)]
-        value: bool,
-    },
+    Show(show::Show),
     /// Change what a key is called, whom it belongs to and when it expires
-    Update {
-        #[arg(value_parser = id)]
-        key: String,
-        #[command(flatten)]
-        about: About,
-        /// Refuse it from then on: a date, a time, or a duration from now such as 90d
-        #[arg(long, value_name = "WHEN", value_parser = time_to_come)]
-        expires: Option<Timestamp>,
-        /// Take its expiry off
-        #[arg(long, conflicts_with = "expires")]
-        never_expires: bool,
-        /// Open only this stage, or this method, to it, of all that its plans open; can be given several times
-        #[arg(long, value_name = "API:STAGE[/PATH/METHOD]")]
-        only: Vec<Only>,
-        /// Open all that its plans open
-        #[arg(long, conflicts_with = "only")]
-        unrestricted: bool,
-    },
+    Update(update::Update),
     /// Give a key limits of its own in place of a plan's
-    Override(Override),
+    Override(overrides::Override),
     /// End a key's own limits: the plan's hold
-    EndOverride {
-        #[arg(value_parser = id)]
-        key: String,
-        #[arg(value_parser = id)]
-        plan: String,
-    },
+    EndOverride(KeyAndPlan),
     /// Move a key from one plan to another
-    Move(Move),
+    Move(moves::Move),
     /// Give a key a new value and show it; the value before stays good for a while
-    Rotate(Rotate),
+    Rotate(rotate::Rotate),
     /// End the time of the value before, which is refused from then on
-    EndRotation {
-        #[arg(value_parser = id)]
-        key: String,
-    },
+    EndRotation(Key),
     /// Let a key's requests pass again
-    Enable {
-        #[arg(value_parser = id)]
-        key: String,
-    },
+    Enable(Key),
     /// Refuse a key's requests from now on
-    Disable {
-        #[arg(value_parser = id)]
-        key: String,
-    },
+    Disable(Key),
     /// Delete a key
-    Delete {
-        #[arg(value_parser = id)]
-        key: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    Delete(delete::Delete),
     /// Make keys from a CSV file; a key whose value is there already is changed
-    Import(transfer::Import),
+    Import(import::Import),
     /// Print all keys with their plans; values only where the stack keeps them
-    Export {
-        /// How they are written
-        #[arg(long, value_enum, default_value = "csv")]
-        format: transfer::Format,
-        /// Put a ' before what a spreadsheet would run as a formula; such a file is not for importing
-        #[arg(long)]
-        for_spreadsheets: bool,
-    },
+    Export(export::Export),
     /// Put a key into a plan
-    Link {
-        #[arg(value_parser = id)]
-        key: String,
-        #[arg(value_parser = id)]
-        plan: String,
-    },
+    Link(KeyAndPlan),
     /// Take a key out of a plan
-    Unlink {
-        #[arg(value_parser = id)]
-        key: String,
-        #[arg(value_parser = id)]
-        plan: String,
-    },
-}
-
-#[derive(Debug, Args)]
-struct About {
-    /// What it is called
-    #[arg(long)]
-    name: Option<String>,
-    /// What it is for
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
-    /// Whom it belongs to
-    #[arg(long, value_name = "ID")]
-    customer: Option<String>,
-}
-
-impl About {
-    fn members(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let Self {
-            name,
-            description,
-            customer,
-        } = self;
-        [
-            ("name", name),
-            ("description", description),
-            ("customerId", customer),
-        ]
-        .into_iter()
-        .filter_map(|(member, value)| Some((member, value.as_ref()?)))
-    }
+    Unlink(KeyAndPlan),
 }
 
 impl Keys {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
-        let output = self.common.output;
-        let api = Api::at(&self.common.place).await?;
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let (api, output) = (self.options.endpoint.client().await?, self.options.output);
         match self.action {
-            Action::Create(create) => create.run(&api, output).await?,
-            Action::List {
-                name,
-                customer,
-                plan,
-                limit,
-            } => {
-                if let Some(plan) = plan {
-                    let keys = keys_of(&api, &plan, name.as_deref(), limit).await?;
-                    output.print(&Value::Array(keys), linked_table)?;
-                } else {
-                    let query = [
-                        ("name", name.as_deref().unwrap_or_default()),
-                        ("customerId", customer.as_deref().unwrap_or_default()),
-                    ];
-                    let keys = api.list(&["apikeys"], &query, limit).await?;
-                    output.print(&Value::Array(keys), list_table)?;
-                }
-            }
-            Action::Show { key, value } => show(&api, output, &key, value).await?,
-            Action::Update {
-                key,
-                about,
-                expires,
-                never_expires,
-                only,
-                unrestricted,
-            } => {
-                let mut changes: Vec<_> = about
-                    .members()
-                    .map(|(member, value)| Change::replace(format!("/{member}"), value))
-                    .collect();
-                if let Some(expires) = expires {
-                    changes.push(Change::replace(EXPIRY, expires.as_second()));
-                } else if never_expires {
-                    changes.push(Change::remove(EXPIRY));
-                }
-                if !only.is_empty() {
-                    changes.push(Change::replace(RESTRICTION, restriction(&only)));
-                } else if unrestricted {
-                    changes.push(Change::remove(RESTRICTION));
-                }
-                if changes.is_empty() {
-                    return Err(
-                        "nothing to change; give one of --name, --description, --customer, --expires, --never-expires, --only, --unrestricted"
-                            .into(),
-                    );
-                }
-                update(&api, output, &key, &changes).await?;
-            }
-            Action::Rotate(rotate) => rotate.run(&api, output).await?,
-            Action::Override(limits) => limits.run(&api, output).await?,
-            Action::EndOverride { key, plan } => {
-                let change = Change::remove(terms::path(&plan));
-                update(&api, output, &key, &[change]).await?;
-            }
-            Action::Move(to) => to.run(&api, output).await?,
-            Action::EndRotation { key } => {
-                api.delete(&["apikeys", &key, "rotations"]).await?;
-                output.done(&format!("key {key}: only its new value is good"))?;
-            }
-            Action::Enable { key } => {
-                update(&api, output, &key, &[Change::replace("/enabled", true)]).await?;
-            }
-            Action::Disable { key } => {
-                update(&api, output, &key, &[Change::replace("/enabled", false)]).await?;
-            }
-            Action::Delete { key, yes } => {
-                let found = api.get(&["apikeys", &key], &[]).await?;
-                confirm(&format!("delete key {key} {}", text(&found["name"])), yes)?;
-                api.delete(&["apikeys", &key]).await?;
-                output.done(&format!("key {key}: deleted"))?;
-            }
-            Action::Import(import) => import.run(&api, output).await?,
-            Action::Export {
-                format,
-                for_spreadsheets,
-            } => transfer::export_keys(&api, format, for_spreadsheets).await?,
-            Action::Link { key, plan } => {
-                link(&api, &key, &plan).await?;
-                output.done(&format!("key {key}: in plan {plan}"))?;
-            }
-            Action::Unlink { key, plan } => {
-                api.delete(&["usageplans", &plan, "keys", &key]).await?;
-                output.done(&format!("key {key}: no longer in plan {plan}"))?;
-            }
+            Action::Create(create) => create.run(&api, output).await,
+            Action::List(list) => list.run(&api, output).await,
+            Action::Show(show) => show.run(&api, output).await,
+            Action::Update(update) => update.run(&api, output).await,
+            Action::Override(limits) => limits.run(&api, output).await,
+            Action::EndOverride(of) => overrides::end(&api, output, &of).await,
+            Action::Move(to) => to.run(&api, output).await,
+            Action::Rotate(rotate) => rotate.run(&api, output).await,
+            Action::EndRotation(Key { key }) => rotate::end(&api, output, &key).await,
+            Action::Enable(Key { key }) => update::enable(&api, output, &key, true).await,
+            Action::Disable(Key { key }) => update::enable(&api, output, &key, false).await,
+            Action::Delete(delete) => delete.run(&api, output).await,
+            Action::Import(import) => import.run(&api, output).await,
+            Action::Export(export) => export.run(&api).await,
+            Action::Link(link) => output.done(&links::link(&api, &link).await?),
+            Action::Unlink(link) => output.done(&links::unlink(&api, &link).await?),
         }
-        Ok(ExitCode::SUCCESS)
     }
-}
-
-async fn update(api: &Api, output: Output, key: &str, changes: &[Change]) -> Result<(), Failure> {
-    let key = api.patch(&["apikeys", key], changes).await?;
-    output.print(&key, table)?;
-    Ok(())
-}
-
-async fn show(api: &Api, output: Output, key: &str, value: bool) -> Result<(), Failure> {
-    let query = [("includeValue", "true")];
-    let query = if value { query.as_slice() } else { &[] };
-    let mut found = api.get(&["apikeys", key], query).await?;
-    if value && found.get("value").is_none() {
-        return Err(format!(
-            "the value of key {key} is not kept: the stack's RetrievableValues is off, or was when the key was made"
-        )
-        .into());
-    }
-    let plans = api.list(&["usageplans"], &[("keyId", key)], None).await?;
-    let plans = plans
-        .iter()
-        .map(|plan| json!({ "id": plan["id"], "name": plan["name"] }));
-    found["usagePlans"] = Value::Array(plans.collect());
-    output.print(&found, table)?;
-    Ok(())
-}
-
-/// The keys of a plan. Where there is no such plan the API has an empty list; people want to know.
-async fn keys_of(
-    api: &Api,
-    plan: &str,
-    name: Option<&str>,
-    limit: Option<usize>,
-) -> Result<Vec<Value>, Failure> {
-    api.get(&["usageplans", plan], &[]).await?;
-    let query = [("name", name.unwrap_or_default())];
-    api.list(&["usageplans", plan, "keys"], &query, limit).await
-}
-
-fn linked_table(keys: &Value) -> comfy_table::Table {
-    let keys = keys.as_array().into_iter().flatten();
-    list(
-        &["ID", "NAME"],
-        keys.map(|key| vec![cell(&key["id"]), cell(&key["name"])]),
-    )
-}
-
-fn list_table(keys: &Value) -> comfy_table::Table {
-    let keys = keys.as_array().into_iter().flatten();
-    list(
-        &["ID", "NAME", "ENABLED", "CUSTOMER", "CREATED"],
-        keys.map(|key| {
-            vec![
-                cell(&key["id"]),
-                cell(&key["name"]),
-                cell(&key["enabled"]),
-                cell(&key["customerId"]),
-                time(&key["createdDate"]).into(),
-            ]
-        }),
-    )
-}
-
-fn table(key: &Value) -> comfy_table::Table {
-    let plans = key["usagePlans"].as_array().into_iter().flatten();
-    let plans: Vec<_> = plans
-        .map(|plan| format!("{} {}", text(&plan["id"]), text(&plan["name"])))
-        .collect();
-    let (only, overrides) = agreed(&key["tollgate"]);
-    fields([
-        ("id", text(&key["id"])),
-        ("value", text(&key["value"])),
-        ("name", text(&key["name"])),
-        ("description", text(&key["description"])),
-        ("customer", text(&key["customerId"])),
-        ("enabled", text(&key["enabled"])),
-        ("created", time(&key["createdDate"])),
-        ("updated", time(&key["lastUpdatedDate"])),
-        ("expires", time(&key["tollgate"]["expiresAt"])),
-        ("last used", text(&key["tollgate"]["lastUsedDay"])),
-        (
-            "value before, until",
-            time(&key["tollgate"]["earlierValueUntil"]),
-        ),
-        ("only", only),
-        ("plans", plans.join("\n")),
-        ("own limits", overrides),
-    ])
 }

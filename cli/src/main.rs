@@ -1,11 +1,12 @@
 //! `tollgate`: the command line.
 //!
-//! - [`dev`]: the local gateway with everything it needs; [`gateway`], [`demo`], [`server`]: its parts.
-//! - [`keys`], [`plans`], [`usage`], [`capacity`], [`whoami`]: the management API's clients; [`api`], [`place`]: how it is called, and which one;
-//!   [`output`]: what they print; [`transfer`]: CSV files, in and out.
-//! - [`times`]: times and durations, as people type them.
-//! - [`table`]: the table in any DynamoDB.
-//! - [`store`]: which DynamoDB a command talks to.
+//! Clap turns the command line into values, once; each command then runs with those.
+//!
+//! - [`keys`], [`plans`], [`usage`], [`capacity`], [`whoami`]: clients of the management API. [`endpoint`]: which API they call;
+//!   [`api_options`]: the options that they share; [`changes`]: bodies of PATCH requests; [`confirm`]: questions before deletions.
+//! - [`dev`]: everything on one machine: the [`gateway`], the management API, an embedded DynamoDB.
+//! - [`table`]: the table in any DynamoDB. [`store`]: which DynamoDB.
+//! - [`arguments`]: arguments that several commands take. [`output`]: what commands print. [`failure`]: why they fail.
 //!
 //! Exit codes: 0 done; 1 refused or failed; 2 a command line that makes no sense; 3 no such key or plan; 4 the management
 //! API cannot be reached or does not let the caller, or the key, in.
@@ -15,35 +16,24 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-mod api;
+mod api_options;
+mod arguments;
 mod capacity;
-mod demo;
+mod changes;
+mod confirm;
 mod dev;
+mod endpoint;
+mod failure;
 mod gateway;
 mod keys;
 mod output;
-mod place;
 mod plans;
-mod server;
 mod store;
 mod table;
-mod times;
-mod transfer;
 mod usage;
 mod whoami;
 
-/// What a command fails with: a text for people.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Prints what a command has to say. Where it cannot be written, the command has failed: it may be all that there is to
-/// see of a new key.
-fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("cannot write the output: {error}").into())
-}
+use failure::Failure;
 
 /// Exact API keys, throttles and quotas for AWS APIs.
 #[derive(Debug, Parser)]
@@ -76,34 +66,43 @@ enum Command {
     },
 }
 
+impl Command {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Dev(dev) => dev.run().await?,
+            Self::Keys(keys) => keys.run().await?,
+            Self::Plans(plans) => plans.run().await?,
+            Self::Usage(usage) => usage.run().await?,
+            Self::Capacity(capacity) => capacity.run().await?,
+            Self::Whoami(whoami) => whoami.run().await?,
+            Self::Table(table) => return table.run().await,
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut script);
+                output::print(String::from_utf8_lossy(&script))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Standard output is the commands' own: others read it. The embedded store warns of every condition that does not
-    // hold, which is an everyday matter here.
+    log_to_stderr();
+    let outcome = Arguments::parse().command.run().await;
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("error: {}", failure::explain(&failure));
+        failure::exit_code(&failure)
+    })
+}
+
+/// Logs to standard error, because programs read what commands print. The embedded store warns of every condition that does not hold,
+/// which happens all the time here.
+fn log_to_stderr() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,dynoxide=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-
-    let outcome = match Arguments::parse().command {
-        Command::Dev(dev) => dev.run().await,
-        Command::Keys(keys) => keys.run().await,
-        Command::Plans(plans) => plans.run().await,
-        Command::Usage(usage) => usage.run().await,
-        Command::Capacity(capacity) => capacity.run().await,
-        Command::Whoami(whoami) => whoami.run().await,
-        Command::Table(table) => table.run().await,
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "tollgate", &mut script);
-            print(String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
-        }
-    };
-    outcome.unwrap_or_else(|failure| {
-        eprintln!("error: {failure}");
-        let call = failure.downcast_ref::<api::CallError>();
-        call.map_or(ExitCode::FAILURE, api::CallError::exit_code)
-    })
 }

@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::Client;
 use clap::{Args, Subcommand};
 use tollgate_dynamo::schema::{self, Created};
 
+use crate::failure::Failure;
+use crate::output::print;
 use crate::store::StoreArguments;
-use crate::{Failure, print};
 
 /// `tollgate table`.
 #[derive(Debug, Args)]
@@ -35,40 +36,44 @@ enum Action {
 impl Table {
     pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
         match self.action {
-            Action::Create(store) => {
-                let created = schema::create(&client(&store).await, &store.table).await?;
-                let outcome = match created {
-                    Created::Made => "created",
-                    Created::Finished => {
-                        "was there already, without its time to live, which is on now"
-                    }
-                    Created::WasThere => "was there already",
-                };
-                print(format!("table {}: {outcome}", store.table))?;
-            }
-            Action::Delete { store, yes } => {
-                if !yes && !store.is_local() {
-                    return Err(format!(
-                        "deleting table {} deletes all its keys, plans and usage; say --yes to do so",
-                        store.table
-                    )
-                    .into());
-                }
-                let deleted = schema::delete(&client(&store).await, &store.table).await?;
-                let outcome = if deleted { "deleted" } else { "was not there" };
-                print(format!("table {}: {outcome}", store.table))?;
-            }
-            Action::Status(store) => {
-                let status = schema::status(&client(&store).await, &store.table).await?;
-                let Some(status) = status else {
-                    print(format!("table {}: missing", store.table))?;
-                    return Ok(ExitCode::FAILURE);
-                };
-                print(format!("table {}: {}", store.table, status.as_str()))?;
-            }
+            Action::Create(store) => create(&store).await?,
+            Action::Delete { store, yes } => delete(&store, yes).await?,
+            Action::Status(store) => return status(&store).await,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn create(store: &StoreArguments) -> Result<(), Failure> {
+    let outcome = match schema::create(&client(store).await, &store.table).await? {
+        Created::Made => "created",
+        Created::Finished => "was there already, without its time to live, which is on now",
+        Created::WasThere => "was there already",
+    };
+    print(format!("table {}: {outcome}", store.table))
+}
+
+async fn delete(store: &StoreArguments, yes: bool) -> Result<(), Failure> {
+    if !yes && !store.is_local() {
+        return Err(format!(
+            "deleting table {} deletes all its keys, plans and usage; say --yes to do so",
+            store.table
+        )
+        .into());
+    }
+    let deleted = schema::delete(&client(store).await, &store.table).await?;
+    let outcome = if deleted { "deleted" } else { "was not there" };
+    print(format!("table {}: {outcome}", store.table))
+}
+
+async fn status(store: &StoreArguments) -> Result<ExitCode, Failure> {
+    let status = schema::status(&client(store).await, &store.table).await?;
+    let shown = status.as_ref().map_or("missing", |status| status.as_str());
+    print(format!("table {}: {shown}", store.table))?;
+    Ok(match status {
+        Some(_) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
 }
 
 async fn client(store: &StoreArguments) -> Client {

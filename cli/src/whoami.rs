@@ -1,22 +1,20 @@
-//! `tollgate whoami`: what a key has left, for who holds it.
-
-use std::process::ExitCode;
+//! `tollgate whoami`: what a key has left, for its holder.
 
 use clap::Args;
-use comfy_table::Table;
+use comfy_table::{Cell, Table};
 use serde_json::Value;
-use tollgate_keys::wire::Secret;
 
-use crate::Failure;
-use crate::api::Api;
-use crate::keys::typed;
-use crate::output::{Common, Output, cell, fields, list, number, text, time};
+use crate::api_options::ApiOptions;
+use crate::arguments::value::{Secret, value_or_stdin};
+use crate::failure::Failure;
+use crate::output::table::{cell, entries, fields, list, number, text, time};
+use crate::output::{Output, print};
 
 /// `tollgate whoami`.
 #[derive(Debug, Args)]
 pub(crate) struct WhoAmI {
     #[command(flatten)]
-    common: Common,
+    options: ApiOptions,
     /// The key's value, or - to read it from standard input
     #[arg(
         long,
@@ -28,57 +26,59 @@ pub(crate) struct WhoAmI {
 }
 
 impl WhoAmI {
-    pub(crate) async fn run(self) -> Result<ExitCode, Failure> {
-        let output = self.common.output;
-        let api = Api::held(&self.common.place, typed(&self.key)?).await?;
-        let told = api.get(&["whoami"], &[]).await?;
-        if told.get("usagePlans").is_none() {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let ApiOptions { endpoint, output } = self.options;
+        let key = value_or_stdin(&self.key)?;
+        let api = endpoint.client_as_key_holder(&key).await?;
+        let response: Value = api.get(&["whoami"], &[]).await?;
+        if response.get("usagePlans").is_none() {
             return Err("the answer tells of no key; is this the management API (`tollgate dev` prints its URL)?".into());
         }
-        output.print(&told, who)?;
+        output.print(&response, who)?;
         if output == Output::Table {
-            crate::print("")?;
-            output.print(&told, limits)?;
+            print("")?;
+            output.print(&response, limits)?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
-fn who(told: &Value) -> Table {
+fn who(response: &Value) -> Table {
     fields([
-        ("key", text(&told["keyId"])),
-        ("name", text(&told["name"])),
-        ("customer", text(&told["customerId"])),
-        ("expires", time(&told["expiresAt"])),
+        ("key", text(&response["keyId"])),
+        ("name", text(&response["name"])),
+        ("customer", text(&response["customerId"])),
+        ("expires", time(&response["expiresAt"])),
     ])
 }
 
-/// A row for each limit.
-fn limits(told: &Value) -> Table {
-    let mut rows = Vec::new();
-    for plan in told["usagePlans"].as_array().into_iter().flatten() {
-        let mut row = |what: String, limit: &Value| {
-            if limit.is_null() {
-                return;
-            }
-            rows.push(vec![
+/// A row for each limit of each plan.
+fn limits(response: &Value) -> Table {
+    list(
+        &["PLAN", "LIMIT", "OF", "USED", "LEFT", "WHOLE AGAIN IN"],
+        entries(&response["usagePlans"]).flat_map(limits_of_plan),
+    )
+}
+
+fn limits_of_plan(plan: &Value) -> Vec<Vec<Cell>> {
+    let methods = entries(&plan["methods"]).map(|method| {
+        let (stage, name) = (text(&method["apiStage"]), text(&method["method"]));
+        (format!("{stage}{name}"), method)
+    });
+    let throttle = std::iter::once(("throttle".to_owned(), &plan["throttle"]));
+    let quota = std::iter::once(("quota".to_owned(), &plan["quota"]));
+    let limits = throttle.chain(methods).chain(quota);
+    limits
+        .filter(|(_, limit)| !limit.is_null())
+        .map(|(name, limit)| {
+            vec![
                 cell(&plan["name"]),
-                what.into(),
+                name.into(),
                 number(text(&limit["limit"])),
                 number(text(&limit["used"])),
                 number(text(&limit["left"])),
                 number(format!("{} s", text(&limit["resetAfter"]))),
-            ]);
-        };
-        row("throttle".to_owned(), &plan["throttle"]);
-        for method in plan["methods"].as_array().into_iter().flatten() {
-            let (stage, name) = (text(&method["apiStage"]), text(&method["method"]));
-            row(format!("{stage}{name}"), method);
-        }
-        row("quota".to_owned(), &plan["quota"]);
-    }
-    list(
-        &["PLAN", "LIMIT", "OF", "USED", "LEFT", "WHOLE AGAIN IN"],
-        rows,
-    )
+            ]
+        })
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! What stands behind the gateway: an echo, or a server.
+//! What admitted requests go to: an echo, or a server.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use serde_json::json;
 use tollgate_guard::{Context, Guard};
 use tollgate_protocol::credential::KeySource;
 
-use super::REQUEST_CONTEXT;
-use super::event::{headers, query};
-use crate::Failure;
+use super::fields::{headers, query};
+use super::refusal::message;
+use super::request_context::REQUEST_CONTEXT;
+use crate::failure::Failure;
 
 /// Where admitted requests go.
 #[derive(Debug, Clone)]
 pub(crate) enum Backend {
-    /// They are told back, but for the values of keys, which these carry.
+    /// The answer describes the request, without the key that one of these sources carries.
     Echo(Arc<[KeySource]>),
-    /// To a server.
     Upstream(Upstream),
 }
 
@@ -36,6 +36,7 @@ pub(crate) struct Upstream {
 }
 
 impl Backend {
+    /// The server at `upstream`, or an echo if there is none.
     pub(crate) fn new(upstream: Option<&str>, keys: &[KeySource]) -> Result<Self, Failure> {
         let Some(base) = upstream else {
             return Ok(Self::Echo(keys.into()));
@@ -53,16 +54,16 @@ impl Backend {
         }))
     }
 
-    /// The backend behind an authorizer. The echo goes by `guard`; a server has to bring its own.
+    /// The backend behind an authorizer. The echo is guarded by `guard`; a server has to guard itself.
     pub(super) fn guarded(self, guard: Guard) -> Router {
         match self {
-            Self::Echo(_) => self.bare().layer(guard),
-            Self::Upstream(_) => self.bare(),
+            Self::Echo(_) => self.unguarded().layer(guard),
+            Self::Upstream(_) => self.unguarded(),
         }
     }
 
     /// The backend by itself.
-    pub(super) fn bare(self) -> Router {
+    pub(super) fn unguarded(self) -> Router {
         match self {
             Self::Echo(keys) => Router::new().fallback(echo).with_state(keys),
             Self::Upstream(upstream) => Router::new().fallback(forward).with_state(upstream),
@@ -79,19 +80,18 @@ async fn forward(
         .parse()
         .ok();
     *request.uri_mut() = uri.unwrap_or_default();
-    // The upstream's own name belongs there.
+    // The client sets the upstream's own name in its place.
     request.headers_mut().remove(header::HOST);
     match client.request(request).await {
         Ok(response) => response.into_response(),
         Err(error) => {
             eprintln!("error: the upstream {base} did not answer: {error}");
-            let body = json!({ "message": "Service Unavailable" });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+            message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
     }
 }
 
-/// Tells the request back, with what is handed to a backend of the decision.
+/// Answers with the request and the decision that a backend is sent with it.
 async fn echo(State(keys): State<Arc<[KeySource]>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body
@@ -99,16 +99,16 @@ async fn echo(State(keys): State<Arc<[KeySource]>>, request: Request) -> Respons
         .await
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
-    let mut told = headers(&parts.headers);
-    // Shown below.
-    told.remove(REQUEST_CONTEXT.as_str());
+    let mut headers = headers(&parts.headers);
+    // The answer has the decision as a member of its own.
+    headers.remove(REQUEST_CONTEXT.as_str());
     let mut query = query(&parts.uri);
-    // An echo ends up in terminals and logs, where a key has no place.
+    // An echo ends up in terminals and logs, which must not contain keys.
     let usual = [KeySource::Header("x-api-key".to_owned()), KeySource::Bearer];
     for source in keys.iter().chain(&usual) {
         let value = match source {
-            KeySource::Header(name) => told.get_mut(name.as_str()),
-            KeySource::Bearer => told.get_mut("authorization"),
+            KeySource::Header(name) => headers.get_mut(name.as_str()),
+            KeySource::Bearer => headers.get_mut("authorization"),
             KeySource::Query(name) => query.get_mut(name),
         };
         if let Some(value) = value {
@@ -119,7 +119,7 @@ async fn echo(State(keys): State<Arc<[KeySource]>>, request: Request) -> Respons
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
         "query": query,
-        "headers": told,
+        "headers": headers,
         "body": String::from_utf8_lossy(&body),
         "authorizer": parts.extensions.get::<Context>(),
     }))

@@ -1,5 +1,7 @@
 //! `--demo`: two plans with a key each, to try at once.
 
+use std::collections::BTreeMap;
+
 use tollgate_admin::Admin;
 use tollgate_admin::keys::{NewKey, generate_value};
 use tollgate_admin::plans::NewPlan;
@@ -8,25 +10,25 @@ use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_keys::vault::Vault;
 
-use crate::Failure;
-use crate::dev::say;
+use crate::failure::Failure;
 use crate::gateway::{API_ID, STAGE};
+use crate::output::announce;
 
-/// Makes plans and keys, and prints them with commands to try.
-pub(crate) async fn make(admin: &Admin, vault: &Vault, gateway: &str) -> Result<(), Failure> {
+/// Creates the plans and keys, and prints commands to try them with.
+pub(super) async fn create(admin: &Admin, vault: &Vault, gateway: &str) -> Result<(), Failure> {
     let basic = limits(2.0, 5, 100, PeriodKind::Day)?;
     let premium = limits(50.0, 100, 100_000, PeriodKind::Month)?;
-    let basic = make_one(admin, vault, "Basic", basic).await?;
-    let premium = make_one(admin, vault, "Premium", premium).await?;
-    say("");
-    say("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
-    say(format!(
+    let basic = create_plan_and_key(admin, vault, "Basic", basic).await?;
+    let premium = create_plan_and_key(admin, vault, "Premium", premium).await?;
+    announce("");
+    announce("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
+    announce(format!(
         "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -H 'x-api-key: {basic}' {gateway}/pets; done"
     ));
-    say("# Premium: 50 requests/s, burst 100, 100,000 a month:");
-    say(format!("curl -i -H 'x-api-key: {premium}' {gateway}/pets"));
-    say("# No key:");
-    say(format!("curl -i {gateway}/pets"));
+    announce("# Premium: 50 requests/s, burst 100, 100,000 a month:");
+    announce(format!("curl -i -H 'x-api-key: {premium}' {gateway}/pets"));
+    announce("# No key:");
+    announce(format!("curl -i {gateway}/pets"));
     Ok(())
 }
 
@@ -37,13 +39,14 @@ fn limits(rate: f64, burst: u32, limit: u64, period: PeriodKind) -> Result<Plan,
         stages: vec![ApiStage {
             api_id: API_ID.to_owned(),
             stage: STAGE.to_owned(),
-            throttle: std::collections::BTreeMap::new(),
+            throttle: BTreeMap::new(),
             methods: None,
         }],
     })
 }
 
-async fn make_one(
+/// Creates a plan with a key in it, and returns the key's value.
+async fn create_plan_and_key(
     admin: &Admin,
     vault: &Vault,
     name: &str,
@@ -65,6 +68,6 @@ async fn make_one(
     };
     let (key, value) = admin.create_key(key).await?;
     admin.link(&plan.id, &key.id).await?;
-    say(format!("demo plan={name} key={}", value.expose()));
+    announce(format!("demo plan={name} key={}", value.expose()));
     Ok(value.expose().to_owned())
 }

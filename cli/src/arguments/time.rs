@@ -4,28 +4,35 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
 
-/// A time to come: a date (its first moment, UTC), an RFC 3339 time, or a duration from now.
-pub(crate) fn time_to_come(text: &str) -> Result<Timestamp, String> {
-    let expected =
-        "expected a date (2027-01-31), a time (2027-01-31T12:00:00Z) or a duration from now (90d)";
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    // The parser of dates takes times as well, and drops them.
-    let date = (text.len() == "2027-01-31".len()).then(|| text.parse::<Date>());
-    if let Some(Ok(date)) = date {
-        let start = date.to_zoned(TimeZone::UTC);
-        return start
-            .map(|start| start.timestamp())
-            .map_err(|_| expected.to_owned());
-    }
-    let seconds = duration(text).map_err(|_| expected.to_owned())?;
-    let time = Timestamp::now().as_second().checked_add(seconds);
-    time.and_then(|time| Timestamp::from_second(time).ok())
-        .ok_or_else(|| expected.to_owned())
+/// A future time: a date (its first moment, UTC), an RFC 3339 time, or a duration from now.
+pub(crate) fn future_time(text: &str) -> Result<Timestamp, String> {
+    let time = text.parse().ok();
+    let time = time
+        .or_else(|| start_of_day(text))
+        .or_else(|| from_now(text));
+    time.ok_or_else(|| {
+        "expected a date (2027-01-31), a time (2027-01-31T12:00:00Z) or a duration from now (90d)"
+            .to_owned()
+    })
 }
 
-/// A duration in seconds; a day has 24 hours.
+/// The first moment of a date.
+fn start_of_day(text: &str) -> Option<Timestamp> {
+    // The parser of dates accepts a time behind the date as well, and ignores it.
+    if text.len() != "2027-01-31".len() {
+        return None;
+    }
+    let date: Date = text.parse().ok()?;
+    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+fn from_now(text: &str) -> Option<Timestamp> {
+    let seconds = duration(text).ok()?;
+    let second = Timestamp::now().as_second().checked_add(seconds)?;
+    Timestamp::from_second(second).ok()
+}
+
+/// A duration in whole seconds. A day has 24 hours.
 pub(crate) fn duration(text: &str) -> Result<i64, String> {
     let expected = || "expected a duration such as 30m, 24h, 7d or 0s".to_owned();
     let span: Span = text.parse().map_err(|_| expected())?;
@@ -34,7 +41,7 @@ pub(crate) fn duration(text: &str) -> Result<i64, String> {
     if seconds < 0.0 || seconds.fract() != 0.0 {
         return Err(expected());
     }
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole")]
+    #[expect(clippy::cast_possible_truncation, reason = "seconds is whole")]
     Ok(seconds as i64)
 }
 
@@ -60,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_come_is_a_date_a_time_or_a_duration_from_now() {
-        let at = |text: &str| time_to_come(text).map(Timestamp::as_second);
+    fn a_future_time_is_a_date_a_time_or_a_duration_from_now() {
+        let at = |text: &str| future_time(text).map(Timestamp::as_second);
         assert_eq!(at("2027-01-31"), Ok(1_801_353_600));
         assert_eq!(at("2027-01-31T12:00:00+01:00"), Ok(1_801_393_200));
         let day = Timestamp::now().as_second() + 86_400;
