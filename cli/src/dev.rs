@@ -12,6 +12,7 @@ use dynoxide::Database;
 use tollgate_admin::Admin;
 use tollgate_authorizer::Authorizer;
 use tollgate_authorizer::config::{Config, OnLimit, RestResponse};
+use tollgate_core::id::StageId;
 use tollgate_dynamo::connection::{Connection, is_loopback};
 use tollgate_dynamo::schema;
 use tollgate_dynamo::table::Table;
@@ -136,8 +137,8 @@ impl Dev {
         let connection = Connection::deciding(sdk);
         match self.api {
             Api::InProcess => {
-                let (api, stage) = (gateway::API_ID.to_owned(), gateway::STAGE.to_owned());
-                let gate = Gate::new(config.deciding, connection, api, stage);
+                let stage = StageId::new(gateway::API_ID, gateway::STAGE);
+                let gate = Gate::new(config.deciding, connection, stage);
                 gateway::in_process(gate, backend)
             }
             api => gateway::app(api, Authorizer::new(config, connection), backend),

@@ -1,7 +1,7 @@
 //! Which management API a command calls, and how its calls are signed.
 //!
-//! The command line goes before the environment, and a URL before a stack whose outputs contain the URL. Calls to this machine are
-//! not signed; all others are, with the credentials that the AWS CLI would use.
+//! The command line goes before the environment, and a URL before a stack whose outputs contain the URL. Calls to this machine
+//! are not signed; all others are, with the credentials that the AWS CLI would use.
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;

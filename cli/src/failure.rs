@@ -1,6 +1,7 @@
 //! Why a command fails: a text for people, and an exit code for programs.
 //!
-//! The client knows what happened to a call; what to do about it depends on this command line's own options, so the advice is here.
+//! The client knows what happened to a call; what to do about it depends on this command line's own options, so the advice is
+//! here.
 
 use std::process::ExitCode;
 

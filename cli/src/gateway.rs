@@ -1,10 +1,11 @@
 //! The local gateway. It answers as an API of AWS with the authorizer, or as a server that decides itself.
 //!
-//! As an HTTP or a REST API, it makes an authorizer event of each request and asks the Lambda's own handler. An admitted request goes
-//! on to the backend; a refused one gets the answer that such an API can give. Two headers show the decision and its reason, which
-//! a real API would not.
+//! As an HTTP or a REST API, it makes an authorizer event of each request and asks the Lambda's own handler. An admitted request
+//! goes on to the backend; a refused one gets the answer that such an API can give. Two headers show the decision and its reason,
+//! which a real API would not.
 //!
-//! - [`api`]: what the gateway answers as. [`event`]: events of requests. [`request_context`]: what a backend is sent of a decision.
+//! - [`api`]: what the gateway answers as. [`event`]: events of requests. [`request_context`]: what a backend is sent of a
+//!   decision.
 //! - [`refusal`]: answers to refused requests. [`backend`]: what admitted requests go to. [`fields`]: headers and parameters.
 
 use std::sync::Arc;

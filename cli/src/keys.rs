@@ -1,7 +1,7 @@
 //! `tollgate keys`: API keys, and the plans they are in.
 //!
-//! - [`create`], [`rotate`]: new values, which [`new_value`] shows. [`list`], [`show`]: what is there. [`update`]: changes of a key's own
-//!   fields. [`delete`]: the end.
+//! - [`create`], [`rotate`]: new values, which [`new_value`] shows. [`list`], [`show`]: what is there. [`update`]: changes of a
+//!   key's own fields. [`delete`]: the end.
 //! - [`links`], [`moves`]: which plans a key is in. [`overrides`], [`restriction`]: how its terms differ from the plan's.
 //! - [`import`], [`export`]: many keys at once, as CSV files.
 //! - [`arguments`]: arguments that several of these take. [`table`]: a key, for people.

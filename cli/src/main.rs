@@ -3,7 +3,8 @@
 //! Clap turns the command line into values, once; each command then runs with those.
 //!
 //! - [`keys`], [`plans`], [`usage`], [`capacity`], [`whoami`]: clients of the management API. [`endpoint`]: which API they call;
-//!   [`api_options`]: the options that they share; [`changes`]: bodies of PATCH requests; [`confirm`]: questions before deletions.
+//!   [`api_options`]: the options that they share; [`changes`]: bodies of PATCH requests; [`confirm`]: questions before
+//!   deletions.
 //! - [`dev`]: everything on one machine: the [`gateway`], the management API, an embedded DynamoDB.
 //! - [`table`]: the table in any DynamoDB. [`store`]: which DynamoDB.
 //! - [`arguments`]: arguments that several commands take. [`output`]: what commands print. [`failure`]: why they fail.
@@ -96,8 +97,8 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Logs to standard error, because programs read what commands print. The embedded store warns of every condition that does not hold,
-/// which happens all the time here.
+/// Logs to standard error, because programs read what commands print. The embedded store warns of every condition that does not
+/// hold, which happens all the time here.
 fn log_to_stderr() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,dynoxide=error"));

@@ -16,6 +16,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sfv::{BareItem, List, ListEntry, Parser};
 use tollgate_core::calendar::PeriodKind;
+use tollgate_core::id::StageId;
 use tollgate_core::limit::Throttle;
 use tollgate_dynamo::connection::Connection;
 use tollgate_engine::config::{Config, Variables};
@@ -71,7 +72,7 @@ async fn server(store: &Store) -> String {
     config.table.clone_from(&store.table);
     config.engine = PATIENT;
     let connection = Connection::deciding(&store.sdk_config().await);
-    let gate = Gate::new(config, connection, "api".to_owned(), "prod".to_owned());
+    let gate = Gate::new(config, connection, StageId::new("api", "prod"));
     let show = async |Extension(context): Extension<Context>| context.key_id.unwrap();
     let app = Router::new()
         .route("/", get(show))

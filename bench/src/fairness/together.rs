@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use jiff::ToSpan;
 use tokio::net::{TcpListener, TcpStream};
 use tollgate_core::calendar::{PeriodKind, day_of};
+use tollgate_core::id::StageId;
 use tollgate_dynamo::connection::Connection;
 use tollgate_engine::Settings;
 use tollgate_engine::config::Config;
@@ -80,7 +81,7 @@ async fn measure(at_once: usize) -> Vec<String> {
         key_sources: vec![KeySource::Header("x-api-key".to_owned())],
         engine: Settings::default(),
     };
-    let gate = Gate::new(config, connection, "api".to_owned(), "prod".to_owned());
+    let gate = Gate::new(config, connection, StageId::new("api", "prod"));
     let app = || Router::new().route("/", get(async || "hello"));
     let guarded = serve(app().layer(Guard::in_process(gate))).await;
     let bare = serve(app()).await;

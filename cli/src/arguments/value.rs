@@ -4,8 +4,8 @@ pub(crate) use tollgate_keys::wire::Secret;
 
 use crate::failure::Failure;
 
-/// The value of an option, or the first line of standard input if the option is `-`: a value that is typed on the command line stays in
-/// the shell's history.
+/// The value of an option, or the first line of standard input if the option is `-`: a value that is typed on the command line
+/// stays in the shell's history.
 pub(crate) fn value_or_stdin(value: &Secret) -> Result<String, Failure> {
     if value.expose() != "-" {
         return Ok(value.expose().to_owned());

@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 
 use crate::failure::Failure;
 
-/// How long a connection may take to send a request's header, or stay idle. Without a limit, connections of clients that have gone
-/// away would stay open for ever.
+/// How long a connection may take to send a request's header, or stay idle. Without a limit, connections of clients that have
+/// gone away would stay open for ever.
 const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be accepted, usually because too many are open.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -46,7 +46,8 @@ impl List {
         ))
     }
 
-    /// The keys of a plan. The plan is read first: if it does not exist the API answers with an empty list, and people want to know.
+    /// The keys of a plan. The plan is read first: if it does not exist the API answers with an empty list, and people want to
+    /// know.
     async fn in_plan(&self, api: &Client, plan: &str) -> Result<Value, Failure> {
         let _: Value = api.get(&["usageplans", plan], &[]).await?;
         let query = [("name", self.prefix())];

@@ -26,7 +26,8 @@ impl FromStr for Only {
     }
 }
 
-/// A restriction in a body of the API: lists of methods by stage. An empty list opens the whole stage, whatever else is given for it.
+/// A restriction in a body of the API: lists of methods by stage. An empty list opens the whole stage, whatever else is given for
+/// it.
 pub(super) fn restriction(only: &[Only]) -> Value {
     let methods = only.iter().filter_map(|only| match only {
         Only::Method(method) => Some(method),

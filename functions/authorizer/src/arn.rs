@@ -1,6 +1,6 @@
-//! `arn:{partition}:execute-api:{region}:{account}:{apiId}/{stage}/{METHOD}/{path...}`: what a request is about.
+//! ARNs of methods and routes: `arn:{partition}:execute-api:{region}:{account}:{apiId}/{stage}/{METHOD}/{path...}`.
 
-/// The ARN of a method or a route, in its parts.
+/// The ARN of a method or a route, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodArn<'a> {
     text: &'a str,
@@ -8,16 +8,16 @@ pub struct MethodArn<'a> {
     rest: usize,
     /// The API.
     pub api_id: &'a str,
-    /// Its stage.
+    /// The API's stage.
     pub stage: &'a str,
     /// The method; for a WebSocket API the route, `$connect`.
     pub method: &'a str,
-    /// The path without its first slash, as the client has encoded it.
+    /// The path without its first slash, encoded as the client has encoded it.
     pub path: &'a str,
 }
 
 impl<'a> MethodArn<'a> {
-    /// Takes an ARN apart; `None` where it is not of this form.
+    /// Takes an ARN apart; `None` if it has another form.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut fields = text.splitn(6, ':');
         let (arn, _, service) = (fields.next()?, fields.next()?, fields.next()?);
@@ -45,7 +45,7 @@ impl<'a> MethodArn<'a> {
         self.text
     }
 
-    /// The ARN of a method of the same stage, by its path without its first slash.
+    /// The ARN of another method of the same stage. `path` has no slash in front.
     pub fn method(&self, method: &str, path: &str) -> String {
         format!("{}{method}/{path}", &self.text[..self.rest])
     }

@@ -7,25 +7,25 @@ use tollgate_engine::config::{Config as Deciding, ConfigError, Variables};
 pub struct Config {
     /// How requests are decided.
     pub deciding: Deciding,
-    /// How HTTP APIs with payload format 2.0 are answered (`TOLLGATE_HTTP_RESPONSE`, `simple` or `policy`, default
+    /// The form of answers to HTTP APIs with payload format 2.0 (`TOLLGATE_HTTP_RESPONSE`, `simple` or `policy`, default
     /// `simple`).
     pub http_response: HttpResponse,
-    /// What HTTP APIs are answered where a limit is met (`TOLLGATE_ON_LIMIT`, `deny` or `pass`, default `deny`).
+    /// The answer to HTTP APIs if a limit refuses the request (`TOLLGATE_ON_LIMIT`, `deny` or `pass`, default `deny`).
     pub on_limit: OnLimit,
-    /// How REST APIs are told of refusals that are no limit's (`TOLLGATE_REST_RESPONSE`, `policy` or `errors`, default
-    /// `policy`).
+    /// The answer to REST APIs if something other than a limit refuses the request (`TOLLGATE_REST_RESPONSE`, `policy` or
+    /// `errors`, default `policy`).
     pub rest_response: RestResponse,
-    /// Whether APIs cache results (`TOLLGATE_RESULT_CACHING`, `off` or `on`, default `off`): then a policy covers the
-    /// whole stage, because the next request that it is used for may be another one.
+    /// Whether APIs cache results (`TOLLGATE_RESULT_CACHING`, `off` or `on`, default `off`). A policy then covers the
+    /// whole stage, because API Gateway may apply it to a request for another method.
     pub result_caching: bool,
-    /// Whether REST APIs with `apiKeySource: AUTHORIZER` are told to go on with the native API key of the caller's value
+    /// Whether the answer to REST APIs with `apiKeySource: AUTHORIZER` names the native API key that has the caller's value
     /// (`TOLLGATE_USAGE_IDENTIFIER_KEY`, `off` or `presented`, default `off`).
     pub names_native_key: bool,
-    /// What is logged and counted.
+    /// Which decisions are logged and counted.
     pub report: Reporting,
 }
 
-/// How an HTTP API takes its answer.
+/// The form of an answer to an HTTP API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HttpResponse {
     /// `{"isAuthorized": ...}`.
@@ -35,28 +35,28 @@ pub enum HttpResponse {
     Policy,
 }
 
-/// What becomes of a request to an HTTP API that a limit refuses.
+/// What happens to a request to an HTTP API that a limit refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnLimit {
-    /// The API answers it, with 403: it has no other word.
+    /// The API answers it with 403, its only status for refusals.
     #[default]
     Deny,
-    /// It goes on to the backend, which has to refuse it by the decision in its context.
+    /// It goes on to the backend, which has to refuse it because of the decision in its context.
     Pass,
 }
 
-/// How a REST API is told of refusals.
+/// The form of a refusal to a REST API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RestResponse {
-    /// All by policy: the API has one answer to them.
+    /// Always a policy. The API has one answer to all refusals.
     #[default]
     Policy,
-    /// By policy those of limits. For a key that is not good the function fails with `Unauthorized`, which REST APIs answer
-    /// with 401; where the store could not decide, with another error, which they answer with 500.
+    /// A policy if a limit refuses. If the key is not valid the function fails with `Unauthorized`, which REST APIs answer
+    /// with 401; if the store could not decide, with another error, which they answer with 500.
     Errors,
 }
 
-/// What is logged and counted.
+/// Which decisions are logged and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Reporting {
     /// The share of decisions that are logged (`TOLLGATE_LOG_SAMPLE`, 0 to 1, default 0).
@@ -69,7 +69,7 @@ impl Config {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// [`ConfigError`] names the variable and what it takes.
+    /// [`ConfigError`] names the variable and the values that it accepts.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(Variables::of_process())
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_taken() {
+    fn a_variable_that_is_set_is_used() {
         let config = read(&[
             ("TOLLGATE_HTTP_RESPONSE", "policy"),
             ("TOLLGATE_ON_LIMIT", "pass"),

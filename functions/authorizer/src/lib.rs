@@ -1,9 +1,10 @@
-//! The Lambda authorizer: an event in, a credential out of it, a verdict, an answer. It has no rules of its own.
+//! The Lambda authorizer. It reads an event, lets the engine decide about the credential and the target in it, and answers in the
+//! form that the API expects. It has no rules of its own.
 //!
 //! - [`config`]: the environment, read once.
 //! - [`event`], [`arn`]: the kinds of events, and the target that each names.
-//! - [`response`]: the verdict as API Gateway takes it; [`policy`]: what an IAM policy opens and closes.
-//! - [`report`]: decisions, counted and logged.
+//! - [`response`]: answers to API Gateway; [`policy`]: which methods an IAM policy opens and closes.
+//! - [`report`]: logs and counts of decisions.
 
 use std::num::NonZeroU32;
 
@@ -30,7 +31,7 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// An authorizer by `config` through `connection`.
+    /// An authorizer that reads its keys and plans through `connection`.
     pub fn new(config: Config, connection: Connection) -> Self {
         let mut deciding = config.deciding.clone();
         deciding.engine.tells_reach = config.result_caching;
@@ -45,13 +46,13 @@ impl Authorizer {
         &self.engine
     }
 
-    /// Answers an event, given as JSON. One that cannot be read is denied: an error would be retried by nobody and admit
-    /// nobody.
+    /// Answers an event, given as JSON. An event that cannot be read is denied, and not answered with an error, which no API
+    /// retries.
     ///
-    /// `deadline` is when the function itself would be stopped.
+    /// `deadline` is the moment at which Lambda would stop the function.
     ///
     /// # Errors
-    /// [`Failed`] to a REST API that goes by errors.
+    /// [`Failed`] if a REST API is configured to get errors ([`RestResponse::Errors`]) and no limit refuses the request.
     pub async fn handle(&self, json: &str, deadline: Option<Instant>) -> Result<Answer, Failed> {
         match Event::read(json) {
             Ok(event) => {

@@ -1,4 +1,4 @@
-//! The `authorizer` bootstrap: configuration, one connection, then the handler for every event.
+//! The `authorizer` bootstrap: it reads the configuration, opens one connection, and hands every event to the library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use tollgate_authorizer::config::Config;
 use tollgate_dynamo::connection::{Connection, sdk_config_of_function};
 use tollgate_telemetry::metrics::Metrics;
 
-/// Time kept back for the answer's own way.
+/// Time kept back for sending the answer.
 const MARGIN: Duration = Duration::from_millis(50);
-/// TLS can take most of a second on the smallest functions; init has the time.
+/// The time limit of the first connection. TLS can take most of a second on the smallest functions, and init has that time.
 const WARM_LIMIT: Duration = Duration::from_secs(3);
 
-/// How many events Lambda sends an environment at once, where that is more than one (Lambda Managed Instances).
+/// The variable that says how many events Lambda sends an environment at once, if more than one (Lambda Managed Instances).
 const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 
 fn main() -> Result<(), Error> {
-    // One event at a time needs one thread: a second would only cost memory and start-up.
+    // One event at a time needs one thread. A second would only cost memory and start-up time.
     let mut runtime = match std::env::var(CONCURRENCY).as_deref() {
         Err(_) | Ok("0" | "1") => Builder::new_current_thread(),
         Ok(_) => Builder::new_multi_thread(),
@@ -58,8 +58,8 @@ async fn serve() -> Result<(), Error> {
     .await
 }
 
-/// When an answer has to be out, from the invocation's deadline in milliseconds since the epoch. `now` is by the corrected clock:
-/// Lambda's deadline is by a clock that is right.
+/// The moment by which a decision must end, from the invocation's deadline in milliseconds since the epoch. `now` must be by the
+/// corrected clock, because Lambda's deadline is by a correct one.
 fn deadline(milliseconds: u64, now: Timestamp) -> Instant {
     let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
     let left = Duration::from_millis(milliseconds.saturating_sub(now));

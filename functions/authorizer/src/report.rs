@@ -1,4 +1,4 @@
-//! Decisions, logged, and counted by plan where that is switched on. The engine counts them otherwise.
+//! Logs of decisions, and counts by plan if they are switched on. The engine counts decisions of all plans together.
 
 use metrics::counter;
 use tollgate_core::plan::Target;
@@ -7,7 +7,7 @@ use tollgate_engine::report::metric;
 
 use crate::config::Reporting;
 
-/// Counts a decision for its plan, and logs it where its turn comes.
+/// Counts a decision for its plan, and logs it if it is in the sample.
 pub fn decision(reporting: &Reporting, verdict: &Verdict, target: Option<&Target>) {
     if let Some(plan) = verdict.plan_id.as_ref().filter(|_| reporting.by_plan) {
         counter!(metric(verdict.decision), "Plan" => plan.to_string()).increment(1);
@@ -17,7 +17,7 @@ pub fn decision(reporting: &Reporting, verdict: &Verdict, target: Option<&Target
     }
 }
 
-/// Ids and templates: neither keys nor what clients have put into a path.
+/// Logs ids and templates, and neither keys nor paths, in which clients may have put anything.
 fn log(verdict: &Verdict, target: Option<&Target>) {
     tracing::info!(
         decision = verdict.decision.as_str(),

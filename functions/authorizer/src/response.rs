@@ -1,4 +1,4 @@
-//! The verdict as API Gateway takes it: allowed or not, and a context for backends, mappings and access logs.
+//! Answers to API Gateway: allowed or not, with a context for backends, mappings and access logs.
 
 use aws_lambda_events::apigw::{
     ApiGatewayV2CustomAuthorizerIamPolicyResponse, ApiGatewayV2CustomAuthorizerSimpleResponse,
@@ -9,11 +9,11 @@ use tollgate_core::verdict::Verdict;
 use tollgate_protocol::context::Context;
 use tollgate_protocol::problem::Refused;
 
-/// An answer in the form that the API takes.
+/// An answer in one of the forms that APIs accept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// Allowed or not, in a word.
+    /// `{"isAuthorized": ...}`.
     Simple(ApiGatewayV2CustomAuthorizerSimpleResponse<Context>),
     /// An IAM policy.
     Policy(PolicyAnswer),
@@ -41,7 +41,7 @@ impl Answer {
         }
     }
 
-    /// What it tells.
+    /// The context that goes with it.
     pub fn context(&self) -> &Context {
         match self {
             Self::Simple(answer) => &answer.context,
@@ -53,7 +53,7 @@ impl Answer {
 /// Why a REST API is answered with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// The key is not good, or not for this. API Gateway answers 401 to exactly this text.
+    /// The key is not valid, or not for this method. API Gateway answers 401 to exactly this text.
     #[error("Unauthorized")]
     Unauthorized,
     /// The store could not decide.
@@ -62,7 +62,7 @@ pub enum Failed {
 }
 
 impl Failed {
-    /// Fails for what is refused by no limit.
+    /// Fails for refusals other than a limit's.
     pub(crate) fn of(verdict: &Verdict) -> Result<(), Self> {
         if verdict.is_allowed() || verdict.is_by_limit() {
             return Ok(());
@@ -75,7 +75,7 @@ impl Failed {
     }
 }
 
-/// Allowed or not, in a word.
+/// An answer of the simple form.
 pub fn simple(verdict: &Verdict, allowed: bool) -> Answer {
     let mut answer = ApiGatewayV2CustomAuthorizerSimpleResponse::default();
     answer.is_authorized = allowed;
@@ -83,7 +83,7 @@ pub fn simple(verdict: &Verdict, allowed: bool) -> Answer {
     Answer::Simple(answer)
 }
 
-/// A policy of these statements.
+/// An answer by a policy of these statements.
 pub fn policy(
     verdict: &Verdict,
     allowed: bool,
@@ -91,7 +91,7 @@ pub fn policy(
     usage_identifier_key: Option<&str>,
 ) -> Answer {
     let mut answer = ApiGatewayV2CustomAuthorizerIamPolicyResponse::default();
-    // Required, also where no key is known. It is never the key itself: principals are logged.
+    // API Gateway requires a principal even if no key is known. Principals are logged, so it is never the key's value.
     let principal = verdict.key_id.as_deref().unwrap_or("anonymous");
     answer.principal_id = Some(principal.to_owned());
     answer.policy_document.version = Some("2012-10-17".to_owned());

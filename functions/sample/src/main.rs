@@ -1,5 +1,5 @@
-//! The `sample` bootstrap: a backend behind the authorizer, which answers with what the authorizer has told it. What a limit
-//! refuses it answers 429.
+//! The `sample` bootstrap: a backend behind the authorizer. It answers with the authorizer's context, and with 429 if a limit
+//! refuses the request and `TOLLGATE_ON_LIMIT=pass` lets it through.
 
 use axum::http::Uri;
 use axum::{Extension, Json, Router};

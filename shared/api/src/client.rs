@@ -6,9 +6,9 @@
 //! - [`Signer`]: SigV4 signatures for API Gateway.
 //! - [`Error`]: no answer, a refusal, an answer that cannot be read.
 //!
-//! The client starts from a URL. It does not look for a deployed stack: that takes CloudFormation's SDK and the credential chain of
-//! the AWS CLI, which are large, and a console or a migration that knows its URL needs neither. The command line
-//! does that itself.
+//! The client starts from a URL. It does not look for a deployed stack: that takes CloudFormation's SDK and the credential chain
+//! of the AWS CLI, which are large, and a console or a migration that knows its URL needs neither. The command line does that
+//! itself.
 
 mod call;
 mod error;

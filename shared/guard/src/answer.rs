@@ -1,4 +1,4 @@
-//! Decisions as HTTP.
+//! Decisions in HTTP: the response to a refusal, and the fields that every response gets.
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -6,7 +6,7 @@ use tollgate_protocol::problem::{CHALLENGE, PROBLEM_TYPE, Refused, fields};
 
 use crate::Context;
 
-/// The response to a request that is refused; `None` where it goes on.
+/// The response to a refused request; `None` if the request goes on.
 pub fn refusal<R: From<String>>(context: &Context) -> Option<Response<R>> {
     let refused = Refused::of(context)?;
     let body = serde_json::to_string(&refused.problem).unwrap_or_default();
@@ -21,12 +21,12 @@ pub fn refusal<R: From<String>>(context: &Context) -> Option<Response<R>> {
     if refused.status == 401 {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     }
-    tell(context, headers);
+    add_limits(context, headers);
     Some(response)
 }
 
-/// Adds what is left of each limit. A backend that has limits of its own has told of those.
-pub(crate) fn tell(context: &Context, headers: &mut HeaderMap) {
+/// Adds the `RateLimit` fields of a decision to those that a backend may have set for limits of its own.
+pub(crate) fn add_limits(context: &Context, headers: &mut HeaderMap) {
     for (name, value) in fields(context) {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.append(HeaderName::from_static(name), value);

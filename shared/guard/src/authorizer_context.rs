@@ -1,4 +1,4 @@
-//! Decisions of an authorizer, as API Gateway hands them on: HTTP APIs under `authorizer.lambda`, REST APIs under
+//! Decisions of an authorizer, as API Gateway passes them to a backend: HTTP APIs under `authorizer.lambda`, REST APIs under
 //! `authorizer` itself.
 
 use http::HeaderName;
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::Context;
 
-/// What is wrong with a request, for the log.
-type Wrong = &'static str;
+/// Why a request has no decision, for the log.
+type NoDecision = &'static str;
 
-/// The decision in the event that `lambda_http` hands on.
+/// Reads the decision from the event that `lambda_http` keeps with a request.
 #[cfg(feature = "lambda")]
-pub(crate) fn in_event(parts: &Parts) -> Result<Context, Wrong> {
+pub(crate) fn in_event(parts: &Parts) -> Result<Context, NoDecision> {
     use lambda_http::RequestExt;
     let context = parts
         .extensions
@@ -26,8 +26,8 @@ pub(crate) fn in_event(parts: &Parts) -> Result<Context, Wrong> {
     read(Value::Object(fields))
 }
 
-/// The decision in a header with the event's request context.
-pub(crate) fn in_header(parts: &Parts, name: &HeaderName) -> Result<Context, Wrong> {
+/// Reads the decision from a header with the event's request context.
+pub(crate) fn in_header(parts: &Parts, name: &HeaderName) -> Result<Context, NoDecision> {
     let mut headers = parts.headers.get_all(name).iter();
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err("the request does not carry the one header with its context");
@@ -37,7 +37,7 @@ pub(crate) fn in_header(parts: &Parts, name: &HeaderName) -> Result<Context, Wro
     read(context["authorizer"].take())
 }
 
-fn read(mut authorizer: Value) -> Result<Context, Wrong> {
+fn read(mut authorizer: Value) -> Result<Context, NoDecision> {
     if authorizer.get("lambda").is_some_and(Value::is_object) {
         authorizer = authorizer["lambda"].take();
     }

@@ -1,19 +1,20 @@
-//! A tower layer for Rust backends, with axum and `lambda_http`: it refuses what Tollgate refuses with the true status, and
-//! tells clients what they have left.
+//! A tower layer for Rust backends, with axum and `lambda_http`. It answers refused requests with the right status, and tells
+//! clients how much of their limits remains.
 //!
-//! | what refuses | status | body |
+//! | reason | status | body |
 //! |---|---|---|
-//! | a throttle, a quota | 429, `Retry-After` where it ends | a problem document of draft-ietf-httpapi-ratelimit-headers |
-//! | no key, or one that is not good | 401 | a problem document |
-//! | the key may not call this | 403 | a problem document |
-//! | the store could not decide | 503, `Retry-After` | a problem document |
+//! | a throttle or a quota | 429, with `Retry-After` if the refusal will end | a problem document of
+//! draft-ietf-httpapi-ratelimit-headers |
+//! | no key, or one that is not valid | 401 | a problem document |
+//! | the key may not call this method | 403 | a problem document |
+//! | the store could not decide | 503, with `Retry-After` | a problem document |
 //!
-//! Admitted and refused answers carry `RateLimit` and `RateLimit-Policy`. Handlers find the decision as a [`Context`] in the
-//! request's extensions.
+//! Responses to admitted and refused requests carry `RateLimit` and `RateLimit-Policy`. Handlers find the decision as a
+//! [`Context`] in the request's extensions.
 //!
-//! **Behind an authorizer** ([`Guard::behind_authorizer`]): an HTTP API can only say 403. With `TOLLGATE_ON_LIMIT=pass` the
-//! authorizer admits what a limit refuses, and this layer refuses it by the decision in the request's context, before the
-//! handler runs. What comes without a decision that can be read is refused.
+//! **Behind an authorizer** ([`Guard::behind_authorizer`]): an HTTP API can only answer 403. With `TOLLGATE_ON_LIMIT=pass` the
+//! authorizer lets requests over a limit pass, and this layer refuses them before the handler runs, by the decision in the
+//! request's context. A request without a readable decision is refused too.
 //!
 //! ```no_run
 //! # use axum::{Router, routing::get};
@@ -23,8 +24,8 @@
 //! // lambda_http::run(app).await
 //! ```
 //!
-//! **In process** ([`Guard::in_process`]): the layer decides itself, without an authorizer: for function URLs, load balancers
-//! and containers.
+//! **In process** ([`Guard::in_process`]): the layer decides itself, without an authorizer. Use it with function URLs, load
+//! balancers and containers.
 //!
 //! ```no_run
 //! # use axum::{Router, routing::get};
@@ -36,13 +37,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What is decided in process is counted by the [`metrics`](https://docs.rs/metrics) facade, under the names of the authorizer's
-//! metrics (`Allowed`, `Throttled`, `StoreUnavailable` ...): install the recorder of your choice.
+//! Decisions made in process are counted through the [`metrics`](https://docs.rs/metrics) facade, under the names of the
+//! authorizer's metrics (`Allowed`, `Throttled`, `StoreUnavailable` ...). Install the recorder of your choice.
 //!
-//! - `answer`: decisions as HTTP; `authorizer_context`: decisions of an authorizer; `gate`: decisions made here.
+//! - `authorizer_context`: decisions of an authorizer. `gate`: decisions made in process; `fields`: the headers and parameters
+//!   that it looks for a key in.
+//! - `answer`: decisions in HTTP.
 
 mod answer;
 mod authorizer_context;
+#[cfg(feature = "in-process")]
+mod fields;
 #[cfg(feature = "in-process")]
 mod gate;
 
@@ -60,7 +65,7 @@ pub use answer::refusal;
 pub use gate::{Gate, GateError};
 pub use tollgate_protocol::context::Context;
 
-/// Refuses what Tollgate refuses.
+/// The layer: it answers refused requests itself and passes on the others.
 #[derive(Clone)]
 pub struct Guard {
     source: Arc<Source>,
@@ -68,36 +73,36 @@ pub struct Guard {
 
 /// Who decides.
 enum Source {
-    /// An authorizer, whose decision is in the event that `lambda_http` hands on.
+    /// An authorizer, whose decision is in the event that `lambda_http` keeps with the request.
     #[cfg(feature = "lambda")]
     Event,
-    /// An authorizer, whose decision is in this header, together with the rest of the event's request context.
+    /// An authorizer, whose decision is in this header with the rest of the event's request context.
     Header(HeaderName),
-    /// We do.
+    /// This process.
     #[cfg(feature = "in-process")]
-    Here(Box<Gate>),
+    InProcess(Box<Gate>),
 }
 
 impl Guard {
-    /// Goes by the decision of an authorizer, in the event that `lambda_http` hands on.
+    /// Applies the decision of an authorizer, from the event that `lambda_http` keeps with a request.
     #[cfg(feature = "lambda")]
     pub fn behind_authorizer() -> Self {
-        Self::by(Source::Event)
+        Self::from_source(Source::Event)
     }
 
-    /// Goes by the decision of an authorizer, in a header that holds the event's request context as JSON: the Lambda Web
-    /// Adapter's `x-amzn-request-context`. Only where nothing else can send that header: whoever can, decides.
+    /// Applies the decision of an authorizer, from a header with the event's request context as JSON: the Lambda Web Adapter's
+    /// `x-amzn-request-context`. Use it only where clients cannot set that header: whoever sets it controls the decision.
     pub fn behind_adapter(header: HeaderName) -> Self {
-        Self::by(Source::Header(header))
+        Self::from_source(Source::Header(header))
     }
 
-    /// Decides here.
+    /// Decides in this process.
     #[cfg(feature = "in-process")]
     pub fn in_process(gate: Gate) -> Self {
-        Self::by(Source::Here(Box::new(gate)))
+        Self::from_source(Source::InProcess(Box::new(gate)))
     }
 
-    fn by(source: Source) -> Self {
+    fn from_source(source: Source) -> Self {
         Self {
             source: Arc::new(source),
         }
@@ -109,7 +114,7 @@ impl Source {
         not(feature = "in-process"),
         expect(
             clippy::unused_async,
-            reason = "only a decision of one's own takes time"
+            reason = "only a decision in process waits for anything"
         )
     )]
     async fn decision(&self, parts: &Parts) -> Context {
@@ -118,7 +123,7 @@ impl Source {
             Self::Event => authorizer_context::in_event(parts),
             Self::Header(name) => authorizer_context::in_header(parts, name),
             #[cfg(feature = "in-process")]
-            Self::Here(gate) => return gate.decide(parts).await,
+            Self::InProcess(gate) => return gate.decide(parts).await,
         };
         authorizer_context.unwrap_or_else(|error| {
             tracing::error!(error, "refused a request that came without a decision");
@@ -161,7 +166,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that said it was ready is the one to call.
+        // Call the service that was polled until it was ready, and keep the clone for the next request.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let source = Arc::clone(&self.guard.source);
@@ -173,7 +178,7 @@ where
             }
             parts.extensions.insert(context.clone());
             let mut response = inner.call(Request::from_parts(parts, body)).await?;
-            answer::tell(&context, response.headers_mut());
+            answer::add_limits(&context, response.headers_mut());
             Ok(response)
         })
     }

@@ -1,7 +1,7 @@
-//! What the functions tell: JSON lines on standard output, as Lambda collects them.
+//! Logs and metrics of the functions: JSON lines on standard output, from where Lambda collects them.
 //!
 //! - [`init`]: the log.
-//! - [`metrics`]: counters and latencies, in CloudWatch's embedded metric format.
+//! - [`metrics`]: counters and latencies in CloudWatch's embedded metric format.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub mod metrics;
 
-/// Our own crates, whose logs never hold a key's value.
+/// Our own crates, whose logs never contain a key's value.
 const OURS: [&str; 6] = [
     "tollgate_authorizer",
     "tollgate_keys",
@@ -19,14 +19,13 @@ const OURS: [&str; 6] = [
     "authorizer",
 ];
 
-/// The exporter of metrics complains of every latency beyond the hundred that a line can hold.
+/// The exporter of metrics, which complains of every latency beyond the hundred that a line can hold.
 const SILENT: &str = "metrics_cloudwatch_embedded";
 
-/// Starts logging at the level that `TOLLGATE_LOG_LEVEL` names, or else Lambda's `AWS_LAMBDA_LOG_LEVEL`; INFO where
-/// neither does.
+/// Starts logging, at the level that `TOLLGATE_LOG_LEVEL` names, or else Lambda's `AWS_LAMBDA_LOG_LEVEL`, or else INFO.
 ///
-/// More than INFO is for our own crates only: at DEBUG the runtime and the HTTP client log whole events and requests,
-/// and with them the callers' keys.
+/// Only our own crates log more than INFO. At DEBUG the runtime and the HTTP client would log whole events and requests, and with
+/// them the callers' keys.
 pub fn init() {
     let level = ["TOLLGATE_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"]
         .into_iter()
@@ -44,7 +43,7 @@ pub fn init() {
 
 fn filter(level: &str) -> Targets {
     let level: LevelFilter = match level {
-        // Lambda's own word for what is worse than an error.
+        // Lambda has a level above errors.
         "FATAL" => LevelFilter::ERROR,
         "" => LevelFilter::INFO,
         level => level.parse().unwrap_or(LevelFilter::INFO),

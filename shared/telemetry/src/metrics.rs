@@ -1,7 +1,7 @@
 //! Metrics in CloudWatch's embedded metric format: log lines that CloudWatch turns into metrics, without a call.
 //!
-//! What is counted goes through the `metrics` facade. Here it is added up, so that an instance writes one line (and one
-//! more for each plan, where those are counted) in ten seconds at most, whatever its traffic.
+//! Code counts through the `metrics` facade. This module adds the counts up, and writes at most one line in ten seconds (and one
+//! more for each plan, if plans are counted), whatever an instance's traffic.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use metrics::{Unit, describe_counter, describe_histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 
-/// Where the metrics are found in CloudWatch.
+/// The namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "Tollgate";
-/// The dimension that all have.
+/// The dimension of every metric.
 const DIMENSION: &str = "FunctionName";
-/// How far apart lines are, at least.
+/// The shortest time between two lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Everything that is counted.
+/// Every counter.
 const COUNTERS: [&str; 14] = [
     "Allowed",
     "Throttled",
@@ -37,19 +37,19 @@ const COUNTERS: [&str; 14] = [
 /// The process's metrics.
 pub struct Metrics {
     collector: &'static Collector,
-    written: Mutex<Option<Instant>>,
+    last_flush: Mutex<Option<Instant>>,
 }
 
-/// Metrics were installed already.
+/// The process has metrics already.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics can be installed once in a process: {0}")]
 pub struct InstallError(String);
 
 impl Metrics {
-    /// Starts counting. The function's name and version are taken from Lambda's environment.
+    /// Starts counting. Lambda's environment gives the function's name and version.
     ///
     /// # Errors
-    /// [`InstallError`] the second time.
+    /// [`InstallError`] if the process has metrics already.
     pub fn install() -> Result<Self, InstallError> {
         let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME");
         let version = std::env::var("AWS_LAMBDA_FUNCTION_VERSION");
@@ -62,27 +62,30 @@ impl Metrics {
         for name in COUNTERS {
             describe_counter!(name, Unit::Count, "");
         }
-        // A line holds a hundred values: the first hundred of its ten seconds.
+        // A line holds a hundred values, the first hundred of its ten seconds.
         describe_histogram!("StoreLatency", Unit::Milliseconds, "");
         Ok(Self {
             collector,
-            written: Mutex::new(None),
+            last_flush: Mutex::new(None),
         })
     }
 
-    /// Writes what was counted, unless that was done a moment ago. The first call writes at once, so that an instance
-    /// which decides a single request is seen.
+    /// Writes the counts if ten seconds have passed since the last line. The first call writes at once, so that an instance that
+    /// decides a single request is counted too.
     pub fn flush_if_due(&self) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.is_none_or(|at| at.elapsed() >= INTERVAL) {
-            *written = Some(Instant::now());
+        let mut last = self
+            .last_flush
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|at| at.elapsed() >= INTERVAL) {
+            *last = Some(Instant::now());
             self.flush();
         }
     }
 
-    /// Writes what was counted since the last line; nothing where nothing was.
+    /// Writes the counts since the last line, if there are any.
     pub fn flush(&self) {
-        // A log that cannot be written to is no reason to fail requests.
+        // Requests must not fail because the log cannot be written.
         drop(self.collector.flush(std::io::stdout().lock()));
     }
 }

@@ -25,8 +25,8 @@ pub(super) fn read(file: &Path) -> Result<(StringRecord, Vec<Row>), Failure> {
     Ok((header, rows.collect()))
 }
 
-/// Leaves out rows whose key an earlier row has, with a warning about each. Rows of one file go in several calls, and the API sees
-/// repeats only within a call.
+/// Leaves out rows whose key an earlier row has, with a warning about each. Rows of one file go in several calls, and the API
+/// sees repeats only within a call.
 pub(super) fn without_repeats(
     header: &StringRecord,
     rows: Vec<Row>,

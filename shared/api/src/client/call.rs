@@ -119,7 +119,8 @@ pub(super) fn append_query(url: &mut Url, query: Query<'_>) {
     }
 }
 
-/// The message of an error body. API Gateway itself writes some of its errors with a capital, and problem documents have `detail`.
+/// The message of an error body. API Gateway itself writes some of its errors with a capital, and problem documents have
+/// `detail`.
 fn message_in(text: &str) -> Option<String> {
     let body: serde_json::Value = serde_json::from_str(text).ok()?;
     let message = ["message", "Message", "detail"]
