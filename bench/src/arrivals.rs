@@ -1,4 +1,4 @@
-//! When requests come, and for whom: the same in every run.
+//! When requests arrive, and for which key: the same in every run.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::statistics::count;
 
-/// Requests independent of each other (a Poisson process).
+/// Independent requests (a Poisson process).
 pub(crate) struct Arrivals {
     rate: f64,
     random: Rng,
@@ -15,7 +15,7 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// So many a second, from now on.
+    /// Requests at `rate` a second, from now on.
     pub(crate) fn new(rate: f64, seed: u64) -> Self {
         Self {
             rate,
@@ -24,21 +24,21 @@ impl Arrivals {
         }
     }
 
-    /// Waits for the next one. One that came while the one before was served is there at once.
+    /// Waits for the next request. If it arrived while the one before was served, it is there at once.
     pub(crate) async fn next(&mut self) {
         self.next += Duration::from_secs_f64(gap(&mut self.random, self.rate));
         sleep_until(self.next).await;
     }
 }
 
-/// The seconds to the next of independent requests that come at this rate.
+/// The seconds until the next of independent requests at `rate` a second.
 pub(crate) fn gap(random: &mut Rng, rate: f64) -> f64 {
     -(1.0 - random.f64()).ln() / rate
 }
 
-/// Zipf's law: the `n`th of many comes in proportion to `1 / n^exponent`.
+/// Zipf's law: the frequency of the `n`th of many is in proportion to `1 / n^exponent`.
 pub(crate) struct Zipf {
-    /// The share of the first ones up to each.
+    /// For each, its share and those of all before it, added up.
     shares: Vec<f64>,
     random: Rng,
 }

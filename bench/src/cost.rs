@@ -1,11 +1,11 @@
-//! What decisions cost on AWS, from the units that they were seen to consume.
+//! The cost of decisions on AWS, from the capacity units that they consumed.
 
 use tollgate_tests::proxy::Call;
 
 use crate::report;
 use crate::statistics::count;
 
-/// Prices of `us-east-1` in dollars per million, as AWS's pages have them.
+/// Prices of `us-east-1` in dollars per million, from AWS's pages.
 const WRITE_UNITS: f64 = 0.625;
 const READ_UNITS: f64 = 0.125;
 const HTTP_API_REQUESTS: f64 = 1.00;
@@ -13,18 +13,18 @@ const REST_API_REQUESTS: f64 = 3.50;
 const LAMBDA_REQUESTS: f64 = 0.20;
 /// A second of a GB on arm64, not per million.
 const LAMBDA_SECOND: f64 = 0.000_013_333_4;
-/// An authorizer's memory in GB, and the time it is billed for: generous beside what is measured here.
+/// An authorizer's memory in GB, and the seconds it is billed for, which are more than is measured here.
 const MEMORY: f64 = 0.125;
 const SECONDS: f64 = 0.010;
 
-/// What a decision consumes under a plan.
+/// What a decision under a plan consumes.
 pub(crate) struct Cost {
     pub(crate) shape: String,
-    /// Of each request.
+    /// By each request.
     pub(crate) consumed: Consumed,
 }
 
-/// What requests consume, each on average.
+/// What a request consumes on average.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Consumed {
     pub(crate) calls: f64,
@@ -34,7 +34,7 @@ pub(crate) struct Consumed {
 }
 
 impl Consumed {
-    /// By so many requests, in these calls. A condition that does not hold costs a unit for each KB, and the answer does not
+    /// The average of `requests` that made these calls. A failed condition costs a unit for each KB, though the answer does not
     /// say so; meters are under 1 KB here.
     pub(crate) fn of(requests: usize, calls: &[Call]) -> Self {
         let (mut written, mut read) = (0.0, 0.0);

@@ -1,7 +1,10 @@
-//! Decisions: what one costs, beside what it could cost at the least.
+//! Decisions: what one costs, compared with the least that it could cost.
 //!
-//! Times are taken with the store asked directly; calls and capacity units are counted by a proxy before it, in runs of
-//! their own.
+//! Times are measured without a proxy. Calls and capacity units are counted by a proxy in front of the store, in runs of their
+//! own.
+//!
+//! - [`steady`]: a decision and a start, compared with a bare function and the closest [`peer`].
+//! - [`loads`]: one instance under many loads. [`shapes`]: plans of different shapes. [`sizes`]: tables of different sizes.
 
 use clap::{Args, ValueEnum};
 

@@ -1,7 +1,7 @@
-//! Whether requests that have room are admitted, with how many calls, and how soon, when many come at once on one key.
+//! Many requests at once on one key: whether those with room are admitted, with how many calls, and how soon.
 //!
-//! - [`crowds`]: instances in simulated time, over all that matters: how many, load, plan, store.
-//! - [`processes`]: real functions, as a check of that.
+//! - [`crowds`]: many numbers of instances, loads, plans and stores, in simulated time.
+//! - [`processes`]: real functions, to check the simulation.
 //! - [`together`]: one process that decides many requests at once.
 
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Fairness {
     pub(crate) fn run(&self) {
         let is_asked = |part| self.only.is_none_or(|only| only == part);
         if is_asked(Part::Crowds) {
-            // They have a time of their own.
+            // It runs in simulated time, and needs no runtime.
             crowds::run(self.requests);
         }
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");

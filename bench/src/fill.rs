@@ -1,4 +1,4 @@
-//! Tables with many keys, and limits that are never met.
+//! Tables with many keys, and limits that are never reached.
 
 use indicatif::ProgressBar;
 use tollgate_admin::Admin;
@@ -9,11 +9,11 @@ use tollgate_core::plan::Plan;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_tests::world::make_plan;
 
-/// A throttle and a quota that nothing here meets.
+/// A throttle and a quota that no measurement reaches.
 pub(crate) const THROTTLE: Option<(f64, u32)> = Some((5_000.0, 10_000));
 pub(crate) const QUOTA: Option<(u64, PeriodKind)> = Some((1_000_000_000, PeriodKind::Month));
 
-/// Rows of an import.
+/// Rows in a call.
 const ROWS: usize = 1_000;
 
 /// The sizes of tables that are compared.
@@ -22,7 +22,7 @@ pub(crate) fn sizes(full: bool) -> Vec<usize> {
     [1_000, 100_000].into_iter().chain(largest).collect()
 }
 
-/// Fills a table with so many keys in one plan: the plan, and the keys' values.
+/// Fills a table with keys in one plan, and returns the plan and the keys' values.
 pub(crate) async fn table(admin: &Admin, limits: Plan, keys: usize) -> (PlanRecord, Vec<String>) {
     let plan = make_plan(admin, limits).await;
     let numbers = 0..keys;
@@ -32,7 +32,7 @@ pub(crate) async fn table(admin: &Admin, limits: Plan, keys: usize) -> (PlanReco
     (plan, values)
 }
 
-/// Imports keys with these values into a plan, each named after its place.
+/// Imports keys with these values into a plan. Each is named by its place.
 async fn import(admin: &Admin, plan: &str, values: &[String]) {
     let bar = ProgressBar::new(values.len().try_into().expect("a size of 64 bits"));
     for (part, values) in values.chunks(ROWS).enumerate() {

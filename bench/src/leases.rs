@@ -1,4 +1,4 @@
-//! What leases would save, by the model: how many requests an instance should buy at once, and for how long.
+//! What leases would save, by the model, if an instance bought several requests at once for some time.
 
 use crate::model::{self, Lease};
 use crate::report;

@@ -1,4 +1,4 @@
-//! Pages of the management API's lists, by the number of keys in the table: a page has to cost what it shows.
+//! Pages of the management API's lists in tables of different sizes: the cost of a page must depend only on what it shows.
 
 use std::time::Instant;
 
@@ -13,9 +13,10 @@ use tollgate_tests::world::{admin, plan};
 
 use crate::statistics::median;
 use crate::stores::{kinds, name};
+use crate::subject::milliseconds;
 use crate::{fill, report};
 
-/// Rounds that each page is read.
+/// How often each page is read.
 const ROUNDS: usize = 21;
 
 /// `tollgate-bench lists`.
@@ -26,7 +27,7 @@ pub(crate) struct Lists {
     pub(crate) full: bool,
 }
 
-/// What a page cost.
+/// The cost of a page.
 struct Cost {
     calls: usize,
     /// Read units.
@@ -54,52 +55,67 @@ async fn measure(kind: Kind, size: usize) -> Vec<(&'static str, Cost)> {
     let store = Store::new(kind).await;
     let limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
     let (plan, _) = fill::table(&admin(&store).await, limits, size).await;
-    let plan = plan.id;
     let api = Api::on(store.clone()).await;
+    add_few(&api).await;
+    let proxy = Proxy::to(&store.endpoint).await;
+    let counted = Api::on(store.through(&proxy.endpoint)).await;
+    let mut costs = Vec::new();
+    for (name, list) in lists(&plan.id) {
+        // The second page, because the first may cost less.
+        let first = api.get(&format!("{list}&limit=25")).await;
+        let page = format!("{list}&limit=25&position={}", text(&first["position"]));
+        proxy.take_calls();
+        let entries = entries(&counted.get(&page).await);
+        assert_eq!(entries, 25, "{page}");
+        let calls = proxy.take_calls();
+        let cost = Cost {
+            calls: calls.len(),
+            capacity: calls.iter().map(|call| call.capacity).sum(),
+            milliseconds: time(&api, &page).await,
+        };
+        costs.push((name, cost));
+    }
+    costs
+}
+
+/// Adds a hundred keys of two customers, with names of their own.
+async fn add_few(api: &Api) {
     for number in 0..100 {
         let customer = format!("customer-{}", number % 2);
         let key = json!({ "name": format!("few-{number}"), "customerId": customer });
         api.key(key).await;
     }
-    let proxy = Proxy::to(&store.endpoint).await;
-    let counted = Api::on(store.through(&proxy.endpoint)).await;
+}
+
+/// The lists, each with its path and the start of its query.
+fn lists(plan: &str) -> [(&'static str, String); 7] {
     let keys = format!("/usageplans/{plan}/keys");
     let today = jiff::Timestamp::now().strftime("%F").to_string();
     let usage = format!("/usageplans/{plan}/usage?startDate={today}&endDate={today}");
-    let mut costs = Vec::new();
-    for (name, path) in [
-        ("keys", "/apikeys?name="),
-        ("keys, a prefix that all have", "/apikeys?name=key-"),
-        ("keys, a prefix that 100 have", "/apikeys?name=few-"),
-        ("keys of a customer", "/apikeys?customerId=customer-1"),
-        ("a plan's keys", &format!("{keys}?name=")),
+    let all_keys = |query: &str| format!("/apikeys?{query}");
+    [
+        ("keys", all_keys("name=")),
+        ("keys, a prefix that all have", all_keys("name=key-")),
+        ("keys, a prefix that 100 have", all_keys("name=few-")),
+        ("keys of a customer", all_keys("customerId=customer-1")),
+        ("a plan's keys", format!("{keys}?name=")),
         (
             "a plan's keys, a prefix that all have",
-            &format!("{keys}?name=key-"),
+            format!("{keys}?name=key-"),
         ),
-        ("usage of a plan's keys, a day", &usage),
-    ] {
-        // A page from the middle of things: the second.
-        let first = api.get(&format!("{path}&limit=25")).await;
-        let path = format!("{path}&limit=25&position={}", text(&first["position"]));
-        proxy.take_calls();
-        let page = counted.get(&path).await;
-        assert_eq!(entries(&page), 25, "{path}");
-        let calls = proxy.take_calls();
-        let mut times = Vec::new();
-        for _ in 0..ROUNDS {
-            let started = Instant::now();
-            api.get(&path).await;
-            times.push(started.elapsed().as_secs_f64() * 1e3);
-        }
-        let cost = Cost {
-            calls: calls.len(),
-            capacity: calls.iter().map(|call| call.capacity).sum(),
-            milliseconds: median(times),
-        };
-        costs.push((name, cost));
+        ("usage of a plan's keys, a day", usage),
+    ]
+}
+
+/// The median time to read a page, in milliseconds.
+async fn time(api: &Api, page: &str) -> f64 {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        api.get(page).await;
+        times.push(milliseconds(started.elapsed()));
     }
-    costs
+    median(times)
 }
 
 fn entries(page: &Value) -> usize {
@@ -109,7 +125,7 @@ fn entries(page: &Value) -> usize {
 }
 
 fn table(store: &str, sizes: &[usize], columns: &[Vec<(&'static str, Cost)>]) -> String {
-    // First the calls at every size, then the units, then the times.
+    // The calls at every size come first, then the units, then the times.
     let names: Vec<_> = ["calls", "read units", "ms"]
         .into_iter()
         .cartesian_product(sizes)

@@ -1,14 +1,14 @@
-//! The benchmark. It prints what it has measured, and writes it into `docs`. `bench/run` builds what it drives and
-//! measures all about decisions.
+//! The benchmark. It prints its figures and writes them into `docs`. `bench/run` builds the functions that it measures, and
+//! measures everything about decisions.
 //!
-//! - [`decisions`]: a decision of the real authorizer under many loads, beside a bare function and the closest peer.
+//! - [`decisions`]: decisions of the real authorizer under many loads, compared with a bare function and the closest peer;
+//!   [`cost`]: what they cost on AWS.
 //! - [`fairness`]: many requests at once on one key.
-//! - [`leases`]: what leases would save; [`cost`]: what all this costs on AWS.
+//! - [`leases`]: what leases would save, by a [`model`].
 //! - [`lists`]: pages of the management API's lists, by the number of keys.
-//! - [`model`]: what leases would save.
 //! - [`simulate`]: the simulated fleet of the tests, for longer.
-//! - [`subject`]: a function under measurement; [`stores`], [`fill`]: what it is measured on; [`arrivals`]: by what load.
-//! - [`statistics`], [`report`], [`plot`]: what measurements come to, and where they go.
+//! - [`subject`]: a function under measurement; [`stores`], [`fill`]: the tables that it works on; [`arrivals`]: the load.
+//! - [`statistics`], [`report`], [`plot`]: figures, and where they go.
 
 use std::process::ExitCode;
 
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Command::Decisions(decisions) => wait(decisions.run()),
         Command::Leases => wait(async { leases::run() }),
         Command::Lists(lists) => wait(lists.run()),
-        // These have a time of their own.
+        // These run in simulated time, or start a runtime themselves.
         Command::Fairness(fairness) => {
             fairness.run();
             ExitCode::SUCCESS

@@ -1,4 +1,4 @@
-//! The figures as pictures, in `docs/plots`.
+//! Plots of the figures, in `docs/plots`.
 
 use std::error::Error;
 
@@ -20,54 +20,30 @@ const COLORS: [RGBColor; 4] = [
 
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// What a steady decision takes, beside the others.
+/// The times of a steady decision: for each percentile a group of bars, one for each row.
 pub(crate) fn steady(kind: Kind, rows: &[Row]) {
     let file = match kind {
         Kind::Embedded => "steady-embedded.svg",
         Kind::DynamodbLocal => "steady-dynamodb-local.svg",
     };
     draw(file, |area| {
-        let figures = |row: &Row| [row.steady.p50, row.steady.p95, row.steady.p99];
-        let most = rows.iter().flat_map(figures).fold(0.0, f64::max) * 1.4;
+        let highest = rows.iter().flat_map(figures).fold(0.0, f64::max);
+        let top = highest * 1.4;
         let title = format!("One steady decision, {}: milliseconds", stores::name(kind));
         let mut chart = ChartBuilder::on(area)
             .caption(title, ("sans-serif", 18))
             .margin(12)
             .x_label_area_size(28)
             .y_label_area_size(40)
-            .build_cartesian_2d(0.0..3.0, 0.0..most)?;
-        let names = ["p50", "p95", "p99"];
+            .build_cartesian_2d(0.0..3.0, 0.0..top)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
             .disable_x_axis()
             .light_line_style(WHITE)
             .draw()?;
-        let width = 0.8 / f64::from(u32::try_from(rows.len())?);
-        for ((row, color), place) in rows.iter().zip(COLORS).zip(0u32..) {
-            let bars = figures(row).into_iter().zip(0u32..).map(|(height, group)| {
-                let left = f64::from(group) + 0.1 + width * f64::from(place);
-                Rectangle::new([(left, 0.0), (left + width * 0.9, height)], color.filled())
-            });
-            chart
-                .draw_series(bars)?
-                .label(row.name.clone())
-                .legend(move |(x, y)| {
-                    Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled())
-                });
-        }
-        for (place, name) in names.into_iter().enumerate() {
-            let highest = rows
-                .iter()
-                .map(|row| figures(row)[place])
-                .fold(0.0, f64::max);
-            let at = (
-                f64::from(u32::try_from(place)?) + 0.45,
-                highest + most * 0.06,
-            );
-            let text = Text::new(name, at, ("sans-serif", 15));
-            chart.draw_series([text])?;
-        }
+        bars(&mut chart, rows)?;
+        names(&mut chart, rows, top)?;
         legend(&mut chart, SeriesLabelPosition::UpperLeft)
     });
 }
@@ -78,6 +54,40 @@ type Chart<'a, 'b> = ChartContext<
     SVGBackend<'b>,
     Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
 >;
+
+fn figures(row: &Row) -> [f64; 3] {
+    [row.steady.p50, row.steady.p95, row.steady.p99]
+}
+
+fn bars<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, rows: &[Row]) -> Drawn {
+    let width = 0.8 / f64::from(u32::try_from(rows.len())?);
+    for ((row, color), place) in rows.iter().zip(COLORS).zip(0u32..) {
+        let bars = figures(row).into_iter().zip(0u32..).map(|(height, group)| {
+            let left = f64::from(group) + 0.1 + width * f64::from(place);
+            Rectangle::new([(left, 0.0), (left + width * 0.9, height)], color.filled())
+        });
+        chart
+            .draw_series(bars)?
+            .label(row.name.clone())
+            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
+    }
+    Ok(())
+}
+
+/// The name of each group, over its highest bar.
+fn names<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, rows: &[Row], top: f64) -> Drawn {
+    for (place, name) in ["p50", "p95", "p99"].into_iter().enumerate() {
+        let heights = rows.iter().map(|row| figures(row)[place]);
+        let highest = heights.fold(0.0, f64::max);
+        let at = (
+            f64::from(u32::try_from(place)?) + 0.45,
+            highest + top * 0.06,
+        );
+        let text = Text::new(name, at, ("sans-serif", 15));
+        chart.draw_series([text])?;
+    }
+    Ok(())
+}
 
 fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, position: SeriesLabelPosition) -> Drawn {
     chart

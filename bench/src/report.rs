@@ -1,4 +1,4 @@
-//! Where the figures go: parts of the pages in `docs`, between marks that name them.
+//! The figures in the pages of `docs`: each part of a page stands between two marks with its name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(crate) fn page(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Prints a part and puts it into its page, in the place of what was measured before.
+/// Prints a part and puts it into its page, in place of the earlier figures.
 pub(crate) fn write(name: &str, part: &str, text: &str) {
     println!("{}\n", text.trim());
     let page = page(name);
@@ -39,7 +39,7 @@ pub(crate) fn table<R: AsRef<[String]>>(header: &[&str], rows: &[R]) -> String {
         + "\n"
 }
 
-/// When and on what was measured.
+/// The date of the measurement and the machine.
 pub(crate) fn machine() -> String {
     let processors = CpuInfo::current().expect("Linux tells");
     format!(

@@ -24,7 +24,7 @@ pub(crate) struct Simulate {
 impl Simulate {
     pub(crate) fn run(&self) -> ExitCode {
         let bar = ProgressBar::new(self.runs);
-        let (mut decisions, mut calls, mut in_vain) = (0, 0, 0);
+        let (mut decisions, mut calls, mut charged_in_vain) = (0, 0, 0);
         let mut reasons: BTreeMap<_, usize> = BTreeMap::new();
         for seed in self.seed..self.seed + self.runs {
             let summary = match Scenario::new(seed, self.decisions).run() {
@@ -37,7 +37,7 @@ impl Simulate {
             };
             decisions += summary.decisions;
             calls += summary.calls;
-            in_vain += summary.charged_in_vain;
+            charged_in_vain += summary.charged_in_vain;
             for (reason, count) in summary.reasons {
                 *reasons.entry(reason).or_default() += count;
             }
@@ -48,7 +48,7 @@ impl Simulate {
             "{} runs, {decisions} decisions, {calls} calls; every promise was kept",
             self.runs
         );
-        println!("charged, with the answer lost, and refused: {in_vain}");
+        println!("charged, with the answer lost, and refused: {charged_in_vain}");
         for (reason, count) in reasons {
             println!("{count:>9} {reason}");
         }

@@ -1,6 +1,6 @@
-//! What a set of measurements comes to.
+//! Figures of a set of measurements.
 
-/// The smallest value that this share of the values (0 to 1) does not exceed.
+/// The smallest value that at least `share` of the values (0 to 1) do not exceed.
 pub(crate) fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     #[expect(

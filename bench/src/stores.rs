@@ -1,8 +1,8 @@
-//! The stores that are measured on.
+//! The stores that are measured with.
 
 use tollgate_tests::stores::{DYNAMODB_LOCAL, Kind};
 
-/// The embedded store, and DynamoDB Local where it runs.
+/// The embedded store, and DynamoDB Local if one is running.
 pub(crate) fn kinds() -> Vec<Kind> {
     let local = std::env::var_os(DYNAMODB_LOCAL).map(|_| Kind::DynamodbLocal);
     [Kind::Embedded].into_iter().chain(local).collect()

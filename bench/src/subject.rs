@@ -1,4 +1,4 @@
-//! A function under measurement: a real bootstrap, what it takes, and what of the machine it uses.
+//! A function under measurement: a real bootstrap, its times, and how much of the machine it uses.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tollgate_tests::stores::Store;
 
 use crate::statistics::{count, median, percentile};
 
-/// What can be measured.
+/// The programs that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     Authorizer,
@@ -26,7 +26,7 @@ impl Program {
         }
     }
 
-    /// Where the build for release has put it.
+    /// Its release build.
     pub(crate) fn path(self) -> PathBuf {
         let bench = std::env::current_exe().expect("this program has a path");
         // target/measure/tollgate-bench -> target/release
@@ -48,7 +48,7 @@ pub(crate) struct Subject {
     process: Process,
 }
 
-/// A request on its way to a decision: the event that API Gateway would send.
+/// A request as the event that API Gateway would send.
 pub(crate) fn request(key: &str) -> String {
     event("http-api-v2", Some(key)).to_string()
 }
@@ -83,7 +83,7 @@ impl Subject {
         }
     }
 
-    /// So many requests one after the other, all to be admitted.
+    /// Sends `requests` one after the other. All must be admitted.
     pub(crate) async fn round(&self, request: &str, requests: usize) -> Round {
         let before = self.processor_time();
         let mut took = Vec::with_capacity(requests);
@@ -95,15 +95,15 @@ impl Subject {
         Round::new(&took, self.processor_time().saturating_sub(before))
     }
 
-    /// What its threads have run so far.
+    /// The processor time of its threads so far.
     pub(crate) fn processor_time(&self) -> Duration {
         let tasks = self.process.tasks().expect("it runs");
-        // A thread may end while it is looked at.
+        // A thread may end in between.
         let times = tasks.filter_map(|task| task.ok()?.schedstat().ok());
         Duration::from_nanos(times.map(|times| times.sum_exec_runtime).sum())
     }
 
-    /// The most memory it has held, in MB.
+    /// The most memory it has used, in MB.
     pub(crate) fn peak_memory(&self) -> f64 {
         let status = self.process.status().expect("it runs");
         let kib = status.vmhwm.expect("Linux tells");
@@ -111,13 +111,13 @@ impl Subject {
     }
 }
 
-/// What a decision took in a round of them, in milliseconds.
+/// The times of a round of decisions, in milliseconds for each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
     pub(crate) p50: f64,
     pub(crate) p95: f64,
     pub(crate) p99: f64,
-    /// Processor time of the function.
+    /// Processor time of the function for each decision.
     pub(crate) processor: f64,
 }
 
@@ -132,7 +132,7 @@ impl Round {
         }
     }
 
-    /// Of each figure the median.
+    /// The median of each figure.
     pub(crate) fn median(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
         Self {

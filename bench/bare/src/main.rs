@@ -1,5 +1,5 @@
-//! The least that a Lambda authorizer with a counter in DynamoDB can be: one conditional `UpdateItem` by the same SDK, on a
-//! connection that is warmed during init. It validates nothing, knows no plan, and counts to a fixed limit.
+//! The smallest Lambda authorizer with a counter in DynamoDB: one conditional `UpdateItem` with the same SDK, on a connection
+//! that is opened during init. It validates nothing, knows no plan, and counts to a fixed limit.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ struct Event {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    // As the authorizer has it: from the environment alone, one try, no time limits of the SDK's.
+    // As the authorizer is configured: from the environment alone, one attempt, without the SDK's time limits.
     let credentials = EnvironmentVariableCredentialsProvider::new();
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

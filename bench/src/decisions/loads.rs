@@ -1,18 +1,23 @@
-//! One instance under different loads: calls and capacity units for each decision, and times.
+//! One instance under different loads: calls, capacity units and times of its decisions.
+//!
+//! - [`pair`]: a load, run once to count and once to measure times.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tollgate_core::calendar::PeriodKind;
-use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{admin, linked, plan};
 
 use crate::arrivals::{Arrivals, Zipf};
-use crate::cost::Consumed;
-use crate::subject::{Decided, Program, Round, Subject, request};
+use crate::subject::{Subject, request};
 use crate::{fill, report, stores};
 
-/// Requests per second that the key of the paced loads may make, and its burst.
+mod pair;
+
+pub(crate) use pair::Row;
+use pair::{Pair, Run, gather};
+
+/// The throttle of the key under paced loads: requests per second, and burst.
 const RATE: f64 = 400.0;
 const BURST: u32 = 40;
 const PACED: Duration = Duration::from_secs(8);
@@ -20,74 +25,11 @@ const KEYS: usize = 10_000;
 const ZIPF_REQUESTS: usize = 10_000;
 const FLOOD: Duration = Duration::from_secs(4);
 const BAD_KEYS: usize = 1_000_000;
-/// Of the bad keys, one in so many could be somebody's own and has to be asked about; the others have a wrong checksum.
+/// Of the bad keys, one in this many could be a key of the caller's own, and has to be looked up; the others have a wrong
+/// checksum.
 const ASKED: usize = 100;
-/// Requests by which bad keys are timed; the memory that they take is that of all.
+/// Bad keys that are timed. The memory is measured with all of them.
 const BAD_TIMED: usize = 20_000;
-
-/// What a load has shown.
-pub(crate) struct Row {
-    load: String,
-    decisions: usize,
-    admitted: usize,
-    consumed: Consumed,
-    round: Round,
-    peak_memory: f64,
-}
-
-/// Decisions under a load.
-#[derive(Default)]
-struct Run {
-    admitted: usize,
-    took: Vec<Duration>,
-}
-
-/// One instance, twice: at the store to take the time, and at a proxy before it to count.
-struct Pair {
-    direct: Subject,
-    counted: Subject,
-    proxy: Proxy,
-}
-
-impl Pair {
-    async fn start(store: &Store) -> Self {
-        let proxy = Proxy::to(&store.endpoint).await;
-        let counted = Subject::start(Program::Authorizer, &store.through(&proxy.endpoint)).await;
-        Self {
-            direct: Subject::start(Program::Authorizer, store).await,
-            counted,
-            proxy,
-        }
-    }
-
-    /// Runs a load on both.
-    async fn run(&self, load: impl Into<String>, run: impl AsyncFn(&Subject) -> Run) -> Row {
-        self.run_each(load, &run, &run).await
-    }
-
-    /// Runs a load by which calls are counted, and one by which the time is taken.
-    async fn run_each(
-        &self,
-        load: impl Into<String>,
-        count: impl AsyncFn(&Subject) -> Run,
-        time: impl AsyncFn(&Subject) -> Run,
-    ) -> Row {
-        self.proxy.take_calls();
-        let counted = count(&self.counted).await;
-        let calls = self.proxy.take_calls();
-        let before = self.direct.processor_time();
-        let timed = time(&self.direct).await;
-        let processor = self.direct.processor_time().saturating_sub(before);
-        Row {
-            load: load.into(),
-            decisions: counted.took.len(),
-            admitted: counted.admitted,
-            consumed: Consumed::of(counted.took.len(), &calls),
-            round: Round::new(&timed.took, processor),
-            peak_memory: self.counted.peak_memory(),
-        }
-    }
-}
 
 /// All loads.
 pub(crate) async fn measure(kind: Kind, full: bool) -> Vec<Row> {
@@ -104,7 +46,7 @@ pub(crate) async fn measure(kind: Kind, full: bool) -> Vec<Row> {
     rows
 }
 
-/// A key at a share of its rate, its requests independent of each other.
+/// Independent requests of a key at a share of its rate.
 async fn paced(kind: Kind, share: f64) -> Row {
     let store = Store::new(kind).await;
     let limits = plan(Some((RATE, BURST)), fill::QUOTA);
@@ -133,7 +75,7 @@ async fn zipf(kind: Kind) -> Row {
     let (_, keys) = fill::table(&admin(&store).await, limits, KEYS).await;
     let requests: Vec<_> = keys.iter().map(|key| request(key)).collect();
     let pair = Pair::start(&store).await;
-    // Cold reads belong to a start, not to the load.
+    // The first read of a key is part of a start, not of this load.
     for subject in [&pair.counted, &pair.direct] {
         for request in &requests {
             subject.decide(request).await;
@@ -166,7 +108,7 @@ async fn quota_spent(kind: Kind) -> Row {
     .await
 }
 
-/// A key with one request in its plan, asked again and again after it.
+/// A key whose plan admits one request, after which many more follow.
 async fn flood(
     kind: Kind,
     load: &str,
@@ -189,7 +131,7 @@ async fn flood(
     .await
 }
 
-/// Values that are nobody's, each another one.
+/// Values that belong to no key, each a new one.
 async fn bad_keys(kind: Kind, asked: usize) -> Row {
     let store = Store::new(kind).await;
     let pair = Pair::start(&store).await;
@@ -201,7 +143,7 @@ async fn bad_keys(kind: Kind, asked: usize) -> Row {
             let key = if number % asked == 0 {
                 format!("nobody-has-this-one-{number:012}")
             } else {
-                // Of the form of a value made here, with a checksum that is wrong.
+                // The form of a generated value, with a wrong checksum.
                 format!("tg_{number:0>39}")
             };
             run.add(subject.decide(&template.replace('@', &key)).await);
@@ -211,24 +153,6 @@ async fn bad_keys(kind: Kind, asked: usize) -> Row {
     let count = async |subject: &Subject| bad_keys(subject, BAD_KEYS).await;
     let time = async |subject: &Subject| bad_keys(subject, BAD_TIMED).await;
     pair.run_each(load, count, time).await
-}
-
-/// Decisions until time is up.
-async fn gather(time: Duration, decide: impl AsyncFnMut() -> Decided) -> Run {
-    let mut decide = decide;
-    let end = Instant::now() + time;
-    let mut run = Run::default();
-    while Instant::now() < end {
-        run.add(decide().await);
-    }
-    run
-}
-
-impl Run {
-    fn add(&mut self, decided: Decided) {
-        self.admitted += usize::from(decided.admitted);
-        self.took.push(decided.took);
-    }
 }
 
 pub(crate) fn table(kind: Kind, rows: &[Row]) -> String {

@@ -7,10 +7,10 @@ use tollgate_tests::stores::Store;
 
 use crate::subject::Round;
 
-/// The variable that names a Python with the peer installed; `bench/run` sets it.
+/// The variable with the path of a Python that has the peer installed. `bench/run` sets it.
 const PYTHON: &str = "TOLLGATE_BENCH_PYTHON";
 
-/// What `bench/zae_baseline.py` prints.
+/// The figures that `bench/zae_baseline.py` prints.
 #[derive(Debug, Deserialize)]
 struct Printed {
     version: String,
@@ -27,7 +27,7 @@ struct Figures {
     calls: f64,
 }
 
-/// One round of it.
+/// The figures of one round.
 pub(crate) struct Peer {
     pub(crate) version: String,
     pub(crate) admitted: Round,
@@ -37,7 +37,7 @@ pub(crate) struct Peer {
     pub(crate) peak_memory: f64,
 }
 
-/// So many admitted requests, one after the other; `None` where there is no such Python.
+/// Measures admitted requests, one after the other; `None` if there is no such Python.
 pub(crate) async fn round(store: &Store, requests: usize) -> Option<Peer> {
     let python = std::env::var_os(PYTHON)?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/zae_baseline.py");

@@ -1,4 +1,4 @@
-//! What a decision consumes by the shape of its plan, and what that costs on AWS.
+//! What a decision consumes under plans of different shapes, and what that costs on AWS.
 
 use tollgate_core::plan::Plan;
 use tollgate_tests::proxy::Proxy;
@@ -11,7 +11,7 @@ use crate::subject::{Program, Subject, request};
 
 const REQUESTS: usize = 500;
 
-/// Every shape, steady, with what it costs.
+/// Measures steady decisions under every shape.
 pub(crate) async fn measure() -> Vec<Cost> {
     let shapes = [
         ("a throttle", plan(THROTTLE, None)),
@@ -25,7 +25,7 @@ pub(crate) async fn measure() -> Vec<Cost> {
     ];
     let mut costs = Vec::new();
     for (name, plan) in shapes {
-        costs.push(of(name, plan).await);
+        costs.push(cost(name, plan).await);
     }
     costs
 }
@@ -37,7 +37,7 @@ fn with_method(mut plan: Plan) -> Plan {
     plan
 }
 
-async fn of(name: &str, plan: Plan) -> Cost {
+async fn cost(name: &str, plan: Plan) -> Cost {
     let store = Store::new(Kind::Embedded).await;
     let (_, key) = linked(&admin(&store).await, plan).await;
     let request = request(&key.value);

@@ -1,4 +1,4 @@
-//! Decisions in tables of different sizes: they have to be flat.
+//! Decisions in tables of different sizes: the size must not matter.
 
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{admin, plan};
@@ -11,7 +11,7 @@ use crate::subject::{Program, Round, Subject, request};
 const ROUNDS: usize = 5;
 const REQUESTS: usize = 600;
 
-/// A table and what a steady decision in it took.
+/// A table and the times of steady decisions in it.
 pub(crate) struct Row {
     kind: Kind,
     keys: usize,

@@ -1,4 +1,4 @@
-//! A steady decision, and a start, beside the bare function's and the closest peer's.
+//! A steady decision and a start, compared with the bare function's and the closest peer's.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{admin, linked, plan};
 
-use super::peer;
+use super::peer::{self, Peer};
 use crate::cost::Consumed;
 use crate::statistics::{count, median};
 use crate::subject::{Program, Round, Subject, milliseconds, request};
@@ -24,9 +24,9 @@ pub(crate) struct Row {
     pub(crate) steady: Round,
     /// Calls for each decision.
     calls: f64,
-    /// What a proxy before the store has seen.
+    /// What a proxy in front of the store has seen.
     store: Option<Seen>,
-    /// Absent where it is no function of ours to start.
+    /// `None` for the peer, which is no function.
     start: Option<Start>,
     /// MB.
     peak_memory: f64,
@@ -40,58 +40,71 @@ struct Start {
     first: f64,
 }
 
-/// The functions in turns, so that what else the machine does meets them alike.
+/// Measures the functions and the peer. The functions take turns: whatever else the machine does affects both.
 pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
     let store = Store::new(kind).await;
     let generous = plan(fill::THROTTLE, fill::QUOTA);
     let (_, key) = linked(&admin(&store).await, generous).await;
     let request = request(&key.value);
-    let programs = [Program::Authorizer, Program::Bare];
     let mut subjects = Vec::new();
-    for program in programs {
+    for program in [Program::Authorizer, Program::Bare] {
         let subject = Subject::start(program, &store).await;
         subject.round(&request, REQUESTS).await;
         subjects.push((program, subject, Vec::new()));
     }
-    let mut peers = Vec::new();
     for _ in 0..ROUNDS {
         for (_, subject, rounds) in &mut subjects {
             rounds.push(subject.round(&request, REQUESTS).await);
         }
     }
+    let mut peers = Vec::new();
     for _ in 0..PEER_ROUNDS {
         peers.extend(peer::round(&store, REQUESTS).await);
     }
     let mut rows = Vec::new();
     for (program, subject, rounds) in &subjects {
-        let seen = seen(*program, &store, &request).await;
-        let binary = std::fs::metadata(program.path()).expect("it is built");
-        rows.push(Row {
-            name: program.name().to_owned(),
-            steady: Round::median(rounds),
-            calls: seen.consumed.calls,
-            store: Some(seen),
-            start: Some(starts(*program, &store, &request).await),
-            peak_memory: subject.peak_memory(),
-            binary: Some(count(binary.len().try_into().expect("fits")) / 1e6),
-        });
+        rows.push(function_row(*program, subject, rounds, &store, &request).await);
     }
-    if let Some(version) = peers.first().map(|peer| peer.version.clone()) {
-        let rounds: Vec<_> = peers.iter().map(|peer| peer.admitted).collect();
-        rows.push(Row {
-            name: format!("zae-limiter {version}"),
-            steady: Round::median(&rounds),
-            calls: median(peers.iter().map(|peer| peer.calls).collect()),
-            store: None,
-            start: None,
-            peak_memory: median(peers.iter().map(|peer| peer.peak_memory).collect()),
-            binary: None,
-        });
-    }
+    rows.extend(peer_row(&peers));
     rows
 }
 
-/// What a proxy before the store sees of a decision.
+async fn function_row(
+    program: Program,
+    subject: &Subject,
+    rounds: &[Round],
+    store: &Store,
+    request: &str,
+) -> Row {
+    let seen = seen(program, store, request).await;
+    let binary = std::fs::metadata(program.path()).expect("it is built");
+    Row {
+        name: program.name().to_owned(),
+        steady: Round::median(rounds),
+        calls: seen.consumed.calls,
+        store: Some(seen),
+        start: Some(starts(program, store, request).await),
+        peak_memory: subject.peak_memory(),
+        binary: Some(count(binary.len().try_into().expect("fits")) / 1e6),
+    }
+}
+
+/// The peer's row, if it is installed.
+fn peer_row(peers: &[Peer]) -> Option<Row> {
+    let version = &peers.first()?.version;
+    let rounds: Vec<_> = peers.iter().map(|peer| peer.admitted).collect();
+    Some(Row {
+        name: format!("zae-limiter {version}"),
+        steady: Round::median(&rounds),
+        calls: median(peers.iter().map(|peer| peer.calls).collect()),
+        store: None,
+        start: None,
+        peak_memory: median(peers.iter().map(|peer| peer.peak_memory).collect()),
+        binary: None,
+    })
+}
+
+/// What a proxy in front of the store sees of a decision.
 struct Seen {
     consumed: Consumed,
     /// How long the store took, in milliseconds.
@@ -116,7 +129,7 @@ async fn starts(program: Program, store: &Store, request: &str) -> Start {
     for _ in 0..STARTS {
         let subject = Subject::start(program, store).await;
         inits.push(milliseconds(subject.init().await));
-        // A function that has just started is not asked in the same moment.
+        // Requests do not arrive in the moment in which a function has started.
         tokio::time::sleep(Duration::from_millis(20)).await;
         firsts.push(milliseconds(subject.decide(request).await.took));
     }
@@ -126,7 +139,7 @@ async fn starts(program: Program, store: &Store, request: &str) -> Start {
     }
 }
 
-/// A figure of a row, where it has it.
+/// A figure of a row, if the row has it.
 type Figure = fn(&Row) -> Option<f64>;
 
 const COLUMNS: [(&str, Figure); 12] = [
@@ -157,7 +170,8 @@ pub(crate) fn table(kind: Kind, rows: &[Row]) -> String {
     let names = COLUMNS.iter().map(|(name, _)| *name);
     let header: Vec<_> = [title.as_str()].into_iter().chain(names).collect();
     let line = |name: String, figure: &dyn Fn(Figure) -> Option<f64>| {
-        let cell = |figure: Option<f64>| figure.map_or("-".to_owned(), |it| format!("{it:.2}"));
+        let cell =
+            |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.2}"));
         let cells = COLUMNS.iter().map(|(_, of)| cell(figure(*of)));
         [name].into_iter().chain(cells).collect::<Vec<_>>()
     };

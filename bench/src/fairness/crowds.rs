@@ -1,5 +1,5 @@
-//! Several instances share a key, under loads and on stores of many kinds. In simulated time, with the real engine: the
-//! figures do not depend on this machine.
+//! Several instances share a key, under many loads and with stores of different speeds. Time is simulated and the engine is the
+//! real one, so the figures do not depend on this machine.
 
 use indicatif::ProgressBar;
 use itertools::iproduct;
@@ -18,11 +18,11 @@ const PLANS: [(f64, u32); 5] = [
     (1_000.0, 2_000),
 ];
 const INSTANCES: [usize; 4] = [4, 8, 12, 32];
-/// Parts of the rate that are used.
+/// Loads, as shares of the rate.
 const LOADS: [f64; 5] = [0.05, 0.2, 0.5, 0.67, 0.95];
-/// The most requests per second on one key.
+/// The highest load on one key, in requests per second.
 const MOST: f64 = 600.0;
-/// Milliseconds that a call takes.
+/// How long a call takes, in milliseconds.
 const ROUND_TRIPS: [u32; 4] = [1, 4, 10, 20];
 
 pub(crate) fn run(requests: usize) {
@@ -63,6 +63,7 @@ pub(crate) fn run(requests: usize) {
     header.extend(["p50 ms", "p99 ms", "over by"]);
     report::write(PAGE, "crowds", &report::table(&header, &rows));
 }
+
 fn row((rate, burst): (f64, u32), load: f64, round_trip: u32, met: &[Met]) -> Vec<String> {
     let decisions: usize = met.iter().map(|met| met.decisions).sum();
     let contended = met.iter().filter_map(|met| met.reasons.get("contended"));

@@ -70,8 +70,8 @@ impl Metrics {
         })
     }
 
-    /// Writes the counts if ten seconds have passed since the last line. The first call writes at once, so that an instance that
-    /// decides a single request is counted too.
+    /// Writes the counts if ten seconds have passed since the last line. The first call writes at once, because an instance may
+    /// decide a single request and never run again.
     pub fn flush_if_due(&self) {
         let mut last = self
             .last_flush
