@@ -20,6 +20,7 @@ mod damaged;
 mod error;
 pub mod grants;
 pub mod imports;
+pub mod input;
 pub mod keys;
 pub mod links;
 mod listing;
