@@ -1,6 +1,6 @@
 //! Values of keys.
 
-pub(crate) use tollgate_keys::wire::Secret;
+pub(crate) use tollgate_api::Secret;
 
 use crate::failure::Failure;
 

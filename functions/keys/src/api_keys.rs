@@ -9,114 +9,50 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tollgate_admin::Admin;
-use tollgate_admin::keys::{KeyFilter, NewKey, generate_value};
+use tollgate_admin::input::text::customer_id;
+use tollgate_admin::input::value_or_new;
+use tollgate_admin::keys::KeyFilter;
+use tollgate_api::{ApiKey, CreateApiKey, Items, Patch, Secret};
 use tollgate_core::id::KeyId;
-use tollgate_core::key::KeyValue;
 use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
 use crate::import::{self, ImportQuery};
-use crate::patch::{self, Patch};
-use crate::request::{Body, Bytes, Ids, Paging, Params, TimeLeft, parse};
+use crate::patch::paths::API_KEY;
+use crate::request::{Body, Bytes, Deadline, Ids, Params, is_true, page, parse};
 use crate::vault::Vault;
-use crate::wire::key::{expiry, restriction};
-use crate::wire::stage_keys::{StageKey, stage_keys};
-use crate::wire::{
-    ApiKey, Items, NewKeyFields, ObjectOnly, Secret, Tags, bad, description, name, object, tags,
-};
-
-/// What the resource is called in messages.
-pub(crate) const WHAT: &str = "API Key";
-/// Characters of a customer id at most; it is the key of an index.
-const MAX_CUSTOMER_ID: usize = 256;
+use crate::{draft, patch, show};
 
 type Answer<T> = Result<T, ApiError>;
 
-/// `CreateApiKey`. Tollgate has no use for `generateDistinctId`, and ignores it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "a JSON object")]
-#[serde(rename_all = "camelCase", default)]
-pub struct CreateApiKey {
-    name: Option<String>,
-    description: Option<String>,
-    enabled: Option<bool>,
-    value: Option<Secret>,
-    customer_id: Option<String>,
-    tags: Option<Tags>,
-    stage_keys: Option<Vec<StageKey>>,
-    #[serde(deserialize_with = "object")]
-    tollgate: Option<NewKeyFields>,
-    #[serde(flatten)]
-    _object: ObjectOnly,
-}
-
-/// Makes a key, or imports many: API Gateway tells the two apart by the query.
+/// Creates a key, or imports many: API Gateway distinguishes the two calls by the query.
 ///
 /// # Errors
-/// What the one or the other says.
+/// As for the call that it is.
 pub async fn create_or_import(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Params(query): Params<ImportQuery>,
-    TimeLeft(until): TimeLeft,
+    Deadline(until): Deadline,
     Bytes(body): Bytes,
 ) -> Answer<Response> {
     if query.is_import()? {
         let imported = import::run(&admin, &vault, &query, &body, until).await?;
-        return Ok(imported.into_response());
+        return Ok((StatusCode::CREATED, Json(imported)).into_response());
     }
     let created = create(&admin, &vault, parse(&body)?).await?;
-    Ok(created.into_response())
+    Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
-/// Makes a key. Where values are not kept, the answer is the only one that ever shows its value.
-async fn create(
-    admin: &Admin,
-    vault: &Vault,
-    body: CreateApiKey,
-) -> Answer<(StatusCode, Json<ApiKey>)> {
-    let value = value_or_new(body.value.as_ref())?;
-    let own = body.tollgate.unwrap_or_default();
-    let expires = own.expires_at.map(|seconds| expiry(seconds, admin.now()));
-    let mut new = NewKey {
-        name: name(WHAT, body.name)?,
-        description: description(WHAT, body.description)?,
-        customer_id: customer_id(body.customer_id)?,
-        enabled: body.enabled.unwrap_or(false),
-        tags: tags(body.tags)?,
-        expires: expires.transpose()?,
-        restriction: own.restriction.as_ref().map(restriction).transpose()?,
-        stage_keys: stage_keys(body.stage_keys)?,
-        ..NewKey::default()
-    };
-    // What was asked for can be done: only now is KMS called.
+/// Creates a key. If values are not kept, the answer is the only one that ever shows the key's value.
+async fn create(admin: &Admin, vault: &Vault, body: CreateApiKey) -> Answer<ApiKey> {
+    let value = value_or_new(body.value.as_ref().map(Secret::expose))?;
+    let mut new = draft::key(body).check(admin.now())?;
+    // Everything is checked by now, so a bad request costs no call of KMS.
     new.sealed = vault.seal(&value).await?;
     new.value = Some(value);
     let (record, value) = admin.create_key(new).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(ApiKey::created(record, value.expose())),
-    ))
-}
-
-/// The value that a caller brings along, or a new one.
-///
-/// # Errors
-/// [`ApiError::BadRequest`] where it can be no key's.
-pub fn value_or_new(value: Option<&Secret>) -> Answer<KeyValue> {
-    match value.map(Secret::expose).filter(|value| !value.is_empty()) {
-        Some(value) => KeyValue::parse(value).map_err(|error| bad(error.to_string())),
-        None => Ok(generate_value()),
-    }
-}
-
-pub(crate) fn customer_id(customer_id: Option<String>) -> Answer<Option<String>> {
-    match customer_id {
-        Some(id) if id.chars().count() > MAX_CUSTOMER_ID => Err(bad(format!(
-            "Invalid customerId, can be at most {MAX_CUSTOMER_ID} characters."
-        ))),
-        customer_id => Ok(customer_id.filter(|id| !id.is_empty())),
-    }
+    Ok(show::created_key(record, value.expose()))
 }
 
 /// The query of `GetApiKeys`.
@@ -130,7 +66,7 @@ pub struct ListQuery {
     include_values: Option<String>,
 }
 
-/// Lists keys, newest first; those of a name prefix as [`KeyFilter`] says.
+/// Lists keys, newest first; those with a name prefix in the order that [`KeyFilter`] describes.
 ///
 /// # Errors
 /// 400 for a limit or position that cannot be.
@@ -144,16 +80,16 @@ pub async fn list(
         customer_id: customer_id(query.customer_id)?,
     };
     let list = format!("keys {:?} {:?}", filter.name_prefix, filter.customer_id);
-    let page = Paging::new(query.position, query.limit).page(list)?;
+    let page = page(query.position, query.limit.as_deref(), list)?;
     let keys = admin.keys(&filter, &page).await?;
-    let mut values = if asked(query.include_values) {
+    let mut values = if is_true(query.include_values.as_deref()) {
         vault.reveal(&keys.items).await?
     } else {
         HashMap::new()
     };
-    Ok(Json(Items::of(keys, |record| {
+    Ok(Json(show::items(keys, |record| {
         let value = values.remove(&record.id);
-        ApiKey::of(record).valued(value)
+        show::listed_key(record, value)
     })))
 }
 
@@ -167,7 +103,7 @@ pub struct ShowQuery {
 /// Shows a key.
 ///
 /// # Errors
-/// 404 where there is none.
+/// 404 if there is no such key.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
@@ -175,52 +111,49 @@ pub async fn show(
     Params(query): Params<ShowQuery>,
 ) -> Answer<Json<ApiKey>> {
     let record = admin.key(&id).await?;
-    let value = if asked(query.include_value) {
+    let value = if is_true(query.include_value.as_deref()) {
         vault.reveal_one(&record).await?
     } else {
         None
     };
-    let used = admin.last_used(&id).await?;
-    let shown = ApiKey::tagged(record).valued(value).last_used(used);
+    let last_used = admin.last_used(&id).await?;
+    let mut shown = show::key(record, value);
+    show::set_last_used(&mut shown, last_used);
     Ok(Json(shown))
-}
-
-fn asked(include: Option<String>) -> bool {
-    include.is_some_and(|include| include.eq_ignore_ascii_case("true"))
 }
 
 /// Changes a key by patch operations, all or none.
 ///
 /// # Errors
-/// 400 for an operation or path that cannot be, 404 where there is no such key.
+/// 400 for an operation, path or value that cannot be, 404 if there is no such key.
 pub async fn update(
     State(admin): State<Arc<Admin>>,
     Ids(id): Ids<KeyId>,
-    Body(patch): Body<Patch>,
+    Body(body): Body<Patch>,
 ) -> Answer<Json<ApiKey>> {
-    let operations = patch.read(patch::API_KEY)?;
-    let plans = patch::key::plans_of(&admin, &operations).await?;
-    let change = |record: &mut KeyRecord| {
-        let mut operations = operations.iter();
-        operations.try_for_each(|it| patch::key::apply(it, record, &plans, admin.now()))
+    let changes = patch::read(body, API_KEY)?;
+    let plans = patch::key::overridden_plans(&admin, &changes).await?;
+    let apply = |record: &mut KeyRecord| {
+        let mut changes = changes.iter();
+        changes.try_for_each(|change| patch::key::apply(change, record, &plans, admin.now()))
     };
-    let record = match admin.update_key(&id, change).await {
+    let record = match admin.update_key(&id, apply).await {
         Err(ApiError::Admin(error))
-            if error.is_damage() && operations.iter().any(patch::key::switches_off) =>
+            if error.is_damage() && changes.iter().any(patch::key::disables) =>
         {
-            // A key is stopped even where its record cannot be read. That it cannot is told afterwards.
+            // Even a key whose record cannot be read is disabled. The error about the record comes afterwards.
             admin.disable_damaged(&id).await?;
-            admin.update_key(&id, change).await?
+            admin.update_key(&id, apply).await?
         }
-        changed => changed?,
+        updated => updated?,
     };
-    Ok(Json(ApiKey::tagged(record)))
+    Ok(Json(show::key(record, None)))
 }
 
-/// Deletes a key; from the answer on it is refused everywhere.
+/// Deletes a key. Once this has answered, the key is refused everywhere.
 ///
 /// # Errors
-/// 404 where there is none.
+/// 404 if there is no such key.
 pub async fn delete(State(admin): State<Arc<Admin>>, Ids(id): Ids<KeyId>) -> Answer<StatusCode> {
     admin.delete_key(&id).await?;
     Ok(StatusCode::ACCEPTED)

@@ -1,16 +1,19 @@
-//! The key-management Lambda: API Gateway's own wire protocol for API keys and usage plans, so that boto3, the AWS CLI
-//! and Terraform work unchanged. Routes and shapes are here; rules live in `tollgate-core`, operations in `tollgate-admin`.
+//! The key-management Lambda: API Gateway's own wire protocol for API keys and usage plans, so that boto3, the AWS CLI and
+//! Terraform work unchanged. The wire types are in `tollgate-api`; operations and rules are in `tollgate-admin`. This crate puts
+//! the two together.
 //!
-//! - [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`]: the operations, a module per resource.
-//! - [`rotations`], [`moves`], [`capacity`], [`whoami`]: a new value for a key, another plan, what plans promise, what a key has
-//!   left: Tollgate's own operations.
-//! - [`import`]: keys from a CSV file.
-//! - [`wire`]: the shapes; [`mod@patch`]: which operation may touch which path.
-//! - [`request`]: bodies and queries, read with errors that name the field.
-//! - [`lambda`]: Lambda's events, checked before they become requests.
-//! - [`request_id`]: the request's id on every answer; [`report`]: calls, counted; [`pace`]: how often holders may ask.
-//! - [`vault`]: values that can be shown again, encrypted.
-//! - [`error`]: the one place that knows AWS's error names.
+//! | rooms | |
+//! |---|---|
+//! | [`api_keys`], [`usage_plans`], [`plan_keys`], [`usage`], [`tags`] | API Gateway's resources, a module each |
+//! | [`rotations`], [`moves`], [`capacity`], [`whoami`] | Tollgate's own: a new value, another plan, what plans promise, what a holder has left |
+//! | [`import`] | keys from a CSV file |
+//! | [`mod@patch`] | which operation may change which path, and what it changes |
+//! | [`request`] | bodies, queries and paths, read with errors that name the field |
+//! | `draft`, `show` | from wire types to management's drafts, and from records to wire types |
+//! | [`error`], `messages` | AWS's names and status codes, and the messages that callers know |
+//! | [`vault`] | values that can be shown again, encrypted |
+//! | [`lambda`] | Lambda's events, checked before they become requests |
+//! | [`request_id`], [`report`], [`pace`] | for every call: its id, its metrics; for holders of keys, how often they may ask |
 
 use std::sync::Arc;
 
@@ -22,9 +25,11 @@ use tollgate_engine::Engine;
 
 pub mod api_keys;
 pub mod capacity;
+mod draft;
 pub mod error;
 pub mod import;
 pub mod lambda;
+mod messages;
 pub mod moves;
 pub mod pace;
 pub mod patch;
@@ -33,21 +38,21 @@ pub mod report;
 pub mod request;
 pub mod request_id;
 pub mod rotations;
+mod show;
 pub mod tags;
 pub mod usage;
 pub mod usage_plans;
 pub mod vault;
 pub mod whoami;
-pub mod wire;
 
 use error::ApiError;
 use pace::Pace;
 use vault::Vault;
 
-/// Bytes of a body at most: a Lambda is sent 6 MB, and HTTP APIs send bodies that they take for binary in base64.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that a body can have. An event for a Lambda can have 6 MB, and HTTP APIs encode bodies that look binary in base64.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// What the operations work on.
+/// The state of the routes.
 #[derive(Clone)]
 struct Parts {
     admin: Arc<Admin>,
@@ -80,9 +85,30 @@ impl FromRef<Parts> for Arc<Vault> {
     }
 }
 
-/// The management API over `admin`; key holders are told what they have left by `engine`, on the same table. Values are kept
-/// and shown as `vault` does.
+/// The management API. `admin` does the work; `engine`, on the same table, knows what the holder of a key has left; `vault` keeps
+/// values or does not.
 pub fn app(admin: Arc<Admin>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router {
+    key_routes()
+        .merge(plan_routes())
+        .route("/whoami", get(whoami::show))
+        .route(
+            "/tags/{*arn}",
+            get(tags::show).put(tags::add).delete(tags::remove),
+        )
+        .fallback(async || ApiError::NoSuchRoute)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(request_id::tag))
+        .layer(middleware::from_fn(report::count))
+        .with_state(Parts {
+            admin,
+            engine,
+            vault,
+            pace: Arc::default(),
+        })
+}
+
+fn key_routes() -> Router<Parts> {
     Router::new()
         .route(
             "/apikeys",
@@ -98,6 +124,11 @@ pub fn app(admin: Arc<Admin>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router 
             "/apikeys/{id}/rotations",
             post(rotations::create).delete(rotations::end),
         )
+        .route("/apikeys/{id}/moves", post(moves::create))
+}
+
+fn plan_routes() -> Router<Parts> {
+    Router::new()
         .route(
             "/usageplans",
             get(usage_plans::list).post(usage_plans::create),
@@ -108,8 +139,6 @@ pub fn app(admin: Arc<Admin>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router 
                 .patch(usage_plans::update)
                 .delete(usage_plans::delete),
         )
-        .route("/apikeys/{id}/moves", post(moves::create))
-        .route("/whoami", get(whoami::show))
         .route("/usageplans/{id}/capacity", get(capacity::show))
         .route("/usageplans/{id}/usage", get(usage::show))
         .route(
@@ -121,19 +150,4 @@ pub fn app(admin: Arc<Admin>, engine: Arc<Engine>, vault: Arc<Vault>) -> Router 
             get(plan_keys::show).delete(plan_keys::delete),
         )
         .route("/usageplans/{id}/keys/{key_id}/usage", patch(usage::update))
-        .route(
-            "/tags/{*arn}",
-            get(tags::show).put(tags::add).delete(tags::remove),
-        )
-        .fallback(async || ApiError::NoSuchRoute)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .layer(middleware::from_fn(request_id::tag))
-        .layer(middleware::from_fn(report::count))
-        .with_state(Parts {
-            admin,
-            engine,
-            vault,
-            pace: Arc::default(),
-        })
 }

@@ -1,275 +1,95 @@
-//! Patch operations: which operation may touch which path. Errors list what could have been said, from the same table.
+//! Patch operations: which operation may change which path, and what it changes.
+//!
+//! - [`paths`]: the table of operations and paths; errors list what it allows.
+//! - [`stage_path`]: the paths of method throttles, whose parts are escaped.
+//! - [`key`], [`plan`]: what operations do to a key and to a plan.
 
-use serde::Deserialize;
-
-use crate::error::ApiError;
-use crate::wire::{ObjectOnly, bad};
+use tollgate_api::{Op, Operation, Patch};
 
 pub mod key;
+pub mod paths;
 pub mod plan;
+pub mod stage_path;
 
-/// Operations of one update at most.
-const MOST_OPERATIONS: usize = 10_000;
+use paths::{InvalidPatch, Paths};
 
-/// The body of an update.
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "a JSON object")]
-#[serde(rename_all = "camelCase", default)]
-pub struct Patch {
-    patch_operations: Option<Vec<WireOperation>>,
-    #[serde(flatten)]
-    _object: ObjectOnly,
-}
+/// Operations that one update can have.
+const MAX_OPERATIONS: usize = 10_000;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "a JSON object")]
-#[serde(default)]
-struct WireOperation {
-    op: Option<String>,
-    path: Option<String>,
-    value: Option<String>,
-    #[serde(flatten)]
-    _object: ObjectOnly,
-}
-
-/// One operation.
+/// An operation on a path that it may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operation {
-    /// What it does.
+pub struct Change {
+    /// The operation.
     pub op: Op,
-    /// What it does it to.
+    /// The path.
     pub path: String,
     /// The new value.
     pub value: Option<String>,
 }
 
-/// What an operation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
-    /// Adds, or sets.
-    Add,
-    /// Sets.
-    Replace,
-    /// Removes.
-    Remove,
-}
-
-impl Op {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "add" => Some(Self::Add),
-            "replace" => Some(Self::Replace),
-            "remove" => Some(Self::Remove),
-            _ => None,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Replace => "replace",
-            Self::Remove => "remove",
-        }
+impl Change {
+    /// The new value; an absent one is the same as an empty one.
+    pub fn text(&self) -> &str {
+        self.value.as_deref().unwrap_or_default()
     }
 }
 
-/// The paths that each operation may touch. A part in angle brackets stands for any text.
-type Table = &'static [(Op, &'static [&'static str])];
-
-/// The paths of a resource.
-#[derive(Debug, Clone, Copy)]
-pub struct Paths {
-    /// API Gateway's: errors list them in its words.
-    stock: Table,
-    /// Those under [`OWN`].
-    own: Table,
-}
-
-/// What Tollgate's own paths start with.
-const OWN: &str = "/tollgate/";
-
-const KEYS_OWN: &[&str] = &[
-    "/tollgate/expiresAt",
-    "/tollgate/restriction",
-    "/tollgate/overrides/<usagePlanId>",
-];
-const PLANS_OWN: &[&str] = &["/tollgate/methods/<apiId:stageName>"];
-
-/// Of an API key.
-pub const API_KEY: Paths = Paths {
-    stock: &[
-        (Op::Add, &["/labels", "/stages"]),
-        (Op::Remove, &["/labels", "/stages"]),
-        (
-            Op::Replace,
-            &["/description", "/enabled", "/name", "/customerId"],
-        ),
-    ],
-    own: &[
-        (Op::Add, KEYS_OWN),
-        (Op::Replace, KEYS_OWN),
-        (Op::Remove, KEYS_OWN),
-    ],
-};
-
-/// Of a key's usage.
-pub const USAGE: Paths = Paths {
-    stock: &[(Op::Replace, &["/remaining"])],
-    own: &[],
-};
-
-const METHOD: &str = "/apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>";
-const METHOD_RATE: &str =
-    "/apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>/rateLimit";
-const METHOD_BURST: &str =
-    "/apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>/burstLimit";
-const STAGE_THROTTLE: &str = "/apiStages/<apidId:stageName>/throttle";
-
-/// Of a usage plan.
-pub const USAGE_PLAN: Paths = Paths {
-    stock: &[
-        (
-            Op::Add,
-            &[
-                "/apiStages",
-                "/quota/limit",
-                "/quota/offset",
-                "/quota/period",
-                "/throttle/rateLimit",
-                "/throttle/burstLimit",
-                "/productCode",
-                METHOD_RATE,
-                METHOD_BURST,
-                STAGE_THROTTLE,
-            ],
-        ),
-        (
-            Op::Replace,
-            &[
-                "/name",
-                "/description",
-                "/productCode",
-                "/quota/limit",
-                "/quota/offset",
-                "/quota/period",
-                "/throttle/rateLimit",
-                "/throttle/burstLimit",
-                METHOD_RATE,
-                METHOD_BURST,
-                STAGE_THROTTLE,
-            ],
-        ),
-        (
-            Op::Remove,
-            &[
-                "/apiStages",
-                "/quota",
-                "/throttle",
-                "/productCode",
-                METHOD,
-                STAGE_THROTTLE,
-            ],
-        ),
-    ],
-    own: &[
-        (Op::Add, PLANS_OWN),
-        (Op::Replace, PLANS_OWN),
-        (Op::Remove, PLANS_OWN),
-    ],
-};
-
-impl Patch {
-    /// The operations, each on a path that it may touch.
-    ///
-    /// # Errors
-    /// [`ApiError::BadRequest`] with what could have been said.
-    pub fn read(self, paths: Paths) -> Result<Vec<Operation>, ApiError> {
-        let operations = self.patch_operations.unwrap_or_default();
-        if operations.len() > MOST_OPERATIONS {
-            return Err(bad(format!(
-                "patchOperations: expected at most {MOST_OPERATIONS} operations, got {}",
-                operations.len()
-            )));
-        }
-        operations
-            .into_iter()
-            .map(|operation| operation.read(paths))
-            .collect()
+/// The changes of an update, each on a path that it may change.
+///
+/// # Errors
+/// [`InvalidPatch`], with the operations or paths that are allowed.
+pub fn read(patch: Patch, paths: Paths) -> Result<Vec<Change>, InvalidPatch> {
+    let operations = patch.patch_operations.unwrap_or_default();
+    if operations.len() > MAX_OPERATIONS {
+        return Err(InvalidPatch::TooMany {
+            max: MAX_OPERATIONS,
+            got: operations.len(),
+        });
     }
+    let changes = operations.into_iter();
+    changes.map(|operation| change(operation, paths)).collect()
 }
 
-impl WireOperation {
-    fn read(self, paths: Paths) -> Result<Operation, ApiError> {
-        let op = self.op.unwrap_or_default();
-        let Some(op) = Op::parse(&op) else {
-            return Err(bad(format!(
-                "Invalid patch operation '{op}' specified. Must be one of: [add, replace, remove]"
-            )));
-        };
-        let path = self.path.unwrap_or_default();
-        let table = if path.starts_with(OWN) {
-            paths.own
-        } else {
-            paths.stock
-        };
-        let allowed = table.iter().find(|(known, _)| *known == op);
-        let allowed = allowed.map_or(&[][..], |(_, paths)| *paths);
-        if !allowed.iter().any(|pattern| matches(pattern, &path)) {
-            return Err(bad(format!(
-                "Invalid patch path  '{path}' specified for op '{}'. Must be one of: [{}]",
-                op.as_str(),
-                allowed.join(", ")
-            )));
-        }
-        Ok(Operation {
-            op,
-            path,
-            value: self.value,
-        })
-    }
-}
-
-/// A resource path may itself have slashes: of a method's path, the stage is the first part and the method the last.
-fn matches(pattern: &str, path: &str) -> bool {
-    match pattern.split_once('<') {
-        None => pattern == path,
-        Some((head, _)) if head.starts_with(OWN) => entry(path, head).is_some(),
-        Some((head, _)) => {
-            let rest = path.strip_prefix(head);
-            rest.and_then(plan::StagePath::parse)
-                .is_some_and(|stage| stage.pattern() == pattern)
-        }
-    }
-}
-
-/// What `path` names under one of Tollgate's own.
-pub fn entry<'a>(path: &'a str, under: &str) -> Option<&'a str> {
-    path.strip_prefix(under)
-        .filter(|name| !name.is_empty() && !name.contains('/'))
+fn change(operation: Operation, paths: Paths) -> Result<Change, InvalidPatch> {
+    let name = operation.op.unwrap_or_default();
+    let Some(op) = Op::parse(&name) else {
+        return Err(InvalidPatch::Op(name));
+    };
+    let path = operation.path.unwrap_or_default();
+    paths.check(op, &path)?;
+    Ok(Change {
+        op,
+        path,
+        value: operation.value,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    fn read(op: &str, path: &str, paths: Paths) -> Result<Operation, String> {
-        let operation = WireOperation {
+    use super::paths::{API_KEY, USAGE, USAGE_PLAN};
+    use super::*;
+    use crate::error::ApiError;
+
+    fn read_one(op: &str, path: &str, paths: Paths) -> Result<Change, String> {
+        let operation = Operation {
             op: Some(op.to_owned()),
             path: Some(path.to_owned()),
-            ..WireOperation::default()
+            ..Operation::default()
         };
-        operation.read(paths).map_err(|error| error.to_string())
+        change(operation, paths).map_err(|error| ApiError::from(error).to_string())
     }
 
     #[test]
     fn a_wrong_path_is_answered_with_the_right_ones_in_the_words_of_api_gateway() {
         assert_eq!(
-            read("replace", "/id", API_KEY).expect_err("invalid"),
+            read_one("replace", "/id", API_KEY).expect_err("invalid"),
             "Invalid patch path  '/id' specified for op 'replace'. \
              Must be one of: [/description, /enabled, /name, /customerId]"
         );
         assert_eq!(
-            read("remove", "/name", USAGE_PLAN).expect_err("invalid"),
+            read_one("remove", "/name", USAGE_PLAN).expect_err("invalid"),
             "Invalid patch path  '/name' specified for op 'remove'. \
              Must be one of: [/apiStages, /quota, /throttle, /productCode, \
              /apiStages/<apidId:stageName>/throttle/<resourcePath>/<httpMethod>, \
@@ -280,7 +100,7 @@ mod tests {
     #[test]
     fn copy_test_and_move_are_refused() {
         for op in ["copy", "test", "move", "", "ADD"] {
-            let error = read(op, "/name", USAGE_PLAN).expect_err("invalid");
+            let error = read_one(op, "/name", USAGE_PLAN).expect_err("invalid");
             assert!(error.starts_with("Invalid patch operation"), "{error}");
         }
     }
@@ -292,10 +112,25 @@ mod tests {
             "/apiStages/a:s/throttle//pets/{id}/GET/rateLimit",
             "/apiStages/a:$default/throttle///GET/rateLimit",
         ] {
-            assert!(read("replace", path, USAGE_PLAN).is_ok(), "{path}");
+            assert!(read_one("replace", path, USAGE_PLAN).is_ok(), "{path}");
         }
-        assert!(read("remove", "/apiStages/a:s/throttle/~1pets/GET", USAGE_PLAN).is_ok());
-        assert!(read("replace", "/apiStages/a:s/throttle/~1pets/GET", USAGE_PLAN).is_err());
-        assert!(read("add", "/apiStages/a:s/limits", USAGE_PLAN).is_err());
+        assert!(read_one("remove", "/apiStages/a:s/throttle/~1pets/GET", USAGE_PLAN).is_ok());
+        assert!(read_one("replace", "/apiStages/a:s/throttle/~1pets/GET", USAGE_PLAN).is_err());
+        assert!(read_one("add", "/apiStages/a:s/limits", USAGE_PLAN).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_operation_is_taken_as_it_is_or_refused(
+            op in "add|replace|remove|\\PC{0,8}",
+            path in "(/[a-zA-Z~:{}/]{0,12}|/apiStages/a:s/throttle(/[a-z~01/{}]{0,12})?(/rateLimit)?|\\PC*)",
+        ) {
+            for paths in [API_KEY, USAGE_PLAN, USAGE] {
+                if let Ok(change) = read_one(&op, &path, paths) {
+                    prop_assert_eq!(change.op.as_str(), &op);
+                    prop_assert_eq!(&change.path, &path);
+                }
+            }
+        }
     }
 }

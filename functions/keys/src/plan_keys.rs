@@ -1,4 +1,4 @@
-//! The keys of a usage plan.
+//! The keys of a usage plan: link, list, show, unlink.
 
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -7,51 +7,42 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tollgate_admin::{self, Admin, Page};
+use tollgate_admin::{Admin, Error, Page};
+use tollgate_api::plan_key::API_KEY;
+use tollgate_api::{CreateUsagePlanKey, Items, UsagePlanKey};
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::error::ApiError;
-use crate::request::{Body, Ids, Paging, Params};
+use crate::request::{Body, Ids, Params, page};
+use crate::show;
 use crate::vault::Vault;
-use crate::wire::{Items, ObjectOnly, UsagePlanKey, bad};
 
-/// `CreateUsagePlanKey`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "a JSON object")]
-#[serde(rename_all = "camelCase", default)]
-pub struct CreateUsagePlanKey {
-    key_id: Option<KeyId>,
-    key_type: Option<String>,
-    #[serde(flatten)]
-    _object: ObjectOnly,
-}
-
-/// Puts a key into a plan.
+/// Links a key to a plan.
 ///
 /// # Errors
-/// 400 without key id or for another type than `API_KEY`, 404 for an unknown key or plan, 409 where the key is in this
-/// plan, or in another that opens one of its stages.
+/// 400 without a key id or for another type than `API_KEY`, 404 for an unknown key or plan, 409 if the key is in this plan, or in
+/// another that opens one of its stages.
 pub async fn create(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
     Ids(plan_id): Ids<PlanId>,
     Body(body): Body<CreateUsagePlanKey>,
 ) -> Result<(StatusCode, Json<UsagePlanKey>), ApiError> {
-    let Some(key_id) = body.key_id.filter(|id| !id.as_str().is_empty()) else {
-        return Err(bad("keyId is required".to_owned()));
-    };
-    match body.key_type.as_deref() {
-        Some("API_KEY") => {}
-        Some(other) => {
-            return Err(bad(format!(
-                "Invalid keyType: expected API_KEY, got {other:?}"
-            )));
-        }
-        None => return Err(bad("keyType is required: expected API_KEY".to_owned())),
-    }
+    let key_id = body.key_id.filter(|id| !id.is_empty());
+    let key_id = key_id.ok_or_else(|| ApiError::BadRequest("keyId is required".to_owned()))?;
+    check_type(body.key_type.as_deref())?;
     let record = admin.link(&plan_id, &key_id).await?;
     Ok((StatusCode::CREATED, Json(with_value(&vault, record).await)))
+}
+
+fn check_type(key_type: Option<&str>) -> Result<(), ApiError> {
+    let problem = match key_type {
+        Some(API_KEY) => return Ok(()),
+        Some(other) => format!("Invalid keyType: expected API_KEY, got {other:?}"),
+        None => "keyType is required: expected API_KEY".to_owned(),
+    };
+    Err(ApiError::BadRequest(problem))
 }
 
 /// The query of `GetUsagePlanKeys`.
@@ -63,7 +54,7 @@ pub struct ListQuery {
     limit: Option<String>,
 }
 
-/// Lists the keys of a plan, those linked last first. A plan that does not exist has none.
+/// Lists the keys of a plan, the last linked first. As in API Gateway, a plan that does not exist has none.
 ///
 /// # Errors
 /// 400 for a limit or position that cannot be.
@@ -74,23 +65,24 @@ pub async fn list(
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Items<UsagePlanKey>>, ApiError> {
     let prefix = query.name.filter(|name| !name.is_empty());
-    let page = Paging::new(query.position, query.limit).page(format!("plan keys {prefix:?}"))?;
+    let list = format!("plan keys {prefix:?}");
+    let page = page(query.position, query.limit.as_deref(), list)?;
     let keys = match admin.plan(&plan_id).await {
         Ok(plan) => admin.linked_keys(&plan, prefix.as_deref(), &page).await?,
-        Err(tollgate_admin::Error::NoSuchPlan) => Page::default(),
+        Err(Error::NoSuchPlan) => Page::default(),
         Err(error) => return Err(error.into()),
     };
-    let mut values = vault.reveal_now(&keys.items).await;
-    Ok(Json(Items::of(keys, |record| {
+    let mut values = vault.reveal_available(&keys.items).await;
+    Ok(Json(show::items(keys, |record| {
         let value = values.remove(&record.id);
-        UsagePlanKey::of(record, value)
+        show::plan_key(record, value)
     })))
 }
 
 /// Shows a key of a plan.
 ///
 /// # Errors
-/// 404 where the plan does not exist or the key is not in it.
+/// 404 if the plan does not exist or the key is not in it.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
     State(vault): State<Arc<Vault>>,
@@ -101,14 +93,15 @@ pub async fn show(
 }
 
 async fn with_value(vault: &Vault, record: KeyRecord) -> UsagePlanKey {
-    let value = vault.reveal_now(from_ref(&record)).await.remove(&record.id);
-    UsagePlanKey::of(record, value)
+    let mut values = vault.reveal_available(from_ref(&record)).await;
+    let value = values.remove(&record.id);
+    show::plan_key(record, value)
 }
 
-/// Takes a key out of a plan; from the answer on it is refused there.
+/// Unlinks a key from a plan. Once this has answered, the key is refused under that plan.
 ///
 /// # Errors
-/// 404 where the key is not in the plan.
+/// 404 if the key is not in the plan.
 pub async fn delete(
     State(admin): State<Arc<Admin>>,
     Ids((plan_id, key_id)): Ids<(PlanId, KeyId)>,

@@ -1,4 +1,4 @@
-//! Bodies and queries, read with errors that name the field.
+//! Bodies, queries and paths of requests, read with errors that name the field.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,19 +9,20 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use lambda_http::RequestExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tollgate_admin::PageRequest;
 
 use crate::error::ApiError;
 
-/// What is begun has this long to end in.
+/// Time before the end of a call in which no more work may start: the started work needs it to finish.
 const TO_FINISH: Duration = Duration::from_secs(5);
-/// Entries of a page where the caller does not say.
+/// Entries of a page if the caller does not say.
 const DEFAULT_LIMIT: usize = 25;
-/// Entries of a page at most.
+/// Entries that a page can have.
 const MAX_LIMIT: usize = 500;
 
-/// A body as it came. It may hold values of keys, so that it has no `Debug`.
+/// A body as it was sent. It can hold values of keys, so it has no `Debug`.
 pub struct Bytes(pub body::Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Bytes {
@@ -38,11 +39,12 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
     }
 }
 
-/// Until when something long may begin more of its work: a while before Lambda ends the call. On other servers, for ever.
+/// The time until which a long call may start more of its work: a while before Lambda ends the call; `None` on other servers,
+/// which have no such end.
 #[derive(Debug, Clone, Copy)]
-pub struct TimeLeft(pub Option<Instant>);
+pub struct Deadline(pub Option<Instant>);
 
-impl<S: Send + Sync> FromRequestParts<S> for TimeLeft {
+impl<S: Send + Sync> FromRequestParts<S> for Deadline {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -73,26 +75,49 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// # Errors
 /// [`ApiError::BadRequest`] names the field.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let no_json = |error: &serde_json::Error| {
+        ApiError::BadRequest(format!("Invalid request body: expected JSON; {error}"))
+    };
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        ApiError::BadRequest(if error.is_data() && path == "." {
-            format!("Invalid request body: {error}")
-        } else if error.is_data() {
-            let error = error.to_string();
-            let error = error.replace("expected i64", "expected a whole number");
-            let error = error.replace("expected f64", "expected a number");
-            format!("Invalid value for {path}: {error}")
+        if error.is_data() {
+            ApiError::BadRequest(wrong_value(&path, &error))
         } else {
-            format!("Invalid request body: expected JSON; {error}")
-        })
+            no_json(&error)
+        }
     })?;
-    json.end().map_err(|error| {
-        ApiError::BadRequest(format!("Invalid request body: expected JSON; {error}"))
-    })?;
+    json.end().map_err(|error| no_json(&error))?;
     Ok(value)
+}
+
+/// The message for a value of the wrong type, in words that do not depend on Rust's types.
+fn wrong_value(path: &str, error: &serde_json::Error) -> String {
+    if path == "." {
+        return format!("Invalid request body: {error}");
+    }
+    let error = error.to_string();
+    let error = error.replace("expected i64", "expected a whole number");
+    let error = error.replace("expected f64", "expected a number");
+    format!("Invalid value for {path}: {error}")
+}
+
+/// Reads a value that is JSON in a string, such as those of patches. `place` is where it stands.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] says what was expected.
+pub fn json_value<'a, T: Deserialize<'a>>(
+    place: &str,
+    text: &'a str,
+    expected: &str,
+) -> Result<T, ApiError> {
+    serde_json::from_str(text).map_err(|error| {
+        ApiError::BadRequest(format!(
+            "Invalid value for {place}: expected {expected}, as JSON in a string; {error}"
+        ))
+    })
 }
 
 /// The variable parts of a path.
@@ -127,38 +152,33 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The parameters of a paged list.
-#[derive(Debug, Default)]
-pub struct Paging {
-    position: Option<String>,
-    limit: Option<String>,
+/// Whether a parameter says "true", in any case. AWS's clients send `True` and `true`.
+pub fn is_true(parameter: Option<&str>) -> bool {
+    parameter.is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
-impl Paging {
-    /// As they came.
-    pub fn new(position: Option<String>, limit: Option<String>) -> Self {
-        Self { position, limit }
-    }
-
-    /// The page that is asked for: 25 entries where nothing is said, at most 500, none for a negative limit. `list` is what is
-    /// listed, with its filters: a position is good for that alone.
-    ///
-    /// # Errors
-    /// [`ApiError::BadRequest`] where the limit is no whole number.
-    pub fn page(self, list: impl Into<String>) -> Result<PageRequest, ApiError> {
-        let limit = match self.limit.as_deref().map(str::parse::<i64>) {
-            None | Some(Ok(0)) => DEFAULT_LIMIT,
-            Some(Ok(limit)) => usize::try_from(limit).unwrap_or(0).min(MAX_LIMIT),
-            Some(Err(_)) => {
-                return Err(ApiError::BadRequest(format!(
-                    "Invalid limit: expected a whole number up to {MAX_LIMIT}"
-                )));
-            }
-        };
-        Ok(PageRequest {
-            position: self.position.filter(|position| !position.is_empty()),
-            limit,
-            list: list.into(),
-        })
-    }
+/// The page that a caller asks for: 25 entries by default, at most 500, none for a negative limit. `list` names the list with
+/// its filters; a position is valid for that list only.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] if the limit is not a whole number.
+pub fn page(
+    position: Option<String>,
+    limit: Option<&str>,
+    list: impl Into<String>,
+) -> Result<PageRequest, ApiError> {
+    let limit = match limit.map(str::parse::<i64>) {
+        None | Some(Ok(0)) => DEFAULT_LIMIT,
+        Some(Ok(limit)) => usize::try_from(limit).unwrap_or(0).min(MAX_LIMIT),
+        Some(Err(_)) => {
+            return Err(ApiError::BadRequest(format!(
+                "Invalid limit: expected a whole number up to {MAX_LIMIT}"
+            )));
+        }
+    };
+    Ok(PageRequest {
+        position: position.filter(|position| !position.is_empty()),
+        limit,
+        list: list.into(),
+    })
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
 use tollgate_admin::Admin;
+use tollgate_admin::input::tags::tags;
+use tollgate_api::Tags;
+use tollgate_api::tags::TagsBody;
 use tollgate_core::id::{KeyId, PlanId};
+use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use crate::error::ApiError;
 use crate::request::{Body, Ids};
-use crate::wire::{ObjectOnly, Tags, bad, tags};
 
-/// What an ARN names: `arn:{partition}:apigateway:{region}::/apikeys/{id}`, or `/usageplans/{id}`.
+/// The resource that an ARN names: `arn:{partition}:apigateway:{region}::/apikeys/{id}`, or `/usageplans/{id}`.
 enum Resource {
     Key(KeyId),
     Plan(PlanId),
@@ -23,7 +26,7 @@ enum Resource {
 impl Resource {
     fn parse(arn: &str) -> Result<Self, ApiError> {
         let invalid = || {
-            bad(format!(
+            ApiError::BadRequest(format!(
                 "Invalid ARN specified: expected arn:aws:apigateway:region::/apikeys/id or .../usageplans/id, got {arn:?}"
             ))
         };
@@ -48,14 +51,14 @@ impl Resource {
     ) -> Result<(), ApiError> {
         match self {
             Self::Key(id) => {
-                let change = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
+                let change = |record: &mut KeyRecord| {
                     record.tags = change(&record.tags)?;
                     Ok::<_, ApiError>(())
                 };
                 admin.update_key(id, change).await?;
             }
             Self::Plan(id) => {
-                let change = |record: &mut tollgate_dynamo::item::plan::PlanRecord| {
+                let change = |record: &mut PlanRecord| {
                     record.tags = change(&record.tags)?;
                     Ok::<_, ApiError>(())
                 };
@@ -66,19 +69,10 @@ impl Resource {
     }
 }
 
-/// `TagResource`'s body and `GetTags`' answer.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(expecting = "a JSON object")]
-pub struct TagsBody {
-    tags: Option<Tags>,
-    #[serde(flatten)]
-    object: ObjectOnly,
-}
-
 /// Shows the tags of a resource.
 ///
 /// # Errors
-/// 400 for an ARN that cannot be, 404 where there is no such resource.
+/// 400 for an ARN that cannot be, 404 if there is no such resource.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
     Ids(arn): Ids<String>,
@@ -93,7 +87,7 @@ pub async fn show(
     }))
 }
 
-/// Adds tags to a resource; one of the same key is replaced.
+/// Adds tags to a resource. A new tag replaces the one with the same key.
 ///
 /// # Errors
 /// As for [`show`], and 400 for tags that cannot be.
@@ -103,19 +97,19 @@ pub async fn add(
     Body(body): Body<TagsBody>,
 ) -> Result<StatusCode, ApiError> {
     let resource = Resource::parse(&arn)?;
-    let added = body
-        .tags
-        .ok_or_else(|| bad("tags is required: expected a map of strings".to_owned()))?;
+    let added = body.tags.ok_or_else(|| {
+        ApiError::BadRequest("tags is required: expected a map of strings".to_owned())
+    })?;
     let change = |before: &Tags| {
         let mut after = before.clone();
         after.extend(added.clone());
-        tags(Some(after))
+        Ok(tags(after)?)
     };
     resource.change(&admin, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes tags off a resource. Ones that are not there are no error.
+/// Removes tags from a resource. A key that no tag has is not an error.
 ///
 /// # Errors
 /// As for [`show`], and 400 without `tagKeys`.
@@ -126,14 +120,14 @@ pub async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let resource = Resource::parse(&arn)?;
     let query = query.unwrap_or_default();
-    // The parameter is repeated, once for each key.
+    // Clients repeat the parameter, once for each key.
     let parameters = form_urlencoded::parse(query.as_bytes());
     let removed: BTreeSet<_> = parameters
         .filter(|(name, _)| name == "tagKeys")
         .map(|(_, key)| key.into_owned())
         .collect();
     if removed.is_empty() {
-        return Err(bad("tagKeys is required".to_owned()));
+        return Err(ApiError::BadRequest("tagKeys is required".to_owned()));
     }
     let change = |before: &Tags| {
         let mut after = before.clone();

@@ -1,4 +1,4 @@
-//! Usage by key and day.
+//! Usage by key and day, and setting what a key has left.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use axum::Json;
 use axum::extract::State;
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use tollgate_admin::grants::MOST_REMAINING;
+use serde::Deserialize;
+use tollgate_admin::input::remaining::remaining;
+use tollgate_admin::input::times::{days, parse_day};
 use tollgate_admin::usage::DayUsage;
 use tollgate_admin::{Admin, Error, Page};
+use tollgate_api::{Patch, Usage};
 use tollgate_core::calendar::day_of;
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::item::key::KeyRecord;
+use tollgate_dynamo::item::plan::PlanRecord;
 
 use crate::error::ApiError;
-use crate::patch::{self, Patch};
-use crate::request::{Body, Ids, Paging, Params};
-use crate::wire::bad;
+use crate::patch::{self, paths};
+use crate::request::{Body, Ids, Params, page};
 
 /// Keys whose usage is read at once.
 const AT_ONCE: usize = 16;
-/// Days of a range at most.
-const MAX_DAYS: i32 = 90;
 
 /// The query of `GetUsage`.
 #[derive(Debug, Default, Deserialize)]
@@ -34,20 +34,6 @@ pub struct UsageQuery {
     end_date: Option<String>,
     position: Option<String>,
     limit: Option<String>,
-}
-
-/// `Usage`: for each key, one pair of used and remaining per day. A plan without a quota has nothing that could remain:
-/// -1 stands for that.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Usage {
-    #[serde(rename = "usagePlanId")]
-    plan_id: PlanId,
-    start_date: String,
-    end_date: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<String>,
-    values: BTreeMap<KeyId, Vec<[i64; 2]>>,
 }
 
 /// Shows the usage of a plan's keys, or of one of them, from one day to another, both included.
@@ -61,69 +47,86 @@ pub async fn show(
 ) -> Result<Json<Usage>, ApiError> {
     let start = date("startDate", query.start_date.as_deref())?;
     let end = date("endDate", query.end_date.as_deref())?;
-    let days = end.duration_since(start).as_hours() / 24 + 1;
-    if days < 1 || days > i64::from(MAX_DAYS) {
-        return Err(bad(format!(
-            "Invalid date range: expected endDate on or after startDate and at most {MAX_DAYS} days, got {start} to {end}"
-        )));
-    }
-    let page = Paging::new(query.position, query.limit).page("usage")?;
+    let days = days(start, end)?;
+    let page = page(query.position, query.limit.as_deref(), "usage")?;
     let plan = admin.plan(&plan_id).await?;
-    let keys = match query.key_id.filter(|id| !id.as_str().is_empty()) {
+    let keys = match query.key_id.filter(|id| !id.is_empty()) {
         Some(id) => Page {
             items: vec![key_of_usage(&admin, &id).await?],
             position: None,
         },
         None => admin.linked_keys(&plan, None, &page).await?,
     };
-    let mut values = BTreeMap::new();
-    for some in keys.items.chunks(AT_ONCE) {
-        let usages = some.iter().map(|key| admin.usage(&plan, key, (start, end)));
-        let usages = try_join_all(usages).await?;
-        for (key, usage) in some.iter().zip(usages) {
-            values.insert(key.id.clone(), usage.iter().map(pair).collect());
-        }
-    }
-    Ok(Json(Usage {
-        plan_id,
-        start_date: start.to_string(),
-        end_date: end.to_string(),
-        position: keys.position,
-        values,
-    }))
+    let values = usages(&admin, &plan, &keys.items, days).await?;
+    Ok(Json(shown(plan_id, days, values, keys.position)))
 }
 
-/// Sets what a key has left of its quota in the current period. The answer shows the day.
+/// Sets what a key has left of its quota in the current period. The answer shows today.
 ///
 /// # Errors
-/// 400 for another operation or path, or a number that cannot be; 404 where the key is not in the plan.
+/// 400 for another operation or path, or a number that cannot be; 404 if the key is not in the plan.
 pub async fn update(
     State(admin): State<Arc<Admin>>,
     Ids((plan_id, key_id)): Ids<(PlanId, KeyId)>,
-    Body(patch): Body<Patch>,
+    Body(body): Body<Patch>,
 ) -> Result<Json<Usage>, ApiError> {
-    let operations = patch.read(patch::USAGE)?.into_iter();
-    let wanted: Result<Vec<_>, _> = operations
-        .map(|operation| remaining(operation.value.as_deref()))
-        .collect();
-    // All or none, and of several the last.
-    if let Some(remaining) = wanted?.last() {
+    let changes = patch::read(body, paths::USAGE)?.into_iter();
+    let numbers: Result<Vec<_>, _> = changes.map(|change| remaining(change.text())).collect();
+    // All operations have to be valid; the last one applies.
+    if let Some(remaining) = numbers?.last() {
         admin.set_remaining(&plan_id, &key_id, *remaining).await?;
     }
     let key = admin.linked_key(&plan_id, &key_id).await?;
     let plan = admin.plan(&plan_id).await?;
     let today = day_of(admin.now());
-    let days = admin.usage(&plan, &key, (today, today)).await?;
-    Ok(Json(Usage {
-        plan_id,
-        start_date: today.to_string(),
-        end_date: today.to_string(),
-        position: None,
-        values: BTreeMap::from([(key_id, days.iter().map(pair).collect())]),
-    }))
+    let days = (today, today);
+    let usage = admin.usage(&plan, &key, days).await?;
+    let values = BTreeMap::from([(key_id, usage.iter().map(pair).collect())]);
+    Ok(Json(shown(plan_id, days, values, None)))
 }
 
-/// API Gateway words the error for an unknown key differently here than for the key's own resource.
+/// For each key, a pair of used and remaining requests for each day.
+type Values = BTreeMap<KeyId, Vec<[i64; 2]>>;
+
+async fn usages(
+    admin: &Admin,
+    plan: &PlanRecord,
+    keys: &[KeyRecord],
+    days: (Date, Date),
+) -> Result<Values, ApiError> {
+    let mut values = BTreeMap::new();
+    for chunk in keys.chunks(AT_ONCE) {
+        let usages = chunk.iter().map(|key| admin.usage(plan, key, days));
+        let usages = try_join_all(usages).await?;
+        for (key, usage) in chunk.iter().zip(usages) {
+            values.insert(key.id.clone(), usage.iter().map(pair).collect());
+        }
+    }
+    Ok(values)
+}
+
+fn shown(
+    plan_id: PlanId,
+    (start, end): (Date, Date),
+    values: Values,
+    position: Option<String>,
+) -> Usage {
+    Usage {
+        plan_id,
+        start_date: start.to_string(),
+        end_date: end.to_string(),
+        position,
+        values,
+    }
+}
+
+/// Used and remaining requests of a day. Without a quota, nothing can remain: -1 stands for that.
+fn pair(usage: &DayUsage) -> [i64; 2] {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    [whole(usage.used), usage.remaining.map_or(-1, whole)]
+}
+
+/// API Gateway's message for an unknown key is another one here than for the key's own resource.
 async fn key_of_usage(admin: &Admin, id: &KeyId) -> Result<KeyRecord, ApiError> {
     admin.key(id).await.map_err(|error| match error {
         Error::NoSuchKey => ApiError::NotFound("Invalid Key identifier specified".to_owned()),
@@ -131,28 +134,13 @@ async fn key_of_usage(admin: &Admin, id: &KeyId) -> Result<KeyRecord, ApiError> 
     })
 }
 
-fn remaining(value: Option<&str>) -> Result<u64, ApiError> {
-    let value = value.unwrap_or_default().trim();
-    let remaining = value.parse().ok();
-    let remaining = remaining.filter(|remaining| *remaining <= MOST_REMAINING);
-    remaining.ok_or_else(|| {
-        bad(format!(
-            "Invalid value for /remaining: expected a whole number from 0 to {MOST_REMAINING}, got {value:?}"
+fn date(parameter: &str, text: Option<&str>) -> Result<Date, ApiError> {
+    let text = text.ok_or_else(|| {
+        ApiError::BadRequest(format!("{parameter} is required: expected YYYY-MM-DD"))
+    })?;
+    parse_day(text).ok_or_else(|| {
+        ApiError::BadRequest(format!(
+            "Invalid {parameter}: expected YYYY-MM-DD, got {text:?}"
         ))
     })
-}
-
-fn pair(usage: &DayUsage) -> [i64; 2] {
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    [whole(usage.used), usage.remaining.map_or(-1, whole)]
-}
-
-fn date(name: &str, text: Option<&str>) -> Result<Date, ApiError> {
-    let text = text.ok_or_else(|| bad(format!("{name} is required: expected YYYY-MM-DD")))?;
-    // The parser takes times and zones as well; this parameter does not.
-    let date = text
-        .parse()
-        .ok()
-        .filter(|_| text.len() == "YYYY-MM-DD".len());
-    date.ok_or_else(|| bad(format!("Invalid {name}: expected YYYY-MM-DD, got {text:?}")))
 }

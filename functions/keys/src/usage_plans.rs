@@ -7,43 +7,31 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tollgate_admin::plans::NewPlan;
+use tollgate_admin::input::PlanEdit;
 use tollgate_admin::{Admin, Page, PageRequest};
+use tollgate_api::{CreateUsagePlan, Items, Patch, UsagePlan};
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_dynamo::item::plan::PlanRecord;
 
 use crate::error::ApiError;
-use crate::patch::{self, Patch};
-use crate::request::{Body, Ids, Paging, Params, TimeLeft};
-use crate::wire::{Items, UsagePlan, bad, description, name, tags};
-
-/// What the resource is called in messages.
-const WHAT: &str = "Usage Plan";
+use crate::patch::paths::USAGE_PLAN;
+use crate::request::{Body, Deadline, Ids, Params, page};
+use crate::{draft, patch, show};
 
 type Answer<T> = Result<T, ApiError>;
 
-/// Makes a plan.
+/// Creates a plan.
 ///
 /// # Errors
-/// 400 without a name or for limits that cannot be.
+/// 400 without a name, or for limits that cannot be.
 pub async fn create(
     State(admin): State<Arc<Admin>>,
-    Body(body): Body<UsagePlan>,
+    Body(mut body): Body<CreateUsagePlan>,
 ) -> Answer<(StatusCode, Json<UsagePlan>)> {
-    let limits = body.limits()?;
-    let new = NewPlan {
-        name: required_name(body.name)?,
-        description: description(WHAT, body.description)?,
-        tags: tags(body.tags)?,
-        limits,
-    };
+    let tags = body.tags.take().unwrap_or_default();
+    let new = draft::plan(body).into_new(tags)?;
     let record = admin.create_plan(new).await?;
-    Ok((StatusCode::CREATED, Json(UsagePlan::created(record))))
-}
-
-fn required_name(given: Option<String>) -> Answer<String> {
-    name(WHAT, given)?
-        .ok_or_else(|| bad("Usage Plan name is required and must not be empty".to_owned()))
+    Ok((StatusCode::CREATED, Json(show::created_plan(record))))
 }
 
 /// The query of `GetUsagePlans`.
@@ -55,7 +43,7 @@ pub struct ListQuery {
     limit: Option<String>,
 }
 
-/// Lists plans, or those of one key, the newest first.
+/// Lists plans, or those of one key, newest first.
 ///
 /// # Errors
 /// 400 for a limit or position that cannot be, 404 for a key that does not exist.
@@ -63,28 +51,28 @@ pub async fn list(
     State(admin): State<Arc<Admin>>,
     Params(query): Params<ListQuery>,
 ) -> Answer<Json<Items<UsagePlan>>> {
-    let page = Paging::new(query.position, query.limit).page("plans")?;
-    let plans = match query.key_id.filter(|id| !id.as_str().is_empty()) {
-        Some(id) => plans_of(&admin, &id, &page).await?,
+    let page = page(query.position, query.limit.as_deref(), "plans")?;
+    let plans = match query.key_id.filter(|id| !id.is_empty()) {
+        Some(id) => plans_of_key(&admin, &id, &page).await?,
         None => admin.plans(&page).await?,
     };
-    Ok(Json(Items::of(plans, UsagePlan::of)))
+    Ok(Json(show::items(plans, show::listed_plan)))
 }
 
-/// A page of a key's plans, the newest first; its position is where the page's last plan is among them.
-async fn plans_of(admin: &Admin, key: &KeyId, page: &PageRequest) -> Answer<Page<PlanRecord>> {
-    let place = |plan: &PlanRecord| format!("{:014}-{}", plan.created.as_millisecond(), plan.id);
+/// A page of a key's plans, newest first. Its position is the sort key of the page's last plan.
+async fn plans_of_key(admin: &Admin, key: &KeyId, page: &PageRequest) -> Answer<Page<PlanRecord>> {
+    let sort_key = |plan: &PlanRecord| format!("{:014}-{}", plan.created.as_millisecond(), plan.id);
     let part = format!("of key {key}");
     let after = page.after(&part)?;
     let ids = admin.key(key).await?.plans;
     let mut plans = admin.plans_by_id(&ids).await?;
-    plans.sort_by_cached_key(|plan| Reverse(place(plan)));
+    plans.sort_by_cached_key(|plan| Reverse(sort_key(plan)));
     if let Some(after) = after {
-        plans.retain(|plan| place(plan) < after);
+        plans.retain(|plan| sort_key(plan) < after);
     }
-    let more = plans.len() > page.limit;
+    let has_more = plans.len() > page.limit;
     plans.truncate(page.limit);
-    let end = plans.last().filter(|_| more).map(place);
+    let end = plans.last().filter(|_| has_more).map(sort_key);
     Ok(Page {
         items: plans,
         position: end.map(|end| page.position(&part, &end)),
@@ -94,54 +82,44 @@ async fn plans_of(admin: &Admin, key: &KeyId, page: &PageRequest) -> Answer<Page
 /// Shows a plan.
 ///
 /// # Errors
-/// 404 where there is none.
+/// 404 if there is no such plan.
 pub async fn show(
     State(admin): State<Arc<Admin>>,
     Ids(id): Ids<PlanId>,
 ) -> Answer<Json<UsagePlan>> {
-    Ok(Json(UsagePlan::tagged(admin.plan(&id).await?)))
+    Ok(Json(show::plan(admin.plan(&id).await?)))
 }
 
 /// Changes a plan by patch operations, all or none.
 ///
 /// # Errors
-/// 400 for an operation, path or value that cannot be, 404 where there is no such plan.
+/// 400 for an operation, path or value that cannot be, 404 if there is no such plan.
 pub async fn update(
     State(admin): State<Arc<Admin>>,
     Ids(id): Ids<PlanId>,
-    Body(patch): Body<Patch>,
+    Body(body): Body<Patch>,
 ) -> Answer<Json<UsagePlan>> {
-    let operations = patch.read(patch::USAGE_PLAN)?;
-    let record = admin
-        .update_plan(&id, |record| {
-            let mut patched = patch::plan::Patched::of(UsagePlan::of(record.clone()));
-            for operation in &operations {
-                patched.apply(operation)?;
-            }
-            take(record, patched.into_plan())
-        })
-        .await?;
-    Ok(Json(UsagePlan::tagged(record)))
+    let changes = patch::read(body, USAGE_PLAN)?;
+    let apply = |record: &mut PlanRecord| {
+        let mut edit = PlanEdit::of(record);
+        for change in &changes {
+            patch::plan::apply(change, &mut edit)?;
+        }
+        Ok::<_, ApiError>(edit.finish().apply(record)?)
+    };
+    let record = admin.update_plan(&id, apply).await?;
+    Ok(Json(show::plan(record)))
 }
 
-/// Only the whole of a patch has to make sense: a quota may get its limit and its period by two operations.
-fn take(record: &mut PlanRecord, plan: UsagePlan) -> Answer<()> {
-    record.limits = plan.limits()?;
-    record.name = required_name(plan.name)?;
-    record.description = description(WHAT, plan.description)?;
-    record.product_code = plan.product_code;
-    Ok(())
-}
-
-/// Deletes a plan that opens no stage any more. What it leaves behind of very many keys is swept by further calls, until one
-/// is answered 404.
+/// Deletes a plan that no longer opens any stage. A plan with very many keys takes several calls: repeat the call until it
+/// answers 404.
 ///
 /// # Errors
-/// 400 where it still does, 404 where there is no such plan.
+/// 400 if the plan still opens a stage, 404 if there is no such plan.
 pub async fn delete(
     State(admin): State<Arc<Admin>>,
     Ids(id): Ids<PlanId>,
-    TimeLeft(until): TimeLeft,
+    Deadline(until): Deadline,
 ) -> Answer<StatusCode> {
     admin.delete_plan(&id, until).await?;
     Ok(StatusCode::ACCEPTED)

@@ -1,4 +1,4 @@
-//! What a key has left, for who holds it: Tollgate's own. The key itself is the credential, and nothing is charged.
+//! What the holder of a key has left: Tollgate's own. The key itself is the credential, and the question charges nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,82 +11,21 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
-use serde::Serialize;
-use tollgate_core::id::{KeyId, PlanId, StageId};
+use tollgate_api::whoami::{MethodStatus, PlanStatus, QuotaStatus, ThrottleStatus, WhoAmI};
 use tollgate_core::moment::SECOND;
 use tollgate_core::plan::ApiStage;
 use tollgate_core::reason::LimitKind;
-use tollgate_core::status::{BucketStatus, QuotaStatus};
+use tollgate_core::status;
 use tollgate_engine::Engine;
-use tollgate_engine::inspect::{Inspection, PlanStatus};
+use tollgate_engine::inspect::{self, Inspection};
 use tollgate_guard::{Context, refusal};
 use tollgate_protocol::credential::{self, Carrier, KeySource};
 
 use crate::error::ApiError;
 use crate::pace::Pace;
 
-/// A key with what it has left.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WhoAmI {
-    key_id: KeyId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer_id: Option<String>,
-    /// Epoch seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
-    usage_plans: Vec<Plan>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Plan {
-    usage_plan_id: PlanId,
-    name: String,
-    api_stages: Vec<StageId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    throttle: Option<Bucket>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quota: Option<Quota>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    methods: Vec<OfMethod>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Bucket {
-    limit: u32,
-    used: u32,
-    left: u32,
-    /// Seconds until all of it is there.
-    reset_after: u64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Quota {
-    limit: u64,
-    used: u64,
-    left: u64,
-    /// Seconds until the next period.
-    reset_after: i64,
-    /// When that is, epoch seconds.
-    reset: i64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct OfMethod {
-    api_stage: StageId,
-    method: String,
-    #[serde(flatten)]
-    throttle: Bucket,
-}
-
-/// Shows a key, found in the header `x-api-key` or as a bearer token, what it has left of every limit. A key that is not good is
-/// answered 401 with a problem document, and a caller that asks too often 429.
+/// Shows what a key has left of every limit. The key comes in the header `x-api-key` or as a bearer token. A key that is not
+/// valid gets a 401 with a problem document, and a caller that asks too often a 429.
 pub async fn show(
     State(engine): State<Arc<Engine>>,
     State(pace): State<Arc<Pace>>,
@@ -100,12 +39,12 @@ pub async fn show(
         return ApiError::TooOften(seconds).into_response();
     }
     match engine.inspect(key).await {
-        Ok(inspection) => Json(WhoAmI::of(&inspection)).into_response(),
+        Ok(inspection) => Json(who_am_i(&inspection)).into_response(),
         Err(verdict) => refusal::<Body>(&Context::of(&verdict)).unwrap_or_default(),
     }
 }
 
-/// Where a question comes from, as API Gateway says; `None` on other servers.
+/// The caller's address, as API Gateway states it; `None` on other servers.
 fn address(request: &Request) -> Option<IpAddr> {
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {
@@ -115,7 +54,7 @@ fn address(request: &Request) -> Option<IpAddr> {
     }
 }
 
-/// What stands for several values, as in a guard, or for one that is no text: no key looks like it.
+/// Stands for several values of a header, or for one that is not text. It is no key, so it is refused.
 const NO_KEY: &str = ",";
 
 struct Headers(HeaderMap);
@@ -132,59 +71,52 @@ impl Carrier for Headers {
     }
 }
 
-impl WhoAmI {
-    fn of(inspection: &Inspection) -> Self {
-        let key = &inspection.key;
-        Self {
-            key_id: key.id.clone(),
-            name: key.name.clone(),
-            customer_id: key.customer_id.clone(),
-            expires_at: key.expires.map(Timestamp::as_second),
-            usage_plans: inspection.plans.iter().map(Plan::of).collect(),
-        }
+fn who_am_i(inspection: &Inspection) -> WhoAmI {
+    let key = &inspection.key;
+    WhoAmI {
+        key_id: key.id.clone(),
+        name: key.name.clone(),
+        customer_id: key.customer_id.clone(),
+        expires_at: key.expires.map(Timestamp::as_second),
+        usage_plans: inspection.plans.iter().map(plan).collect(),
     }
 }
 
-impl Plan {
-    fn of(plan: &PlanStatus) -> Self {
-        let methods = plan.methods.iter();
-        Self {
-            usage_plan_id: plan.plan.id.clone(),
-            name: plan.plan.name.clone(),
-            api_stages: plan.plan.limits.stages.iter().map(ApiStage::id).collect(),
-            throttle: plan.limit_status.bucket(LimitKind::Rate).map(Bucket::of),
-            quota: plan.limit_status.quota().map(Quota::of),
-            methods: methods
-                .map(|(stage, template, status)| OfMethod {
-                    api_stage: stage.clone(),
-                    method: template.to_string(),
-                    throttle: Bucket::of(*status),
-                })
-                .collect(),
-        }
+fn plan(status: &inspect::PlanStatus) -> PlanStatus {
+    let record = &status.plan;
+    let methods = status.methods.iter();
+    PlanStatus {
+        usage_plan_id: record.id.clone(),
+        name: record.name.clone(),
+        api_stages: record.limits.stages.iter().map(ApiStage::id).collect(),
+        throttle: status.limit_status.bucket(LimitKind::Rate).map(throttle),
+        quota: status.limit_status.quota().map(quota),
+        methods: methods
+            .map(|(stage, template, bucket)| MethodStatus {
+                api_stage: stage.clone(),
+                method: template.to_string(),
+                throttle: throttle(*bucket),
+            })
+            .collect(),
     }
 }
 
-impl Bucket {
-    fn of(status: BucketStatus) -> Self {
-        let full_in = (status.full_in + SECOND - 1) / SECOND;
-        Self {
-            limit: status.burst,
-            used: status.burst.saturating_sub(status.remaining),
-            left: status.remaining,
-            reset_after: u64::try_from(full_in).unwrap_or(u64::MAX),
-        }
+fn throttle(bucket: status::BucketStatus) -> ThrottleStatus {
+    let full_in = (bucket.full_in + SECOND - 1) / SECOND;
+    ThrottleStatus {
+        limit: bucket.burst,
+        used: bucket.burst.saturating_sub(bucket.remaining),
+        left: bucket.remaining,
+        reset_after: u64::try_from(full_in).unwrap_or(u64::MAX),
     }
 }
 
-impl Quota {
-    fn of(status: QuotaStatus) -> Self {
-        Self {
-            limit: status.limit,
-            used: status.limit.saturating_sub(status.remaining),
-            left: status.remaining,
-            reset_after: status.resets_in,
-            reset: status.reset.as_second(),
-        }
+fn quota(quota: status::QuotaStatus) -> QuotaStatus {
+    QuotaStatus {
+        limit: quota.limit,
+        used: quota.limit.saturating_sub(quota.remaining),
+        left: quota.remaining,
+        reset_after: quota.resets_in,
+        reset: quota.reset.as_second(),
     }
 }

@@ -1,29 +1,29 @@
-//! What management calls can fail with.
+//! What management calls can fail with. The errors state facts; each front door finds its own words for them.
 
 use tollgate_core::id::{KeyId, PlanId, StageId};
 use tollgate_dynamo::failure::{Corrupt, Failure};
 
-/// What management calls can run into. What the caller did wrong is told apart from what went wrong here.
+/// Why a management call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No such key.
-    #[error("Invalid API Key identifier specified")]
+    #[error("there is no such key")]
     NoSuchKey,
     /// No such plan.
-    #[error("Invalid Usage Plan ID specified")]
+    #[error("there is no such plan")]
     NoSuchPlan,
     /// The key is not in the plan.
-    #[error("Invalid Usage Plan Key identifier specified")]
+    #[error("the key is not in this plan")]
     NotLinked,
-    /// The value belongs to a key already.
-    #[error("API Key already exists")]
+    /// Another key has the value.
+    #[error("the value belongs to a key already")]
     ValueExists,
     /// The key is in the plan already.
-    #[error("Usage Plan Key already exists: the API key is already in this usage plan")]
+    #[error("the key is in this plan already")]
     AlreadyLinked,
     /// The key is in another plan that opens the same stage.
     #[error(
-        "API key {key} is already in usage plan {plan}, which covers API stage {stage} too; a key can be in one plan per API stage"
+        "key {key} is in plan {plan}, which opens stage {stage} too; a key can be in one plan per stage"
     )]
     StageTaken {
         /// The key.
@@ -34,59 +34,49 @@ pub enum Error {
         stage: StageId,
     },
     /// A plan that still opens stages cannot be deleted.
-    #[error(
-        "Cannot delete Usage Plan {plan} because there are API Stages associated with it, including {stage}"
-    )]
+    #[error("plan {plan} still opens stages, {stage} among them")]
     PlanHasStages {
         /// The plan.
         plan: PlanId,
-        /// One of them, `apiId:stage`.
+        /// One of the stages, `apiId:stage`.
         stage: StageId,
     },
-    /// A key that is switched off or over is not rotated: its new value would be good for nothing.
-    #[error("Invalid rotation: the API key is disabled or expired; change that first")]
+    /// A disabled or expired key cannot be rotated: nobody could use its new value.
+    #[error("the key is disabled or expired")]
     KeyNotActive,
-    /// One rotation at a time: a second would end the first one's overlap.
-    #[error(
-        "API key {0} has an earlier value that is still good; wait for its end, or end that first: DELETE /apikeys/{0}/rotations"
-    )]
+    /// A key has one rotation at a time: a second would end the overlap of the first.
+    #[error("the value before the last rotation of key {0} is still valid")]
     RotationInProgress(KeyId),
     /// There is no rotation to end.
-    #[error("Invalid rotation specified: no earlier value of the API key is kept")]
+    #[error("the key has no value from before a rotation")]
     NoRotation,
-    /// A move that another call has called off.
+    /// Another call cancelled the move.
     #[error(
-        "the move was called off by another call: the API key was taken out of one of the two plans, put back, or moved elsewhere"
+        "another call cancelled the move: it unlinked the key from one of the two plans, linked it again, or moved it"
     )]
     MoveCalledOff,
-    /// A plan without a quota has nothing that could be left.
-    #[error("Invalid Usage Plan specified: it has no quota, so nothing can be left of it")]
+    /// Nothing can be left of a quota that the plan does not have.
+    #[error("the plan has no quota")]
     NoQuota,
-    /// An import of which something would have been left out.
-    #[error("Nothing was imported: {}", .0.join("; "))]
+    /// An import that had to be complete would have left something out.
+    #[error("nothing was imported: {}", .0.join("; "))]
     Warnings(Vec<String>),
-    /// An import that took too long for one call.
-    #[error(
-        "Imported {finished} of {of} rows in the time that one call has; send the same file again to go on: what is done is not done again"
-    )]
+    /// An import took too long for one call. The same import again goes on where this one ended.
+    #[error("imported {finished} of {of} rows in the time of one call")]
     Unfinished {
-        /// Rows that are as they should be.
+        /// Rows that are done.
         finished: usize,
         /// Rows in all.
         of: usize,
     },
-    /// A position that no earlier page gave.
-    #[error(
-        "Invalid position specified: expected the position of an earlier page of the same list"
-    )]
+    /// No page of the list ended at this position.
+    #[error("no page of this list ended at this position")]
     BadPosition,
-    /// More than an item can hold.
-    #[error(
-        "the resource is too large to be stored: 400 KB at most, with name, description and tags"
-    )]
+    /// The record is larger than the 400 KB that an item can have.
+    #[error("the record is larger than an item can be")]
     TooLarge,
-    /// Others kept changing the same thing.
-    #[error("the resource is being changed by others; try again")]
+    /// Concurrent calls kept changing the same record.
+    #[error("concurrent calls keep changing the same record; try again")]
     Contended,
     /// The store failed.
     #[error(transparent)]
@@ -94,7 +84,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether an item was found that cannot be understood.
+    /// Whether an item was found that cannot be read.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Store(Failure::Corrupt(_)))
     }
@@ -110,7 +100,7 @@ impl From<Failure> for Error {
 }
 
 impl From<Corrupt> for Error {
-    fn from(damaged: Corrupt) -> Self {
-        Self::Store(damaged.into())
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Store(corrupt.into())
     }
 }

@@ -1,37 +1,36 @@
-//! The columns that are Tollgate's own: what narrows a key, or gives it limits of its own.
+//! The columns that are Tollgate's own: what restricts a key, or gives it limits of its own.
 //!
-//! What an export says of that has to come back, or a key would be good for more where it is imported than where it came from.
-//! So a row whose terms cannot be made is left out, and a file of a release that did not export them is warned of.
+//! These terms have to come back from an export, or the imported key could do more than the exported one. So a row whose terms
+//! cannot be read is left out, and a file of a release that did not export them gets a warning.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use csv::StringRecord;
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tollgate_admin::Admin;
-use tollgate_core::calendar::day_of;
+use tollgate_admin::input::text::customer_id;
+use tollgate_admin::input::{MethodLists, OverrideDraft, methods};
+use tollgate_api::KeyOverride;
 use tollgate_core::id::PlanId;
-use tollgate_core::terms::{Override, Restriction};
-use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_core::terms::Restriction;
 
-use super::column;
-use crate::api_keys::customer_id;
+use super::file::{MalformedFile, column, text};
+use crate::draft;
 use crate::error::ApiError;
-use crate::wire::key::{Methods, json_value, restriction};
-use crate::wire::{WireOverride, bad};
+use crate::request::json_value;
 
 const CUSTOMER: &str = "CustomerId";
 const EXPIRES: &str = "Expires";
 const RESTRICTION: &str = "Restriction";
 const OVERRIDES: &str = "Overrides";
 /// Columns that only an export has.
-const OF_EXPORTS: [&str; 3] = ["Id", "Created", EXPIRES];
+const EXPORT_ONLY: [&str; 3] = ["Id", "Created", EXPIRES];
 
-/// How releases before 0.4 have exported times: to the minute.
+/// The format in which releases before 0.4 exported times: to the minute.
 const TO_THE_MINUTE: &str = "%Y-%m-%d %H:%M UTC";
 
-/// Where each column is.
+/// The index of each column.
 pub(super) struct Columns {
     customer: Option<usize>,
     expires: Option<usize>,
@@ -39,19 +38,18 @@ pub(super) struct Columns {
     overrides: Option<usize>,
 }
 
-/// What a row says of them.
+/// The terms of one row.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct RowTerms {
     pub(super) customer_id: Option<String>,
-    /// Milliseconds since the epoch.
     pub(super) expires: Option<Timestamp>,
     pub(super) restriction: Option<Restriction>,
     /// By plan id, not yet checked against the plans.
-    pub(super) overrides: BTreeMap<PlanId, WireOverride>,
+    pub(super) overrides: BTreeMap<PlanId, OverrideDraft>,
 }
 
 impl Columns {
-    pub(super) fn of(header: &StringRecord) -> Result<Self, ApiError> {
+    pub(super) fn of(header: &StringRecord) -> Result<Self, MalformedFile> {
         Ok(Self {
             customer: column(header, CUSTOMER)?,
             expires: column(header, EXPIRES)?,
@@ -60,15 +58,15 @@ impl Columns {
         })
     }
 
-    /// What a file lacks that an export of it would need.
-    pub(super) fn warning(&self, header: &StringRecord) -> Result<Option<String>, ApiError> {
-        for name in OF_EXPORTS {
+    /// The warning for an export that lacks columns which exports have today.
+    pub(super) fn warning(&self, header: &StringRecord) -> Result<Option<String>, MalformedFile> {
+        for name in EXPORT_ONLY {
             if column(header, name)?.is_none() {
                 return Ok(None);
             }
         }
-        let missing = [(RESTRICTION, self.restriction), (OVERRIDES, self.overrides)];
-        let missing = missing.iter().filter(|(_, column)| column.is_none());
+        let columns = [(RESTRICTION, self.restriction), (OVERRIDES, self.overrides)];
+        let missing = columns.iter().filter(|(_, column)| column.is_none());
         let missing: Vec<_> = missing.map(|(name, _)| *name).collect();
         let text = "this export has no column";
         Ok((!missing.is_empty()).then(|| {
@@ -80,28 +78,21 @@ impl Columns {
         }))
     }
 
-    pub(super) fn read(&self, record: &StringRecord) -> Result<Given, ApiError> {
-        let text = |column: Option<usize>| {
-            let text = column.and_then(|column| record.get(column));
-            text.filter(|text| !text.is_empty())
-        };
-        Ok(Given {
+    pub(super) fn read(&self, record: &StringRecord) -> Result<RowTerms, ApiError> {
+        let text = |column| text(record, column);
+        Ok(RowTerms {
             customer_id: customer_id(text(self.customer).map(str::to_owned))?,
             expires: text(self.expires).map(expires).transpose()?,
-            restriction: text(self.restriction).map(restricted).transpose()?,
-            overrides: match text(self.overrides) {
-                Some(text) => {
-                    let expected =
-                        "a map from usage plan ids to throttle, quotaLimit, methods and until";
-                    json_value(OVERRIDES, Some(text), expected)?
-                }
-                None => BTreeMap::new(),
-            },
+            restriction: text(self.restriction).map(restriction).transpose()?,
+            overrides: text(self.overrides)
+                .map(overrides)
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 }
 
-/// A time, also one that is over: RFC 3339, epoch seconds, or as earlier releases have exported it.
+/// A time, which may be over: RFC 3339, epoch seconds, or as earlier releases exported it.
 fn expires(text: &str) -> Result<Timestamp, ApiError> {
     let seconds = || {
         text.parse()
@@ -114,58 +105,27 @@ fn expires(text: &str) -> Result<Timestamp, ApiError> {
     };
     let time = text.parse().ok().or_else(seconds).or_else(earlier);
     let time = time.ok_or_else(|| {
-        bad(format!(
+        ApiError::BadRequest(format!(
             "{EXPIRES}: expected a time such as 2027-01-31T00:00:00Z, or epoch seconds, got {text:?}"
         ))
     })?;
-    // Times are kept by the second: exports show no more.
+    // Exports show whole seconds, so keys expire at whole seconds.
     Ok(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
-fn restricted(text: &str) -> Result<Restriction, ApiError> {
+fn restriction(text: &str) -> Result<Restriction, ApiError> {
     let expected = "a map from apiId:stage to a list of /path/METHOD";
-    let stages: Methods = json_value(RESTRICTION, Some(text), expected)?;
-    restriction(&stages)
+    let stages: MethodLists = json_value(RESTRICTION, text, expected)?;
+    Ok(methods::restriction(&stages)?)
 }
 
-/// The plans that rows name in their overrides.
-pub(super) async fn plans(
-    admin: &Admin,
-    rows: impl Iterator<Item = &Given>,
-) -> Result<BTreeMap<PlanId, PlanRecord>, ApiError> {
-    let ids: BTreeSet<_> = rows.flat_map(|row| row.overrides.keys().cloned()).collect();
-    let ids: Vec<_> = ids.into_iter().collect();
-    let plans = admin.plans_by_id(&ids).await?;
-    Ok(plans
-        .into_iter()
-        .map(|plan| (plan.id.clone(), plan))
+fn overrides(text: &str) -> Result<BTreeMap<PlanId, OverrideDraft>, ApiError> {
+    let expected = "a map from usage plan ids to throttle, quotaLimit, methods and until";
+    let given: BTreeMap<PlanId, KeyOverride> = json_value(OVERRIDES, text, expected)?;
+    let given = given.into_iter();
+    Ok(given
+        .map(|(plan, given)| (plan, draft::overrides(given)))
         .collect())
-}
-
-/// The overrides of a row, but for those that are over.
-///
-/// # Errors
-/// [`ApiError::BadRequest`] for a plan that is not there, or has no such limit.
-pub(super) fn overrides(
-    given: &BTreeMap<PlanId, WireOverride>,
-    plans: &BTreeMap<PlanId, PlanRecord>,
-    now: Timestamp,
-) -> Result<BTreeMap<PlanId, Override>, ApiError> {
-    let today = day_of(now);
-    let is_over = |it: &WireOverride| {
-        let until = it.until.as_ref().and_then(|day| day.parse::<Date>().ok());
-        until.is_some_and(|day| day < today)
-    };
-    let mut overrides = BTreeMap::new();
-    for (id, given) in given.iter().filter(|(_, given)| !is_over(given)) {
-        let plan = plans.get(id).ok_or_else(|| {
-            bad(format!(
-                "{OVERRIDES}: there is no usage plan {id}, whose limits they would replace"
-            ))
-        })?;
-        overrides.insert(id.clone(), given.read(plan, now)?);
-    }
-    Ok(overrides)
 }
 
 #[cfg(test)]

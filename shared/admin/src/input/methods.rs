@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_core::id::{InvalidStageId, StageId};
+use tollgate_core::plan::Plan;
 use tollgate_core::template::{InvalidTemplate, MethodTemplate};
 use tollgate_core::terms::Restriction;
 
@@ -113,4 +114,13 @@ pub(super) fn template(
 /// Methods as callers write them.
 pub fn texts(methods: &BTreeSet<MethodTemplate>) -> Vec<String> {
     methods.iter().map(ToString::to_string).collect()
+}
+
+/// The open methods of a plan, for each stage that does not open all.
+pub fn open_lists(limits: &Plan) -> MethodLists {
+    let lists = limits.stages.iter().filter_map(|stage| {
+        let methods = stage.methods.as_ref()?;
+        Some((stage.id().to_string(), texts(methods)))
+    });
+    lists.collect()
 }

@@ -6,7 +6,7 @@ use tollgate_core::id::StageId;
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_dynamo::item::plan::PlanRecord;
 
-use super::methods::{template, templates, texts};
+use super::methods::{open_lists, template, templates};
 use super::text::{Resource, description, plan_name};
 use super::{Invalid, Location, MethodLists, QuotaDraft, Tags, ThrottleDraft, tags};
 use crate::plans::NewPlan;
@@ -89,10 +89,6 @@ impl PlanDraft {
     /// The draft that states a plan as it is.
     pub fn of(record: &PlanRecord) -> Self {
         let limits = &record.limits;
-        let lists = limits.stages.iter().filter_map(|stage| {
-            let methods = stage.methods.as_ref()?;
-            Some((stage.id().to_string(), texts(methods)))
-        });
         Self {
             name: Some(record.name.clone()),
             description: record.description.clone(),
@@ -100,7 +96,7 @@ impl PlanDraft {
             throttle: limits.throttle.as_ref().map(ThrottleDraft::of),
             quota: limits.quota.as_ref().map(QuotaDraft::of),
             stages: limits.stages.iter().map(StageDraft::of).collect(),
-            methods: lists.collect(),
+            methods: open_lists(limits),
         }
     }
 
