@@ -29,6 +29,11 @@ impl Api {
         Self::on(store).await
     }
 
+    /// On a new table in the embedded store.
+    pub async fn embedded() -> Self {
+        Self::new(Kind::Embedded).await
+    }
+
     /// On this table.
     pub async fn on(store: Store) -> Self {
         Self::with(store, Vault::off()).await

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -85,17 +85,31 @@ impl Start {
     }
 }
 
-/// The path of a binary of this workspace, which `./test` builds first.
+/// The path of a binary of this workspace.
+///
+/// The first call of a process builds the binaries, because Cargo builds only those of the package under test. After
+/// `cargo build --workspace --bins`, which `./test` runs first, that takes a moment.
 pub fn binary(name: &str) -> PathBuf {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(build);
+    FOLDER.join(name)
+}
+
+/// Builds the binaries next to the running test: its target folder, profile and compiler flags are the same.
+fn build() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // target/debug/deps/test -> target/debug
-    let path = test.parent().and_then(Path::parent).unwrap().join(name);
-    assert!(
-        path.exists(),
-        "{} is not built; run ./test, or cargo build",
-        path.display()
-    );
-    path
+    let folder = test.parent().and_then(Path::parent).unwrap();
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
+        .arg("--target-dir")
+        .arg(folder.parent().unwrap())
+        .current_dir(crate::sam::root());
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().unwrap().success(), "cargo build");
+    folder.to_owned()
 }
 
 impl Function {

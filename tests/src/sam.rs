@@ -15,15 +15,6 @@ pub(crate) const PYTHON: &str = "TOLLGATE_TEST_PYTHON";
 /// Where containers find this machine.
 const DOCKER_HOST: &str = "TOLLGATE_TEST_DOCKER_HOST";
 
-/// Whether the tests of SAM were switched off, by hand.
-pub fn is_skipped() -> bool {
-    let skipped = std::env::var("TOLLGATE_TEST_SKIP_SAM").is_ok_and(|value| value == "1");
-    if skipped {
-        eprintln!("skipped: TOLLGATE_TEST_SKIP_SAM=1");
-    }
-    skipped
-}
-
 /// The project's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -48,6 +48,11 @@ impl Store {
         store
     }
 
+    /// A new, empty table in the embedded store.
+    pub async fn embedded() -> Self {
+        Self::new(Kind::Embedded).await
+    }
+
     /// The same table by another way: through a proxy.
     #[must_use]
     pub fn through(&self, endpoint: &str) -> Self {
@@ -76,13 +81,16 @@ async fn embedded() -> String {
     format!("http://{address}")
 }
 
-/// Makes of each `async fn name(kind: Kind)` a test on the embedded store and one on DynamoDB Local.
+/// Makes two tests of each `async fn name(kind: Kind)`: one on the embedded store, one on `DynamoDB` Local.
+///
+/// It is for tests that prove the semantics of the store: expressions and conditions, transactions, indexes and pages, consumed
+/// capacity, sizes of items, concurrent writes. Tests of behaviour that follows from those run on the embedded store alone.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($name:ident),+ $(,)?) => {
         mod embedded {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
                     super::$name($crate::stores::Kind::Embedded).await;
                 }
@@ -90,7 +98,8 @@ macro_rules! on_both_stores {
         }
         mod dynamodb_local {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[tokio::test(flavor = "multi_thread")]
+                #[ignore = "needs DynamoDB Local; ./test runs it"]
                 async fn $name() {
                     super::$name($crate::stores::Kind::DynamodbLocal).await;
                 }

@@ -22,14 +22,8 @@ use tollgate_dynamo::connection::Connection;
 use tollgate_engine::config::{Config, Variables};
 use tollgate_guard::{Context, Gate, Guard};
 use tollgate_tests::gateway::Dev;
-use tollgate_tests::on_both_stores;
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::{Key, PATIENT, admin, linked, make_key, plan, total};
-
-on_both_stores!(
-    a_server_that_decides_itself_says_when_to_come_back_and_then_admits,
-    several_servers_admit_a_quota_exactly,
-);
 
 /// The members of a field: a name, and its numbers.
 fn members(headers: &HeaderMap, name: &str) -> BTreeMap<String, BTreeMap<String, i64>> {
@@ -83,8 +77,9 @@ async fn server(store: &Store) -> String {
     url
 }
 
-async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let mut limits = plan(Some((0.5, 2)), Some((100, PeriodKind::Day)));
     let throttle = Throttle::new(Some(50.0), Some(60)).unwrap();
@@ -141,8 +136,9 @@ async fn a_server_that_decides_itself_says_when_to_come_back_and_then_admits(kin
     assert_eq!(problem(stray).await["reason"], "not_in_plan");
 }
 
-async fn several_servers_admit_a_quota_exactly(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn several_servers_admit_a_quota_exactly() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (_, key) = linked(&admin, plan(None, Some((40, PeriodKind::Month)))).await;
     let value = Arc::new(key.value);

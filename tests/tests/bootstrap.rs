@@ -9,22 +9,9 @@ use serde_json::{Value, json};
 use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_tests::lambda::{Function, Start, event};
-use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::{admin, at, linked, plan, total, usage, used};
-
-on_both_stores!(
-    the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason,
-    an_event_that_cannot_be_read_is_denied_and_the_function_lives_on,
-    nothing_is_logged_per_request_and_no_key_ever,
-    two_clocks_a_second_apart_at_midnight_count_into_the_right_days,
-    with_frozen_clocks_four_functions_admit_exactly_the_burst,
-    a_clock_that_is_an_hour_off_follows_the_stores,
-    a_store_that_is_not_there_is_a_denial_in_time,
-    an_endpoint_variable_that_is_empty_is_as_good_as_absent,
-    a_function_that_is_sent_several_events_at_once_charges_them_together,
-);
 
 async fn authorizer(store: &Store) -> Function {
     Function::start("authorizer", store, Start::default()).await
@@ -34,8 +21,9 @@ fn reason(answer: &Value) -> &str {
     answer["context"]["reason"].as_str().unwrap()
 }
 
-async fn the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reason() {
+    let store = Store::embedded().await;
     let mut limits = plan(Some((0.5, 3)), Some((1_000, PeriodKind::Month)));
     let throttle = Throttle::new(Some(0.1), Some(2)).unwrap();
     limits.stages[0]
@@ -100,8 +88,9 @@ async fn the_authorizer_admits_with_the_whole_context_and_refuses_with_its_reaso
     }
 }
 
-async fn an_event_that_cannot_be_read_is_denied_and_the_function_lives_on(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_is_denied_and_the_function_lives_on() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = authorizer(&store).await;
     for event in [
@@ -137,8 +126,9 @@ async fn an_event_that_cannot_be_read_is_denied_and_the_function_lives_on(kind: 
     }
 }
 
-async fn nothing_is_logged_per_request_and_no_key_ever(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_logged_per_request_and_no_key_ever() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(Some((0.001, 3)), None)).await;
     for level in ["", "trace"] {
         let start = Start::with(&[("AWS_LAMBDA_LOG_LEVEL", level)]);
@@ -174,8 +164,10 @@ async fn timeless(store: &Store) -> Store {
     store.through(&proxy.endpoint)
 }
 
-async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime; ./test runs it"]
+async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((100_000, PeriodKind::Month)))).await;
     let timeless = timeless(&store).await;
@@ -213,8 +205,10 @@ async fn two_clocks_a_second_apart_at_midnight_count_into_the_right_days(kind: K
     );
 }
 
-async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime; ./test runs it"]
+async fn with_frozen_clocks_four_functions_admit_exactly_the_burst() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(Some((100.0, 60)), None)).await;
     let timeless = timeless(&store).await;
@@ -242,8 +236,10 @@ async fn with_frozen_clocks_four_functions_admit_exactly_the_burst(kind: Kind) {
     assert_eq!(used(&admin, &plan.id, &key.record.id, day).await, 60);
 }
 
-async fn a_clock_that_is_an_hour_off_follows_the_stores(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime; ./test runs it"]
+async fn a_clock_that_is_an_hour_off_follows_the_stores() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, Some((5, PeriodKind::Day)))).await;
     let start = Start {
         faketime: Some(("+49h".to_owned(), 49 * 3600)),
@@ -259,8 +255,9 @@ async fn a_clock_that_is_an_hour_off_follows_the_stores(kind: Kind) {
     assert!((0..=86_400 + 5).contains(&away), "{away}");
 }
 
-async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_not_there_is_a_denial_in_time() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let function = authorizer(&store.through(&proxy.endpoint)).await;
@@ -287,8 +284,9 @@ async fn a_store_that_is_not_there_is_a_denial_in_time(kind: Kind) {
     assert!(function.stop().await.contains("no decision by the store"));
 }
 
-async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let start = Start::with(&[
         ("AWS_ENDPOINT_URL_DYNAMODB", ""),
@@ -302,8 +300,9 @@ async fn an_endpoint_variable_that_is_empty_is_as_good_as_absent(kind: Kind) {
 }
 
 /// As on Lambda Managed Instances.
-async fn a_function_that_is_sent_several_events_at_once_charges_them_together(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_sent_several_events_at_once_charges_them_together() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let admin = admin(&store).await;
     let limits = plan(Some((1e6, 100_000)), Some((1_000_000, PeriodKind::Month)));

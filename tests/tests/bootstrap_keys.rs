@@ -4,14 +4,8 @@
 
 use serde_json::{Value, json};
 use tollgate_tests::lambda::{Function, Start, event};
-use tollgate_tests::on_both_stores;
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::admin;
-
-on_both_stores!(
-    the_keys_function_serves_the_management_api,
-    the_keys_function_refuses_what_is_no_request_and_lives_on,
-);
 
 /// A call of `/apikeys` as API Gateway hands it to the function.
 fn of_management(method: &str) -> Value {
@@ -25,8 +19,9 @@ fn of_management(method: &str) -> Value {
     request
 }
 
-async fn the_keys_function_serves_the_management_api(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_function_serves_the_management_api() {
+    let store = Store::embedded().await;
     let function = Function::start("keys", &store, Start::default()).await;
     let mut request = of_management("POST");
     request["body"] = json!(json!({ "name": "n", "enabled": true }).to_string());
@@ -51,8 +46,9 @@ async fn the_keys_function_serves_the_management_api(kind: Kind) {
     );
 }
 
-async fn the_keys_function_refuses_what_is_no_request_and_lives_on(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_function_refuses_what_is_no_request_and_lives_on() {
+    let store = Store::embedded().await;
     let function = Function::start("keys", &store, Start::default()).await;
     let process = function.process_id();
     let mut bad = Vec::new();

@@ -24,19 +24,7 @@ use tollgate_tests::world::{
     Key, PATIENT, admin, at, decide, decide_at, decide_on, engine, linked, plan, target, used,
 };
 
-on_both_stores!(
-    many_requests_at_once_are_charged_by_few_writes_and_none_is_refused,
-    as_many_pass_as_there_is_room_for_in_the_order_in_which_they_came,
-    a_request_that_costs_too_much_does_not_hold_up_those_behind_it,
-    requests_under_different_limits_are_charged_apart,
-    those_who_wait_go_on_when_the_one_who_began_gives_up,
-    who_has_given_up_is_not_charged,
-    a_request_waits_no_longer_than_it_can,
-    a_lost_answer_is_found_out_for_all_of_a_batch,
-    a_revocation_ends_batches_under_way,
-    processes_that_are_over_the_rate_together_are_refused_by_it_and_never_as_contended,
-    batches_of_two_processes_get_exactly_what_was_granted_beyond_the_quota,
-);
+on_both_stores!(batches_of_two_processes_get_exactly_what_was_granted_beyond_the_quota);
 
 struct Bench {
     proxy: Proxy,
@@ -47,12 +35,12 @@ struct Bench {
 }
 
 impl Bench {
-    async fn new(kind: Kind, limits: Plan) -> Self {
-        Self::with(kind, limits, PATIENT).await
+    async fn new(limits: Plan) -> Self {
+        Self::with(limits, PATIENT).await
     }
 
-    async fn with(kind: Kind, limits: Plan, settings: Settings) -> Self {
-        let store = Store::new(kind).await;
+    async fn with(limits: Plan, settings: Settings) -> Self {
+        let store = Store::embedded().await;
         let proxy = Proxy::to(&store.endpoint).await;
         let admin = admin(&store).await;
         let (plan, key) = linked(&admin, limits).await;
@@ -106,9 +94,10 @@ fn generous() -> Plan {
     )
 }
 
-async fn many_requests_at_once_are_charged_by_few_writes_and_none_is_refused(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_at_once_are_charged_by_few_writes_and_none_is_refused() {
     for at_once in [64, 512] {
-        let bench = Bench::new(kind, generous()).await;
+        let bench = Bench::new(generous()).await;
         bench.warm(1, Duration::from_millis(30)).await;
         let rounds = 4;
         let caller = async || {
@@ -128,13 +117,14 @@ async fn many_requests_at_once_are_charged_by_few_writes_and_none_is_refused(kin
     }
 }
 
-async fn as_many_pass_as_there_is_room_for_in_the_order_in_which_they_came(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_pass_as_there_is_room_for_in_the_order_in_which_they_came() {
     // A token in a thousand seconds: only the burst counts.
     for limits in [
         plan(Some((0.001, 31)), None),
         plan(None, Some((31, PeriodKind::Month))),
     ] {
-        let bench = Bench::new(kind, limits).await;
+        let bench = Bench::new(limits).await;
         bench.warm(1, Duration::from_millis(20)).await;
         let now = Timestamp::now();
         let caller = |_| decide_at(&bench.engine, &bench.key.value, now);
@@ -154,8 +144,9 @@ async fn as_many_pass_as_there_is_room_for_in_the_order_in_which_they_came(kind:
     }
 }
 
-async fn a_request_that_costs_too_much_does_not_hold_up_those_behind_it(kind: Kind) {
-    let bench = Bench::new(kind, plan(Some((0.001, 10)), None)).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_costs_too_much_does_not_hold_up_those_behind_it() {
+    let bench = Bench::new(plan(Some((0.001, 10)), None)).await;
     bench.warm(1, Duration::from_millis(20)).await;
     let verdicts = join_all([1, 4, 7, 3, 2].map(|cost| bench.decide(cost))).await;
     let reasons: Vec<_> = verdicts.iter().map(|verdict| verdict.reason).collect();
@@ -171,7 +162,8 @@ async fn a_request_that_costs_too_much_does_not_hold_up_those_behind_it(kind: Ki
     assert_eq!(bench.used().await, 9);
 }
 
-async fn requests_under_different_limits_are_charged_apart(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_different_limits_are_charged_apart() {
     let mut limits = generous();
     for (path, burst) in [("/a/GET", 5), ("/b/GET", 7)] {
         let throttle = Throttle::new(Some(0.001), Some(burst)).unwrap();
@@ -179,7 +171,7 @@ async fn requests_under_different_limits_are_charged_apart(kind: Kind) {
             .throttle
             .insert(path.parse().unwrap(), throttle);
     }
-    let bench = Bench::new(kind, limits).await;
+    let bench = Bench::new(limits).await;
     bench.warm(1, Duration::from_millis(5)).await;
     let now = Timestamp::now();
     let decide = async |path: &str| {
@@ -196,8 +188,9 @@ async fn requests_under_different_limits_are_charged_apart(kind: Kind) {
     assert_eq!(bench.used().await, 33);
 }
 
-async fn those_who_wait_go_on_when_the_one_who_began_gives_up(kind: Kind) {
-    let bench = Bench::new(kind, generous()).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_go_on_when_the_one_who_began_gives_up() {
+    let bench = Bench::new(generous()).await;
     bench.warm(1, Duration::from_secs(1)).await;
     // The first one's client hangs up while its write is under way; so does the first of those who wait for it.
     let gives_up = async |after| {
@@ -222,8 +215,9 @@ async fn those_who_wait_go_on_when_the_one_who_began_gives_up(kind: Kind) {
     assert_eq!(others, vec![Reason::Ok; 20]);
 }
 
-async fn who_has_given_up_is_not_charged(kind: Kind) {
-    let bench = Bench::new(kind, generous()).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_given_up_is_not_charged() {
+    let bench = Bench::new(generous()).await;
     bench.warm(1, Duration::from_secs(2)).await;
     let (first, gone) = tokio::join!(decide(&bench.engine, &bench.key.value), async {
         // They wait for the first one's write, and are gone when it is answered.
@@ -241,8 +235,9 @@ async fn who_has_given_up_is_not_charged(kind: Kind) {
     assert_eq!(bench.used().await, 3);
 }
 
-async fn a_request_waits_no_longer_than_it_can(kind: Kind) {
-    let bench = Bench::new(kind, generous()).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_no_longer_than_it_can() {
+    let bench = Bench::new(generous()).await;
     bench.warm(1, Duration::from_secs(6)).await;
     let target = target("/");
     let request = |deadline| Request {
@@ -267,12 +262,13 @@ async fn a_request_waits_no_longer_than_it_can(kind: Kind) {
     assert!(waited < Duration::from_secs(5), "{waited:?}");
 }
 
-async fn a_lost_answer_is_found_out_for_all_of_a_batch(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_found_out_for_all_of_a_batch() {
     let impatient = Settings {
         attempt_timeout: Duration::from_secs(4),
         ..PATIENT
     };
-    let bench = Bench::with(kind, plan(Some((1e6, 1_000)), None), impatient).await;
+    let bench = Bench::with(plan(Some((1e6, 1_000)), None), impatient).await;
     bench.warm(1, Duration::from_millis(50)).await;
     // The write after the first is made, and its answer never comes.
     bench.proxy.rule(|number, _| match number {
@@ -288,8 +284,9 @@ async fn a_lost_answer_is_found_out_for_all_of_a_batch(kind: Kind) {
     assert_eq!(counts, BTreeMap::from([("UpdateItem".to_owned(), 3)]));
 }
 
-async fn a_revocation_ends_batches_under_way(kind: Kind) {
-    let bench = Bench::new(kind, generous()).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_ends_batches_under_way() {
+    let bench = Bench::new(generous()).await;
     bench.warm(1, Duration::from_millis(30)).await;
     let callers = async {
         let caller = async |_| {
@@ -358,10 +355,9 @@ async fn reasons(
     counts
 }
 
-async fn processes_that_are_over_the_rate_together_are_refused_by_it_and_never_as_contended(
-    kind: Kind,
-) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_are_over_the_rate_together_are_refused_by_it_and_never_as_contended() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(Some((300.0, 50)), None)).await;
     let counts = reasons(&store, &key.value, 4, 16, 40).await;

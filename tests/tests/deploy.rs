@@ -23,6 +23,7 @@ fn without(policy: &Value, action: &str) -> Value {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI and an emulated AWS; ./test runs it"]
 async fn a_stack_is_deployed_managed_changed_and_removed_as_documented() {
     let mut stack = Deployed::new(&Release::this()).await;
     exports_are_its_outputs(&stack.aws).await;
@@ -187,6 +188,7 @@ async fn it_is_removed_as_documented(stack: &Deployed, table: &str) {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI and an emulated AWS; ./test runs it"]
 async fn releases_are_upgraded_and_rolled_back() {
     let stack = Deployed::new(&Release::previous()).await;
     let aws = &stack.aws;
@@ -216,6 +218,7 @@ async fn releases_are_upgraded_and_rolled_back() {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI and an emulated AWS; ./test runs it"]
 async fn a_release_with_a_route_more_can_be_taken_back() {
     let stack = Deployed::new(&Release::this()).await;
     stack.aws.build(&Release::this().without(WHO_AM_I)).await;
@@ -243,6 +246,7 @@ with target.batch_writer() as batch:
 ";
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI and an emulated AWS; ./test runs it"]
 async fn a_restored_table_is_put_into_service_as_documented() {
     let mut stack = Deployed::new(&Release::this()).await;
     let table = stack.aws.output("tollgate", "TableName").await;

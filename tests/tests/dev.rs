@@ -15,10 +15,7 @@ use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
 use tollgate_tests::stores::{Kind, Store};
 
-on_both_stores!(
-    the_table_is_created_shown_and_deleted,
-    the_gateway_honours_a_new_key_at_once_and_another_process_counts_on,
-);
+on_both_stores!(the_table_is_created_shown_and_deleted);
 
 async fn demo_keys(dev: &mut Dev) -> Vec<(String, String)> {
     let mut keys = Vec::new();
@@ -213,8 +210,9 @@ async fn the_table_is_created_shown_and_deleted(kind: Kind) {
     assert!(String::from_utf8(far.stderr).unwrap().contains("say --yes"));
 }
 
-async fn the_gateway_honours_a_new_key_at_once_and_another_process_counts_on(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_honours_a_new_key_at_once_and_another_process_counts_on() {
+    let store = Store::embedded().await;
     let (one, two) = (Dev::on(&store).await, Dev::on(&store).await);
     assert_eq!(one.dynamodb, store.endpoint);
     let stage = json!({ "apiId": "local", "stage": "$default" });
@@ -254,7 +252,7 @@ async fn the_gateway_honours_a_new_key_at_once_and_another_process_counts_on(kin
 /// 64 connections, as many requests at once, a store of 3 ms.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_decides_itself_admits_what_the_plan_allows_however_many_ask_at_once() {
-    let store = Store::new(Kind::Embedded).await;
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let through = store.through(&proxy.endpoint);
     let table = [

@@ -16,19 +16,13 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
-    a_burst_that_is_lowered_fills_no_other_bucket,
-    an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it,
     a_lowered_plan_keeps_the_requests_owed,
-    a_quota_changed_to_a_longer_period_finds_what_was_used_in_it,
-    a_thaw_after_an_hour_reads_the_plan_before_it_admits,
-    a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage,
     relinking_does_not_reset_a_spent_quota,
-    a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spent,
-    what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more,
 );
 
-async fn a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spent(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spent() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((5, PeriodKind::Month)))).await;
     let warm = engine(&store, PATIENT).await;
@@ -61,9 +55,10 @@ async fn a_day_that_no_clock_can_have_reached_is_closed_and_keeps_the_quota_spen
     assert_eq!(decide_at(&cold, &key.value, next).await.reason, Reason::Ok);
 }
 
-async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more() {
     for n in 0.. {
-        let store = Store::new(kind).await;
+        let store = Store::embedded().await;
         let admin = admin(&store).await;
         let (first, key) = linked(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
         let second = make_plan(&admin, plan(None, Some((10, PeriodKind::Month)))).await;
@@ -100,8 +95,9 @@ async fn what_is_left_of_a_key_that_moves_away_cannot_be_set_any_more(kind: Kind
     }
 }
 
-async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_plan_holds_in_every_engine_as_soon_as_one_has_seen_it() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((100, PeriodKind::Day)))).await;
     let (old, new) = (engine(&store, PATIENT).await, engine(&store, PATIENT).await);
@@ -160,8 +156,9 @@ async fn a_lowered_plan_keeps_the_requests_owed(kind: Kind) {
     assert_eq!(admitted, 4);
 }
 
-async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((5, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
@@ -200,8 +197,9 @@ async fn a_quota_changed_to_a_longer_period_finds_what_was_used_in_it(kind: Kind
     );
 }
 
-async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, None)).await;
     let engine = engine(&store, PATIENT).await;
@@ -222,8 +220,9 @@ async fn a_thaw_after_an_hour_reads_the_plan_before_it_admits(kind: Kind) {
     assert_eq!(thawed.reason, Reason::NotInPlan);
 }
 
-async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_two_plans_is_charged_under_the_one_that_opens_the_stage() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
     let (first, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
@@ -271,8 +270,9 @@ async fn relinking_does_not_reset_a_spent_quota(kind: Kind) {
 }
 
 /// A bucket that holds more than its burst now allows says nothing of the time.
-async fn a_burst_that_is_lowered_fills_no_other_bucket(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_that_is_lowered_fills_no_other_bucket() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let mut limits = plan(Some((10.0, 1_000)), None);
     let method = Throttle::new(Some(1.0), Some(100)).unwrap();

@@ -23,15 +23,7 @@ use tollgate_tests::world::{
 
 on_both_stores!(
     a_steady_request_is_one_update_of_one_capacity_unit_and_none_on_indexes,
-    the_cold_path_is_two_sequential_reads_before_the_write,
-    a_refusal_is_repeated_without_a_call_while_it_must_hold,
-    a_spent_quota_is_asked_about_once_a_second,
-    an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exists_after_that,
-    what_is_revoked_is_refused_by_an_engine_that_knew_the_key,
-    a_deleted_key_stays_refused_and_its_value_can_belong_to_another,
     several_limits_are_charged_all_or_none,
-    a_method_has_a_bucket_of_its_own,
-    a_damaged_item_refuses_its_key_and_no_other,
     a_day_that_is_over_is_written_out_and_dropped,
     a_meter_with_sixteen_method_buckets_stays_under_a_kilobyte,
 );
@@ -67,8 +59,9 @@ async fn a_steady_request_is_one_update_of_one_capacity_unit_and_none_on_indexes
     }
 }
 
-async fn the_cold_path_is_two_sequential_reads_before_the_write(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cold_path_is_two_sequential_reads_before_the_write() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let (_, key) = linked(&admin(&store).await, plan(Some((100.0, 50)), None)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
@@ -81,8 +74,9 @@ async fn the_cold_path_is_two_sequential_reads_before_the_write(kind: Kind) {
     );
 }
 
-async fn a_refusal_is_repeated_without_a_call_while_it_must_hold(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_repeated_without_a_call_while_it_must_hold() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let (_, key) = linked(&admin(&store).await, plan(Some((0.5, 1)), None)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
@@ -106,8 +100,9 @@ async fn a_refusal_is_repeated_without_a_call_while_it_must_hold(kind: Kind) {
     assert_eq!(then.reason, Reason::Ok);
 }
 
-async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_quota_is_asked_about_once_a_second() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let (_, key) = linked(&admin(&store).await, plan(None, Some((1, PeriodKind::Day)))).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
@@ -129,10 +124,9 @@ async fn a_spent_quota_is_asked_about_once_a_second(kind: Kind) {
     assert!((3..=4).contains(&asked), "{asked} calls in four seconds");
 }
 
-async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exists_after_that(
-    kind: Kind,
-) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exists_after_that() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let admin = admin(&store).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
@@ -161,8 +155,9 @@ async fn an_unknown_key_is_remembered_for_a_second_and_works_as_soon_as_it_exist
     assert_eq!(garbage.reason, Reason::MalformedKey);
 }
 
-async fn what_is_revoked_is_refused_by_an_engine_that_knew_the_key(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_is_refused_by_an_engine_that_knew_the_key() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
     let (plan, key) = linked(&admin, plan(Some((1e6, 1_000)), None)).await;
@@ -179,8 +174,9 @@ async fn what_is_revoked_is_refused_by_an_engine_that_knew_the_key(kind: Kind) {
     assert_eq!(decide(&engine, &key.value).await, Reason::UnknownKey);
 }
 
-async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_key_stays_refused_and_its_value_can_belong_to_another() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
     let (plan, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
@@ -242,8 +238,9 @@ async fn several_limits_are_charged_all_or_none(kind: Kind) {
     assert_eq!(used(&admin, &plan.id, &key.record.id, day_of(now)).await, 7);
 }
 
-async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_has_a_bucket_of_its_own() {
+    let store = Store::embedded().await;
     let mut limits = plan(None, None);
     for template in ["/pets/{id}/GET", "//GET"] {
         let throttle = Throttle::new(Some(1.0), Some(1)).unwrap();
@@ -272,9 +269,10 @@ async fn a_method_has_a_bucket_of_its_own(kind: Kind) {
     }
 }
 
-async fn a_damaged_item_refuses_its_key_and_no_other(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_item_refuses_its_key_and_no_other() {
     use aws_sdk_dynamodb::types::AttributeValue;
-    let store = Store::new(kind).await;
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
     let (plan, bad) = linked(&admin, plan(None, None)).await;

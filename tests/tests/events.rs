@@ -5,24 +5,8 @@
 use serde_json::{Value, json};
 use tollgate_core::limit::Throttle;
 use tollgate_tests::lambda::{Function, Start, event};
-use tollgate_tests::on_both_stores;
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::{admin, linked, plan};
-
-on_both_stores!(
-    every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes,
-    an_http_api_is_answered_by_policy_where_its_authorizer_takes_one,
-    with_caching_a_policy_covers_the_whole_stage,
-    a_native_key_is_named_to_rest_apis_on_admitted_requests_only,
-    an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes,
-    every_kind_is_charged_to_the_throttle_of_its_method,
-    with_caching_a_policy_opens_what_the_key_may_call_and_no_more,
-    with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_spent,
-    what_is_closed_stays_closed_however_its_path_is_spelled,
-    a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it,
-    every_method_of_a_stage_has_the_throttle_for_all_to_itself,
-    wildcards_in_a_path_are_not_passed_on,
-);
 
 /// The kinds that are answered by a policy, and whether they know the route's template.
 const BY_POLICY: [&str; 4] = [
@@ -60,8 +44,9 @@ fn reason(answer: &Value) -> &str {
     answer["context"]["reason"].as_str().unwrap()
 }
 
-async fn every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes() {
+    let store = Store::embedded().await;
     let (plan, key) = linked(&admin(&store).await, plan(Some((100.0, 100)), None)).await;
     let function = start(&store, &[]).await;
     for kind in BY_POLICY {
@@ -88,8 +73,9 @@ async fn every_kind_is_admitted_and_refused_in_the_form_that_its_api_takes(kind:
     }
 }
 
-async fn an_http_api_is_answered_by_policy_where_its_authorizer_takes_one(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_api_is_answered_by_policy_where_its_authorizer_takes_one() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let request = event("http-api-v2", Some(&key.value));
     let function = start(&store, &[("TOLLGATE_HTTP_RESPONSE", "policy")]).await;
@@ -105,8 +91,9 @@ async fn an_http_api_is_answered_by_policy_where_its_authorizer_takes_one(kind: 
     assert_eq!(reason(&answer), "bad_event");
 }
 
-async fn with_caching_a_policy_covers_the_whole_stage(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn with_caching_a_policy_covers_the_whole_stage() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = start(&store, &[("TOLLGATE_RESULT_CACHING", "on")]).await;
     for kind in BY_POLICY {
@@ -116,8 +103,9 @@ async fn with_caching_a_policy_covers_the_whole_stage(kind: Kind) {
     }
 }
 
-async fn a_native_key_is_named_to_rest_apis_on_admitted_requests_only(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_key_is_named_to_rest_apis_on_admitted_requests_only() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = start(&store, &[("TOLLGATE_USAGE_IDENTIFIER_KEY", "presented")]).await;
     for kind in BY_POLICY {
@@ -137,8 +125,9 @@ async fn a_native_key_is_named_to_rest_apis_on_admitted_requests_only(kind: Kind
     }
 }
 
-async fn an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes() {
+    let store = Store::embedded().await;
     let function = start(&store, &[]).await;
     let token = json!({ "type": "TOKEN", "authorizationToken": "tg_secret" });
     let rest = event("rest-request-bad-event", Some("tg_secret"));
@@ -157,8 +146,9 @@ async fn an_event_that_cannot_be_read_is_denied_in_the_form_that_its_api_takes(k
     assert!(!log.contains("tg_secret"), "{log}");
 }
 
-async fn every_kind_is_charged_to_the_throttle_of_its_method(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_is_charged_to_the_throttle_of_its_method() {
+    let store = Store::embedded().await;
     for (kind, template) in [
         ("http-api-v2", "/pets/{id}/GET"),
         ("http-api-v1", "/pets/{id}/GET"),
@@ -204,8 +194,9 @@ fn asked(kind: &str, key: &str, method: &str, path: &str) -> Value {
 /// The kinds whose events may tell no more of a request than its path.
 const BY_PATH: [&str; 4] = ["http-api-v2", "http-api-v1", "rest-request", "rest-token"];
 
-async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let only = ["/pets/GET", "/pets/{id}/GET"].map(|text| text.parse().unwrap());
@@ -244,8 +235,9 @@ async fn with_caching_a_policy_opens_what_the_key_may_call_and_no_more(kind: Kin
     }
 }
 
-async fn with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_spent(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_spent() {
+    let store = Store::embedded().await;
     let mut limits = plan(None, Some((1, tollgate_core::calendar::PeriodKind::Month)));
     limits.stages[0].methods = Some(["/pets/GET".parse().unwrap()].into());
     let (_, key) = linked(&admin(&store).await, limits).await;
@@ -272,8 +264,9 @@ async fn with_caching_a_refused_method_opens_nothing_for_a_key_whose_quota_is_sp
     );
 }
 
-async fn what_is_closed_stays_closed_however_its_path_is_spelled(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_closed_stays_closed_however_its_path_is_spelled() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let closed = || Throttle::new(Some(0.0), Some(0)).unwrap();
     let mut limits = plan(None, None);
@@ -325,8 +318,9 @@ async fn what_is_closed_stays_closed_however_its_path_is_spelled(kind: Kind) {
     }
 }
 
-async fn a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (_, free) = linked(&admin, plan(None, None)).await;
     let mut limits = plan(None, None);
@@ -346,8 +340,9 @@ async fn a_path_that_cannot_be_decoded_is_refused_where_something_goes_by_it(kin
     }
 }
 
-async fn every_method_of_a_stage_has_the_throttle_for_all_to_itself(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_of_a_stage_has_the_throttle_for_all_to_itself() {
+    let store = Store::embedded().await;
     let mut limits = plan(None, None);
     let throttle = Throttle::new(Some(0.001), Some(1)).unwrap();
     limits.stages[0]
@@ -367,8 +362,9 @@ async fn every_method_of_a_stage_has_the_throttle_for_all_to_itself(kind: Kind) 
     }
 }
 
-async fn wildcards_in_a_path_are_not_passed_on(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn wildcards_in_a_path_are_not_passed_on() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let function = start(&store, &[]).await;
     let stage = "arn:aws:execute-api:eu-west-1:123456789012:api/prod";

@@ -22,13 +22,7 @@ use tollgate_tests::world::{
 on_both_stores!(
     a_cut_answer_is_found_out_and_charged_once,
     an_original_that_arrives_after_its_retry_is_not_charged_again,
-    an_original_that_arrives_after_later_requests_is_not_charged_at_all,
-    refusals_for_now_are_tried_again_and_charged_once,
     with_many_instances_and_all_faults_it_is_never_over_and_nothing_is_lost,
-    a_store_that_stalls_is_given_up_in_time,
-    by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away,
-    a_store_that_is_only_too_busy_or_refuses_is_no_outage,
-    what_is_closed_is_closed_in_an_outage_too,
 );
 
 /// Quick to give up, so that the faults cost little time.
@@ -114,8 +108,9 @@ async fn an_original_that_arrives_after_its_retry_is_not_charged_again(kind: Kin
     assert_eq!(bench.used().await, 60);
 }
 
-async fn an_original_that_arrives_after_later_requests_is_not_charged_at_all(kind: Kind) {
-    let bench = Bench::new(kind, 1_000).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_arrives_after_later_requests_is_not_charged_at_all() {
+    let bench = Bench::new(Kind::Embedded, 1_000).await;
     let other = engine(&bench.store, QUICK).await;
     let engine = engine(&bench.store, QUICK).await;
     assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
@@ -138,8 +133,9 @@ async fn an_original_that_arrives_after_later_requests_is_not_charged_at_all(kin
     assert_eq!(bench.used().await, 11);
 }
 
-async fn refusals_for_now_are_tried_again_and_charged_once(kind: Kind) {
-    let bench = Bench::new(kind, 1_000).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_for_now_are_tried_again_and_charged_once() {
+    let bench = Bench::new(Kind::Embedded, 1_000).await;
     let engine = engine(&bench.store, QUICK).await;
     for fault in [
         Fault::Refuse("ThrottlingException"),
@@ -208,8 +204,9 @@ async fn with_many_instances_and_all_faults_it_is_never_over_and_nothing_is_lost
     );
 }
 
-async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
-    let bench = Bench::new(kind, 1_000).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_stalls_is_given_up_in_time() {
+    let bench = Bench::new(Kind::Embedded, 1_000).await;
     let engine = engine(&bench.store, QUICK).await;
     let cold = async || {
         let started = Instant::now();
@@ -248,8 +245,9 @@ async fn a_store_that_stalls_is_given_up_in_time(kind: Kind) {
     );
 }
 
-async fn what_is_closed_is_closed_in_an_outage_too(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_closed_is_closed_in_an_outage_too() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let mut limits = plan(None, None);
     let closed = Throttle::new(None, Some(0)).unwrap();
@@ -268,8 +266,9 @@ async fn what_is_closed_is_closed_in_an_outage_too(kind: Kind) {
     }
 }
 
-async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (_, key) = linked(&admin, plan(Some((2.0, 2)), None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
@@ -298,8 +297,9 @@ async fn a_store_that_is_only_too_busy_or_refuses_is_no_outage(kind: Kind) {
     }
 }
 
-async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away(kind: Kind) {
-    let bench = Bench::new(kind, 1_000).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn by_policy_keys_that_were_good_pass_unmetered_while_the_store_is_away() {
+    let bench = Bench::new(Kind::Embedded, 1_000).await;
     let engine = engine(&bench.store, ALLOWING).await;
     let (_, unseen) = linked(&bench.admin, plan(None, None)).await;
     assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);

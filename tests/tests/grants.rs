@@ -20,13 +20,9 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
-    a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_second,
-    what_is_left_can_be_more_than_the_limit_and_nothing,
-    a_day_that_is_over_is_closed_and_keeps_its_count,
     under_load_no_request_is_admitted_beyond_what_was_granted,
     a_grant_whose_answer_is_lost_is_made_once,
     a_grant_of_the_most_and_a_raised_limit_leave_a_meter_that_can_be_read,
-    the_operation_takes_one_path_and_whole_numbers,
 );
 
 fn per(period: PeriodKind, limit: u64) -> tollgate_core::plan::Plan {
@@ -45,8 +41,9 @@ async fn admitted(engine: &tollgate_engine::Engine, key: &Key) -> u64 {
     panic!("nothing is refused");
 }
 
-async fn a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_second(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_second() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, per(PeriodKind::Month, 3)).await;
     let engine = engine(&store, PATIENT).await;
@@ -62,8 +59,9 @@ async fn a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_s
     assert_eq!((days[0].used, days[0].remaining), (8, Some(0)));
 }
 
-async fn what_is_left_can_be_more_than_the_limit_and_nothing(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_can_be_more_than_the_limit_and_nothing() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, per(PeriodKind::Day, 3)).await;
     let engine = engine(&store, PATIENT).await;
@@ -85,8 +83,9 @@ async fn what_is_left_can_be_more_than_the_limit_and_nothing(kind: Kind) {
     assert_eq!(decide(&engine, &key.value).await, Reason::Quota);
 }
 
-async fn a_day_that_is_over_is_closed_and_keeps_its_count(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_is_over_is_closed_and_keeps_its_count() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, per(PeriodKind::Day, 10)).await;
     // The key's meter begins today: its yesterday is told by an engine whose today is yesterday's tomorrow.
@@ -213,8 +212,9 @@ async fn a_grant_of_the_most_and_a_raised_limit_leave_a_meter_that_can_be_read(k
     assert_eq!(days[0].used, 1);
 }
 
-async fn the_operation_takes_one_path_and_whole_numbers(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operation_takes_one_path_and_whole_numbers() {
+    let api = Api::embedded().await;
     let admin = admin(&api.store).await;
     let (plan, key) = linked(&admin, per(PeriodKind::Week, 10)).await;
     let path = |plan: &str, key: &str| format!("/usageplans/{plan}/keys/{key}/usage");

@@ -8,21 +8,13 @@ use tollgate_core::calendar::{PeriodKind, day_of};
 use tollgate_core::limit::Throttle;
 use tollgate_core::verdict::Reason;
 use tollgate_tests::api::{Api, text};
-use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::{PATIENT, decide, decide_on, engine, linked, plan, target};
 
-on_both_stores!(
-    a_key_is_told_what_it_has_left_and_spends_nothing_by_asking,
-    capacity_is_what_the_active_keys_are_entitled_to,
-    a_quota_of_another_period_is_told_as_requests_meet_it,
-    one_that_asks_too_often_is_told_to_wait_and_others_are_not,
-    of_several_keys_none_is_taken_before_the_others,
-);
-
-async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let mut limits = plan(Some((0.001, 5)), Some((10, PeriodKind::Month)));
     let throttle = Throttle::new(Some(0.001), Some(3)).unwrap();
@@ -74,8 +66,9 @@ async fn a_key_is_told_what_it_has_left_and_spends_nothing_by_asking(kind: Kind)
     assert_eq!((status, &told["reason"]), (401, &json!("disabled")));
 }
 
-async fn one_that_asks_too_often_is_told_to_wait_and_others_are_not(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_asks_too_often_is_told_to_wait_and_others_are_not() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let (_, other) = linked(&admin, plan(None, None)).await;
@@ -93,8 +86,9 @@ async fn one_that_asks_too_often_is_told_to_wait_and_others_are_not(kind: Kind) 
     assert_eq!(api.whoami(Some(&other.value)).await.0, 200);
 }
 
-async fn a_quota_of_another_period_is_told_as_requests_meet_it(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_of_another_period_is_told_as_requests_meet_it() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
@@ -150,8 +144,9 @@ fn day_value(time: &Timestamp, of_kind: &str) -> aws_sdk_dynamodb::types::Attrib
     aws_sdk_dynamodb::types::AttributeValue::S(text)
 }
 
-async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn capacity_is_what_the_active_keys_are_entitled_to() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let mut limits = plan(Some((10.0, 20)), Some((1_000, PeriodKind::Month)));
     let throttle = Throttle::new(Some(2.0), Some(4)).unwrap();
@@ -209,8 +204,9 @@ async fn capacity_is_what_the_active_keys_are_entitled_to(kind: Kind) {
     assert!((active - 3.0).abs() < f64::EPSILON);
 }
 
-async fn of_several_keys_none_is_taken_before_the_others(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_keys_none_is_taken_before_the_others() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let good = key.value.as_str();

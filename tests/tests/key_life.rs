@@ -24,22 +24,14 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
-    a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved,
-    an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing,
-    the_value_before_is_good_until_its_time_and_both_are_charged_to_one_meter,
-    an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once,
     a_rotation_under_load_loses_no_request_and_charges_none_twice,
     a_rotation_whose_answer_is_lost_is_whole_or_not_made,
     wherever_a_rotation_is_interrupted_asking_again_finishes_it,
-    wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it,
-    a_value_that_is_another_keys_by_now_is_taken_for_that,
-    a_deleted_key_frees_both_its_values,
-    a_value_that_was_replaced_is_not_imported_again,
-    the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links,
 );
 
-async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_moved() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (_, key) = linked(&admin, plan(None, Some((9, PeriodKind::Day)))).await;
     let path = format!("/apikeys/{}", key.record.id);
@@ -88,8 +80,9 @@ async fn a_key_is_refused_from_its_expiry_on_and_admitted_again_when_that_is_mov
     );
 }
 
-async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing() {
+    let store = Store::embedded().await;
     let (api, _) = Api::managed(&store).await;
     let now = Timestamp::now().as_second();
     let made = api
@@ -187,8 +180,9 @@ async fn an_expiry_and_an_overlap_that_cannot_be_are_refused_and_change_nothing(
     assert!(text(&error["message"]).contains("disabled"), "{error}");
 }
 
-async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_meter(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_meter() {
+    let store = Store::embedded().await;
     let api = Api::with(store.clone(), Vault::local()).await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((6, PeriodKind::Month)))).await;
@@ -248,8 +242,9 @@ async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_met
     );
 }
 
-async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let engines = [engine(&store, PATIENT).await, engine(&store, PATIENT).await];
@@ -411,9 +406,10 @@ async fn wherever_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind)
     }
 }
 
-async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it() {
     for n in 0.. {
-        let store = Store::new(kind).await;
+        let store = Store::embedded().await;
         let admin = admin(&store).await;
         let (_, key) = linked(&admin, plan(None, None)).await;
         let (id, new) = (&key.record.id, generate_value());
@@ -452,8 +448,9 @@ async fn wherever_the_end_of_a_rotation_is_interrupted_asking_again_finishes_it(
     }
 }
 
-async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_another_keys_by_now_is_taken_for_that() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, None)).await;
     let (id, new) = (&key.record.id, generate_value());
@@ -488,8 +485,9 @@ async fn a_value_that_is_another_keys_by_now_is_taken_for_that(kind: Kind) {
     );
 }
 
-async fn a_deleted_key_frees_both_its_values(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_key_frees_both_its_values() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let path = format!("/apikeys/{}", key.record.id);
@@ -506,8 +504,9 @@ async fn a_deleted_key_frees_both_its_values(kind: Kind) {
     }
 }
 
-async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_was_replaced_is_not_imported_again() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let path = format!("/apikeys/{}", key.record.id);
@@ -528,8 +527,9 @@ async fn a_value_that_was_replaced_is_not_imported_again(kind: Kind) {
     assert_eq!(api.get(&path).await, before);
 }
 
-async fn the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_day_of_use_is_shown_through_rollovers_unlinks_and_links() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((9, PeriodKind::Month)))).await;
     let engine = engine(&store, PATIENT).await;

@@ -14,20 +14,14 @@ use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::decide;
 
 on_both_stores!(
-    bad_input_is_told_what_was_expected_and_changes_nothing,
-    unknown_routes_and_methods_and_bodies_have_their_codes,
-    a_deletion_that_was_interrupted_is_taken_up_again,
-    a_link_that_was_interrupted_is_finished_by_the_next_call,
-    an_unlinking_that_was_interrupted_revokes_with_the_next_change,
     a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one,
-    what_a_lost_link_leaves_harms_no_other_plan_of_the_key,
-    a_damaged_item_is_left_out_of_lists_and_told_when_asked_for,
     changes_at_the_same_time_all_count,
 );
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn bad_input_is_told_what_was_expected_and_changes_nothing(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_told_what_was_expected_and_changes_nothing() {
+    let api = Api::embedded().await;
     for (path, body, expected) in [
         (
             "/apikeys",
@@ -184,8 +178,9 @@ async fn bad_input_is_told_what_was_expected_and_changes_nothing(kind: Kind) {
     assert_eq!(ids(&api.get("/usageplans").await), [plan]);
 }
 
-async fn unknown_routes_and_methods_and_bodies_have_their_codes(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_routes_and_methods_and_bodies_have_their_codes() {
+    let api = Api::embedded().await;
     for path in ["/", "/apikey", "/usageplans/x/y", "/apikeys/x/y"] {
         let error = api.call(404, Method::GET, path, Value::Null).await;
         assert_eq!(error["__type"], "NotFoundException");
@@ -242,8 +237,8 @@ async fn unknown_routes_and_methods_and_bodies_have_their_codes(kind: Kind) {
 }
 
 /// An API whose store refuses, for good, the `n`th call from here on, and lets all others through.
-async fn failing(kind: Kind) -> (Api, Proxy) {
-    let store = Store::new(kind).await;
+async fn failing() -> (Api, Proxy) {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     (Api::on(store.through(&proxy.endpoint)).await, proxy)
 }
@@ -258,8 +253,9 @@ fn fail_at(proxy: &Proxy, call: usize) {
     });
 }
 
-async fn a_deletion_that_was_interrupted_is_taken_up_again(kind: Kind) {
-    let (api, proxy) = failing(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_was_interrupted_is_taken_up_again() {
+    let (api, proxy) = failing().await;
     let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
     for interrupted_at in 0..6 {
         let value = format!("my-own-value-of-enough-characters-{interrupted_at}");
@@ -297,8 +293,9 @@ async fn a_deletion_that_was_interrupted_is_taken_up_again(kind: Kind) {
     );
 }
 
-async fn a_link_that_was_interrupted_is_finished_by_the_next_call(kind: Kind) {
-    let (api, proxy) = failing(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_was_interrupted_is_finished_by_the_next_call() {
+    let (api, proxy) = failing().await;
     let plan = text(&api.post("/usageplans", json!({ "name": "p" })).await["id"]);
     let path = format!("/usageplans/{plan}/keys");
     for interrupted_at in 0..5 {
@@ -319,8 +316,9 @@ async fn a_link_that_was_interrupted_is_finished_by_the_next_call(kind: Kind) {
 }
 
 /// Whatever step an unlinking stops at: the next change of the key makes it whole, and a key that is revoked is revoked.
-async fn an_unlinking_that_was_interrupted_revokes_with_the_next_change(kind: Kind) {
-    let (api, proxy) = failing(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlinking_that_was_interrupted_revokes_with_the_next_change() {
+    let (api, proxy) = failing().await;
     let engine = tollgate_tests::world::engine(&api.store, tollgate_tests::world::PATIENT).await;
     let stage = json!({ "apiId": "api", "stage": "prod" });
     let plan =
@@ -375,8 +373,9 @@ async fn an_unlinking_that_was_interrupted_revokes_with_the_next_change(kind: Ki
 }
 
 /// A link that stopped at the record, whose plan is then deleted: the key's other plan is not harmed by what is left.
-async fn what_a_lost_link_leaves_harms_no_other_plan_of_the_key(kind: Kind) {
-    let (api, proxy) = failing(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_link_leaves_harms_no_other_plan_of_the_key() {
+    let (api, proxy) = failing().await;
     let engine = tollgate_tests::world::engine(&api.store, tollgate_tests::world::PATIENT).await;
     let stage = json!({ "apiId": "api", "stage": "prod" });
     let good = json!({ "name": "good", "apiStages": [stage] });
@@ -442,9 +441,10 @@ async fn a_key_linked_to_two_plans_of_one_stage_at_once_gets_into_one(kind: Kind
     );
 }
 
-async fn a_damaged_item_is_left_out_of_lists_and_told_when_asked_for(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_item_is_left_out_of_lists_and_told_when_asked_for() {
     use aws_sdk_dynamodb::types::AttributeValue;
-    let api = Api::new(kind).await;
+    let api = Api::embedded().await;
     let (good, bad) = (api.key(json!({})).await, api.key(json!({})).await);
     api.store
         .client()

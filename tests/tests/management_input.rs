@@ -12,15 +12,8 @@ use tollgate_tests::stores::{Kind, Store};
 use tollgate_tests::world::{PATIENT, decide, engine, linked, plan};
 
 on_both_stores!(
-    a_list_is_never_an_object_anywhere,
-    numbers_that_clients_cannot_read_are_not_taken,
-    a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as_the_largest,
-    a_method_throttle_in_the_place_of_the_plans_is_refused,
-    the_throttle_of_every_method_is_made_changed_and_removed,
     stages_and_method_throttles_are_bounded_and_the_most_of_them_work,
-    every_answer_has_an_id_of_its_own,
     a_position_of_one_list_is_taken_by_no_other,
-    a_restriction_names_stages_that_plans_can_have,
 );
 
 /// `whole` with each of its objects in turn written as a list of its values, and as an empty one.
@@ -51,8 +44,9 @@ fn with_lists(whole: &Value) -> Vec<Value> {
     all
 }
 
-async fn a_list_is_never_an_object_anywhere(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_never_an_object_anywhere() {
+    let api = Api::embedded().await;
     let quota = json!({ "limit": 5, "offset": 0, "period": "DAY" });
     let throttle = json!({ "rateLimit": 1.0, "burstLimit": 2 });
     let stage = json!({ "apiId": "a", "stage": "s", "throttle": { "/x/GET": throttle } });
@@ -120,8 +114,9 @@ async fn a_list_is_never_an_object_anywhere(kind: Kind) {
     );
 }
 
-async fn numbers_that_clients_cannot_read_are_not_taken(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_clients_cannot_read_are_not_taken() {
+    let api = Api::embedded().await;
     let most = i64::from(i32::MAX);
     let largest = json!({ "name": "p", "quota": { "limit": most, "period": "DAY" } });
     let plan = api.post("/usageplans", largest).await;
@@ -149,11 +144,10 @@ async fn numbers_that_clients_cannot_read_are_not_taken(kind: Kind) {
     api.patch(400, &key, &[["add", &overrides, &value]]).await;
 }
 
-async fn a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as_the_largest(
-    kind: Kind,
-) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as_the_largest() {
     const STORED: u64 = 5_000_000_000;
-    let store = Store::new(kind).await;
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((STORED, PeriodKind::Month)))).await;
     let path = format!("/usageplans/{}", plan.id);
@@ -188,8 +182,9 @@ async fn a_larger_quota_of_an_earlier_release_is_enforced_as_stored_and_shown_as
     assert_eq!(stored().await, u64::try_from(i32::MAX).unwrap());
 }
 
-async fn a_method_throttle_in_the_place_of_the_plans_is_refused(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_throttle_in_the_place_of_the_plans_is_refused() {
+    let api = Api::embedded().await;
     let body =
         json!({ "name": "p", "throttle": { "/pets/GET": { "rateLimit": 1, "burstLimit": 2 } } });
     let refused = api.call(400, Method::POST, "/usageplans", body).await;
@@ -202,8 +197,9 @@ async fn a_method_throttle_in_the_place_of_the_plans_is_refused(kind: Kind) {
     assert_eq!(plan["throttle"], json!({ "rateLimit": 1.0 }));
 }
 
-async fn the_throttle_of_every_method_is_made_changed_and_removed(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_throttle_of_every_method_is_made_changed_and_removed() {
+    let api = Api::embedded().await;
     let every = json!({ "*/*": { "rateLimit": 1.0, "burstLimit": 2 } });
     let stage = json!({ "apiId": "a", "stage": "s", "throttle": every });
     let body = json!({ "name": "p", "apiStages": [stage] });
@@ -288,8 +284,9 @@ async fn stages_and_method_throttles_are_bounded_and_the_most_of_them_work(kind:
     );
 }
 
-async fn every_answer_has_an_id_of_its_own(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_an_id_of_its_own() {
+    let api = Api::embedded().await;
     let mut seen = std::collections::BTreeSet::new();
     for path in [
         "/apikeys",
@@ -354,8 +351,9 @@ async fn a_position_of_one_list_is_taken_by_no_other(kind: Kind) {
     }
 }
 
-async fn a_restriction_names_stages_that_plans_can_have(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restriction_names_stages_that_plans_can_have() {
+    let api = Api::embedded().await;
     let key = api.key(json!({})).await;
     let path = format!("/apikeys/{key}");
     for stage in ["a", ":s", "a:", "a:s:t", "a b:s", "a:\u{e9}", "a/b:s"] {

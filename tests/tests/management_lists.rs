@@ -24,9 +24,6 @@ on_both_stores!(
     very_many_names_are_listed_by_name_each_of_them_once,
     a_plans_keys_are_found_by_name_through_links_unlinks_and_renames,
     a_page_costs_the_same_however_many_keys_there_are,
-    a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_killed,
-    an_import_that_runs_out_of_time_is_finished_by_sending_it_again,
-    an_import_that_disables_keys_is_done_when_it_is_answered,
     imports_of_one_file_at_the_same_time_make_each_key_once,
     large_keys_are_changed_by_an_import_too,
     a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys,
@@ -247,8 +244,9 @@ async fn a_page_costs_the_same_however_many_keys_there_are(kind: Kind) {
     assert!(most <= Some(8 + 1 + 1 + 2 * 10), "{:?}", costs[1]);
 }
 
-async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_killed(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_killed() {
+    let store = Store::embedded().await;
     let manager_of = admin(&store).await;
     let mut limits = plan(None, Some((10, PeriodKind::Day)));
     let plan = make_plan(&manager_of, limits.clone()).await;
@@ -315,8 +313,9 @@ async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_k
     assert_eq!(left, [""; 0]);
 }
 
-async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let admin = admin(&store.through(&proxy.endpoint)).await;
     let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
@@ -349,8 +348,9 @@ async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again(kind: K
     assert_eq!(decide(&engine, &value(&names[599])).await, Reason::Ok);
 }
 
-async fn an_import_that_disables_keys_is_done_when_it_is_answered(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_disables_keys_is_done_when_it_is_answered() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
     let names = numbered("key", 0..60);

@@ -9,10 +9,6 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 use tollgate_tests::api::{Api, text};
-use tollgate_tests::on_both_stores;
-use tollgate_tests::stores::Kind;
-
-on_both_stores!(any_patch_is_made_wholly_or_not_at_all);
 
 const PLANS: usize = 40;
 const PATCHES: usize = 6;
@@ -91,8 +87,9 @@ fn patch(operations: &[(String, String, Option<String>)]) -> String {
     json!({ "patchOperations": operations.collect::<Vec<_>>() }).to_string()
 }
 
-async fn any_patch_is_made_wholly_or_not_at_all(kind: Kind) {
-    let api = Api::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn any_patch_is_made_wholly_or_not_at_all() {
+    let api = Api::embedded().await;
     let mut runner = TestRunner::deterministic();
     let lists = proptest::collection::vec(operations(), 1..4);
     let mut case = || lists.new_tree(&mut runner).unwrap().current();

@@ -24,16 +24,13 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
-    a_key_that_moves_carries_what_it_has_used_or_begins_anew,
     a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice,
-    wherever_a_move_is_interrupted_asking_again_finishes_it,
-    a_move_that_cannot_be_changes_nothing,
-    a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_however_many,
     a_move_to_a_plan_that_is_deleted_meanwhile_leaves_the_key_where_it_was,
 );
 
-async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_moves_carries_what_it_has_used_or_begins_anew() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (first, key) = linked(&admin, plan(Some((0.001, 8)), Some((10, PeriodKind::Day)))).await;
     let second = make_plan(
@@ -129,10 +126,11 @@ async fn a_move_under_load_refuses_nothing_that_is_left_and_admits_nothing_twice
     assert_eq!((admitted, counted), (LIMIT, LIMIT));
 }
 
-async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_a_move_is_interrupted_asking_again_finishes_it() {
     let mut looked = false;
     for n in 0.. {
-        let store = Store::new(kind).await;
+        let store = Store::embedded().await;
         let admin = admin(&store).await;
         let (first, key) = linked(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
         let second = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
@@ -177,8 +175,9 @@ async fn wherever_a_move_is_interrupted_asking_again_finishes_it(kind: Kind) {
     }
 }
 
-async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_cannot_be_changes_nothing() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (first, key) = linked(&admin, plan(None, None)).await;
     let second = make_plan(&admin, plan(None, None)).await;
@@ -221,10 +220,9 @@ async fn a_move_that_cannot_be_changes_nothing(kind: Kind) {
     assert_eq!(admin.key(&key.record.id).await.unwrap(), before);
 }
 
-async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_however_many(
-    kind: Kind,
-) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttle_that_is_owed_to_is_owed_to_after_a_move_however_little_and_however_many() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let mut limits = plan(Some((0.01, 1)), None);
     let slow = Throttle::new(Some(0.001), Some(5)).unwrap();

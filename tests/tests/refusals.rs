@@ -17,18 +17,11 @@ use tollgate_core::verdict::{Reason, Verdict};
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_engine::Engine;
-use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::Proxy;
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::{
     Key, PATIENT, admin, at, decide_at, decide_on, engine, linked, make_plan, plan, target,
 };
-
-on_both_stores!(
-    every_refusal_ends_with_its_reason_whatever_is_changed,
-    a_limit_that_admits_nothing_is_asked_about_once_a_second,
-    every_refusal_says_whom_it_is_about,
-);
 
 /// The longest that anything is answered from memory.
 const LONGEST_MEMORY: SignedDuration = SignedDuration::from_secs(10);
@@ -294,8 +287,9 @@ async fn refuse_warmly(warm: &Engine, key: &str, state: State, expected: Reason)
     }
 }
 
-async fn every_refusal_ends_with_its_reason_whatever_is_changed(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_ends_with_its_reason_whatever_is_changed() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let warm = engine(&store, PATIENT).await;
     let elsewhere = make_plan(&admin, open()).await;
@@ -342,8 +336,9 @@ async fn every_refusal_ends_with_its_reason_whatever_is_changed(kind: Kind) {
     assert!(tried > 150, "{tried} combinations");
 }
 
-async fn a_limit_that_admits_nothing_is_asked_about_once_a_second(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_admits_nothing_is_asked_about_once_a_second() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let (_, key) = linked(&admin(&store).await, limits(State::RateZero)).await;
     let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
@@ -359,8 +354,9 @@ async fn a_limit_that_admits_nothing_is_asked_about_once_a_second(kind: Kind) {
     assert!((9..=12).contains(&counts["GetItem"]), "{counts:?}");
 }
 
-async fn every_refusal_says_whom_it_is_about(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_says_whom_it_is_about() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let engine = engine(&store, PATIENT).await;
     for (state, expected) in STATES {

@@ -20,15 +20,8 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
-    wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back,
-    a_meter_that_was_left_behind_refuses_until_the_link_is_published,
-    an_interrupted_move_that_is_contradicted_never_comes_about,
-    a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made,
     a_key_whose_meter_is_ahead_of_its_record_can_be_revoked,
-    a_key_whose_record_is_one_change_behind_can_be_revoked,
     a_key_whose_record_cannot_be_read_can_be_revoked,
-    a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans,
-    an_item_of_a_later_version_is_not_understood,
 );
 
 const QUOTA: u64 = 5;
@@ -82,9 +75,10 @@ fn key_item(key: &Key) -> String {
     format!("KEY#{}", key.record.id)
 }
 
-async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back() {
     for n in 0.. {
-        let store = Store::new(kind).await;
+        let store = Store::embedded().await;
         let admin = admin(&store).await;
         let limits = plan(None, Some((QUOTA, PeriodKind::Month)));
         let (plan, key) = linked(&admin, limits).await;
@@ -111,8 +105,9 @@ async fn wherever_a_link_is_interrupted_a_spent_quota_does_not_come_back(kind: K
     }
 }
 
-async fn a_meter_that_was_left_behind_refuses_until_the_link_is_published(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meter_that_was_left_behind_refuses_until_the_link_is_published() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((QUOTA, PeriodKind::Month)))).await;
     let (warm, id) = (engine(&store, PATIENT).await, &key.record.id);
@@ -142,9 +137,9 @@ struct Moving {
 
 impl Moving {
     /// A key whose move from the first plan to the second was cut off after it had left.
-    async fn begun(kind: Kind) -> Self {
+    async fn begun() -> Self {
         for n in 0.. {
-            let store = Store::new(kind).await;
+            let store = Store::embedded().await;
             let admin = admin(&store).await;
             let (first, key) = linked(&admin, plan(None, None)).await;
             let second = make_plan(&admin, plan(None, None)).await;
@@ -178,9 +173,10 @@ impl Moving {
     }
 }
 
-async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_move_that_is_contradicted_never_comes_about() {
     for end in [0, 1] {
-        let moving = Box::pin(Moving::begun(kind)).await;
+        let moving = Box::pin(Moving::begun()).await;
         let Moving {
             admin, key, plans, ..
         } = &moving;
@@ -208,14 +204,14 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
         assert!(matches!(error, Err(Error::AlreadyLinked)), "{error:?}");
     }
     // Put back: it is in the one, and not in the other.
-    let moving = Box::pin(Moving::begun(kind)).await;
+    let moving = Box::pin(Moving::begun()).await;
     let Moving {
         admin, key, plans, ..
     } = &moving;
     admin.link(&plans[0], &key.record.id).await.unwrap();
     assert_eq!(moving.decides().await, (Reason::Ok, vec![plans[0].clone()]));
     // Moved elsewhere from where it was.
-    let moving = Box::pin(Moving::begun(kind)).await;
+    let moving = Box::pin(Moving::begun()).await;
     let Moving {
         admin, key, plans, ..
     } = &moving;
@@ -229,7 +225,7 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
         (Reason::NotInPlan, vec![plans[2].clone()])
     );
     // A disabled key stays so, whatever ends its move.
-    let moving = Box::pin(Moving::begun(kind)).await;
+    let moving = Box::pin(Moving::begun()).await;
     let Moving {
         admin,
         key,
@@ -256,8 +252,9 @@ async fn an_interrupted_move_that_is_contradicted_never_comes_about(kind: Kind) 
     );
 }
 
-async fn a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_is_asked_for_again_after_the_key_was_put_back_is_made() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (first, key) = linked(&admin, plan(None, None)).await;
     let second = make_plan(&admin, plan(None, None)).await;
@@ -350,8 +347,9 @@ async fn a_key_whose_meter_is_ahead_of_its_record_can_be_revoked(kind: Kind) {
     }
 }
 
-async fn a_key_whose_record_is_one_change_behind_can_be_revoked(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_record_is_one_change_behind_can_be_revoked() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (_, key) = linked(&admin, plan(None, None)).await;
     let item = tollgate_dynamo::item::ItemKey::key(&key.record.id);
@@ -454,8 +452,9 @@ async fn a_key_whose_record_cannot_be_read_can_be_revoked(kind: Kind) {
     }
 }
 
-async fn a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let mut elsewhere = plan(None, None);
     "dev".clone_into(&mut elsewhere.stages[0].stage);
@@ -487,14 +486,15 @@ async fn a_damaged_plan_or_meter_takes_nothing_from_the_keys_sound_plans(kind: K
     assert_eq!(text(&shown["id"]), key.record.id);
 }
 
-async fn an_item_of_a_later_version_is_not_understood(kind: Kind) {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_of_a_later_version_is_not_understood() {
     for (item, sort) in [
         ("KEY", "KEY"),
         ("KEY", "METER"),
         ("PLAN", "PLAN"),
         ("HASH", "HASH"),
     ] {
-        let store = Store::new(kind).await;
+        let store = Store::embedded().await;
         let admin = admin(&store).await;
         let (plan, key) = linked(&admin, plan(None, None)).await;
         let pk = match item {

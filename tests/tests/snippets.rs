@@ -175,6 +175,7 @@ async fn guards_as_the_layer_does(program: &str, flag: &str, code: &str) {
 }
 
 #[tokio::test]
+#[ignore = "needs Node.js; ./test runs it"]
 async fn the_guard_for_node_guards_as_the_layer_does() {
     let code = snippet("js") + NODE;
     guards_as_the_layer_does("node", "-e", &code).await;
@@ -183,6 +184,7 @@ async fn the_guard_for_node_guards_as_the_layer_does() {
 }
 
 #[tokio::test]
+#[ignore = "needs Python; ./test runs it"]
 async fn the_guard_for_python_guards_as_the_layer_does() {
     let code = snippet("python") + PYTHON;
     guards_as_the_layer_does("python3", "-c", &code).await;

@@ -5,18 +5,9 @@
 use serde_json::{Value, json};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_tests::lambda::{Function, Start, event};
-use tollgate_tests::on_both_stores;
 use tollgate_tests::proxy::{Fault, Proxy};
-use tollgate_tests::stores::{Kind, Store};
+use tollgate_tests::stores::Store;
 use tollgate_tests::world::{admin, linked, plan};
-
-on_both_stores!(
-    counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown,
-    decisions_are_counted_per_plan_where_that_is_asked_for,
-    a_store_that_fails_shows_in_the_metrics_at_every_log_level,
-    the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys,
-    management_counts_its_calls_and_failures,
-);
 
 async fn start(store: &Store, environment: &[(&str, &str)]) -> Function {
     Function::start("authorizer", store, Start::with(environment)).await
@@ -51,8 +42,9 @@ fn total(lines: &[Value], name: &str) -> u64 {
     of_function.filter_map(|line| line[name].as_u64()).sum()
 }
 
-async fn counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown() {
+    let store = Store::embedded().await;
     let limits = plan(Some((0.001, 130)), Some((110, PeriodKind::Day)));
     let (_, key) = linked(&admin(&store).await, limits).await;
     let proxy = Proxy::to(&store.endpoint).await;
@@ -93,8 +85,9 @@ async fn counts_are_written_once_in_ten_seconds_and_the_rest_at_shutdown(kind: K
     assert_eq!(log.lines().count(), lines.len(), "{log}");
 }
 
-async fn decisions_are_counted_per_plan_where_that_is_asked_for(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_are_counted_per_plan_where_that_is_asked_for() {
+    let store = Store::embedded().await;
     let admin = admin(&store).await;
     let (one, first) = linked(&admin, plan(Some((0.001, 2)), None)).await;
     let (two, second) = linked(&admin, plan(None, None)).await;
@@ -115,8 +108,9 @@ async fn decisions_are_counted_per_plan_where_that_is_asked_for(kind: Kind) {
     assert_eq!(total(&lines, "Allowed"), 4);
 }
 
-async fn a_store_that_fails_shows_in_the_metrics_at_every_log_level(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_shows_in_the_metrics_at_every_log_level() {
+    let store = Store::embedded().await;
     let (_, key) = linked(&admin(&store).await, plan(None, None)).await;
     let proxy = Proxy::to(&store.endpoint).await;
     let store = store.through(&proxy.endpoint);
@@ -132,8 +126,9 @@ async fn a_store_that_fails_shows_in_the_metrics_at_every_log_level(kind: Kind) 
     assert!(total(&lines, "StoreFailures") >= 1, "{lines:?}");
 }
 
-async fn the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys() {
+    let store = Store::embedded().await;
     let (plan, key) = linked(&admin(&store).await, plan(None, None)).await;
     for (share, range) in [("1", 200..=200), ("0", 0..=0), ("0.5", 60..=140)] {
         let function = start(&store, &[("TOLLGATE_LOG_SAMPLE", share)]).await;
@@ -166,8 +161,9 @@ async fn the_sampled_share_of_decisions_is_logged_with_ids_and_without_keys(kind
     }
 }
 
-async fn management_counts_its_calls_and_failures(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn management_counts_its_calls_and_failures() {
+    let store = Store::embedded().await;
     let proxy = Proxy::to(&store.endpoint).await;
     let function = Function::start("keys", &store.through(&proxy.endpoint), Start::default()).await;
     let mut list = event("http-api-v2", None);

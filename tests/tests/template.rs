@@ -23,6 +23,7 @@ const TEMPLATES: [&str; 4] = [
 ];
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn every_template_is_valid_and_clean() {
     for template in TEMPLATES {
         sam::run(sam::command("sam").args(["validate", "--lint", "-t", template])).await;
@@ -30,6 +31,7 @@ async fn every_template_is_valid_and_clean() {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn the_examples_import_what_the_stack_exports_and_cache_nothing() {
     let stack = sam::template(TEMPLATES[0]).await;
     let outputs = stack["Outputs"].as_object().unwrap().values();
@@ -56,6 +58,7 @@ async fn the_examples_import_what_the_stack_exports_and_cache_nothing() {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn the_example_answers_preflight_requests_as_the_documentation_says() {
     let read = |path: &str| fs::read_to_string(sam::root().join(path)).unwrap();
     let docs = read("docs/operations.md");
@@ -73,6 +76,7 @@ async fn the_example_answers_preflight_requests_as_the_documentation_says() {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn every_parameter_and_output_is_documented() {
     let docs = fs::read_to_string(sam::root().join("docs/operations.md")).unwrap();
     let stack = sam::template(TEMPLATES[0]).await;
@@ -91,6 +95,7 @@ async fn every_parameter_and_output_is_documented() {
 
 /// AWS's clients go by `JMESPath`; an expression that cannot be read makes a recipe do nothing.
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn every_query_of_the_documentation_can_be_read() {
     const COMPILE: &str = r#"
 import re, jmespath
@@ -135,6 +140,7 @@ fn every_documented_second_stack_has_an_upload_prefix_of_its_own() {
 
 /// API Gateway refuses to remove a route that the settings of its stage name.
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn no_route_that_another_release_may_lack_has_settings_of_its_own() {
     let stack = sam::template(TEMPLATES[0]).await;
     let api = &stack["Resources"]["ManagementApi"]["Properties"];
@@ -147,6 +153,7 @@ async fn no_route_that_another_release_may_lack_has_settings_of_its_own() {
 
 /// The restore finds the calls that have changed something by the status in their lines; 0.3.0 has written it as a string.
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn the_restores_query_reads_the_status_in_every_line_of_the_audit_trail() {
     const MATCH: &str = "import re, sys; print(re.search(sys.argv[1], sys.argv[2])['code'])";
     let stack = sam::template(TEMPLATES[0]).await;
@@ -207,6 +214,7 @@ const DESCRIBE: &str = "import boto3, json, sys; \
     print(json.dumps(t, default=str))";
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn the_stacks_table_is_the_one_that_the_command_line_creates() {
     let store = Store::new(Kind::DynamodbLocal).await;
     let mut describe = sam::command("python");
@@ -249,6 +257,7 @@ async fn actions(role: &str, policy: usize) -> (BTreeSet<String>, Value) {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn the_authorizer_may_do_what_it_does_and_no_more() {
     let store = Store::new(Kind::DynamodbLocal).await;
     let limits = plan(Some((100.0, 100)), Some((1_000, PeriodKind::Month)));
@@ -280,6 +289,7 @@ async fn the_authorizer_may_do_what_it_does_and_no_more() {
 }
 
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn management_may_do_what_it_does_and_no_more() {
     let store = Store::new(Kind::DynamodbLocal).await;
     let proxy = Proxy::to(&store.endpoint).await;
@@ -312,6 +322,7 @@ async fn management_may_do_what_it_does_and_no_more() {
 
 /// A key policy is the whole truth about a KMS key unless it hands the matter over to IAM.
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn only_key_management_may_open_what_is_kept_of_values() {
     let stack = sam::template(TEMPLATES[0]).await;
     let policy = &stack["Resources"]["ValuesKey"]["Properties"]["KeyPolicy"];
@@ -398,6 +409,7 @@ fn references(part: &Value, found: &mut BTreeSet<String>) {
 /// SAM makes a new version of a function when the template changes, and not when a parameter does: without this the alias
 /// would go on with the old settings.
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn a_changed_parameter_gives_the_alias_a_new_version() {
     let stack = sam::template(TEMPLATES[0]).await;
     let function = &stack["Resources"]["AuthorizerFunction"]["Properties"];

@@ -22,15 +22,13 @@ use tollgate_tests::world::{
 };
 
 on_both_stores!(
-    a_plan_and_a_key_open_what_they_list_and_an_edit_holds,
-    limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say,
     limits_of_its_own_that_come_and_go_under_load_never_let_more_through_than_the_larger,
-    what_cannot_be_agreed_is_refused_and_changes_nothing,
     a_steady_request_is_one_write_with_all_of_this_on,
 );
 
-async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (plan, key) = linked(&admin, plan(None, Some((100, PeriodKind::Day)))).await;
     let engine = engine(&store, PATIENT).await;
@@ -80,8 +78,9 @@ async fn a_plan_and_a_key_open_what_they_list_and_an_edit_holds(kind: Kind) {
     assert_eq!(used(&admin, &plan.id, &key.record.id, today).await, 6);
 }
 
-async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_its_own_hold_up_to_their_last_day_whatever_the_clocks_say() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (plan, key) = linked(&admin, plan(Some((1.0, 1)), Some((2, PeriodKind::Month)))).await;
     let overrides = json!({
@@ -183,8 +182,9 @@ async fn refuses(api: &Api, status: u16, of: &str, at: &str, value: &str, expect
     assert!(message.contains(expected), "{value}: {message}");
 }
 
-async fn what_cannot_be_agreed_is_refused_and_changes_nothing(kind: Kind) {
-    let store = Store::new(kind).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_agreed_is_refused_and_changes_nothing() {
+    let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;
     let (plan, key) = linked(&admin, plan(Some((1.0, 1)), None)).await;
     let plan_path = format!("/usageplans/{}", plan.id);

@@ -1,0 +1,45 @@
+//! One program for all tests that cross crates, so that the SDK and SQLite are linked once. `sam.rs` is a program of its own:
+//! `./test` can leave it out where there is no Docker.
+//!
+//! The tests run in one process: each has a table, ports and folders of its own, and gives environment variables only to the
+//! programs that it starts.
+
+mod answers;
+mod bootstrap;
+mod bootstrap_keys;
+mod cli;
+mod cli_errors;
+mod cli_terms;
+mod clients;
+mod combining;
+mod crowds;
+mod deploy;
+mod dev;
+mod edits;
+mod engine;
+mod events;
+mod exactness;
+mod faults;
+mod grants;
+mod holders;
+mod key_life;
+mod management_failures;
+mod management_imports;
+mod management_input;
+mod management_keys;
+mod management_lists;
+mod management_patches;
+mod management_plans;
+mod moves;
+mod refusals;
+mod retrievable;
+mod revoked;
+mod round_trips;
+mod simulation;
+mod snippets;
+mod table;
+mod telemetry;
+mod template;
+mod terms;
+mod upgrade;
+mod write;
