@@ -1,5 +1,6 @@
-//! One program for all tests that cross crates, so that the SDK and SQLite are linked once. `sam.rs` is a program of its own:
-//! `./test` can leave it out where there is no Docker.
+//! One program holds all tests that cross crates: the SDK and SQLite are linked once.
+//!
+//! A bare `cargo test` needs nothing installed. Tests that need more say so in `#[ignore]`, and `./test` runs them too.
 //!
 //! The tests run in one process: each has a table, ports and folders of its own, and gives environment variables only to the
 //! programs that it starts.
@@ -13,6 +14,7 @@ mod cli_terms;
 mod clients;
 mod combining;
 mod crowds;
+mod damaged;
 mod deploy;
 mod dev;
 mod edits;
@@ -23,6 +25,8 @@ mod faults;
 mod grants;
 mod holders;
 mod key_life;
+mod large_imports;
+mod management_errors;
 mod management_failures;
 mod management_imports;
 mod management_input;
@@ -34,12 +38,15 @@ mod moves;
 mod refusals;
 mod retrievable;
 mod revoked;
+mod rotations;
 mod round_trips;
+mod sam;
 mod simulation;
 mod snippets;
 mod table;
 mod telemetry;
 mod template;
+mod template_rights;
 mod terms;
 mod upgrade;
 mod write;

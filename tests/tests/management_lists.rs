@@ -11,29 +11,25 @@ use tollgate_admin::imports::{ImportKey, Imported};
 use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::key::KeyValue;
-use tollgate_core::verdict::Reason;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_tests::api::{Api, ids, text};
 use tollgate_tests::on_both_stores;
-use tollgate_tests::proxy::{Fault, Proxy};
+use tollgate_tests::proxy::Proxy;
 use tollgate_tests::stores::{Kind, Store};
-use tollgate_tests::world::{PATIENT, admin, decide, engine, make_plan, plan};
+use tollgate_tests::world::{admin, make_plan, plan};
 
 on_both_stores!(
     names_are_listed_newest_first_while_they_are_few_and_pages_hold_while_keys_come_and_go,
     very_many_names_are_listed_by_name_each_of_them_once,
     a_plans_keys_are_found_by_name_through_links_unlinks_and_renames,
     a_page_costs_the_same_however_many_keys_there_are,
-    imports_of_one_file_at_the_same_time_make_each_key_once,
-    large_keys_are_changed_by_an_import_too,
-    a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys,
 );
 
-fn value(name: &str) -> String {
+pub(crate) fn value(name: &str) -> String {
     format!("value-of-the-key-{name}")
 }
 
-fn rows(names: &[String], plan: Option<&PlanRecord>) -> Vec<ImportKey> {
+pub(crate) fn rows(names: &[String], plan: Option<&PlanRecord>) -> Vec<ImportKey> {
     let rows = names.iter().enumerate().map(|(index, name)| ImportKey {
         row: index + 1,
         value: KeyValue::parse(&value(name)).unwrap(),
@@ -50,7 +46,7 @@ fn rows(names: &[String], plan: Option<&PlanRecord>) -> Vec<ImportKey> {
     rows.collect()
 }
 
-async fn import(
+pub(crate) async fn import(
     admin: &Admin,
     rows: Vec<ImportKey>,
     until: Option<Instant>,
@@ -58,7 +54,7 @@ async fn import(
     admin.import_keys(rows, Vec::new(), true, until).await
 }
 
-fn numbered(prefix: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn numbered(prefix: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers
         .map(|number| format!("{prefix}-{number:05}"))
         .collect()
@@ -311,144 +307,4 @@ async fn a_plan_with_many_keys_is_gone_at_once_and_swept_however_often_that_is_k
         .get(&format!("/usageplans/{}/keys?limit=500", plan.id))
         .await);
     assert_eq!(left, [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_runs_out_of_time_is_finished_by_sending_it_again() {
-    let store = Store::embedded().await;
-    let proxy = Proxy::to(&store.endpoint).await;
-    let admin = admin(&store.through(&proxy.endpoint)).await;
-    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
-    let names = numbered("key", 0..600);
-    let slow = Fault::Delay(Duration::from_millis(120));
-    proxy.rule(move |_, operation| match operation {
-        "TransactWriteItems" => slow.clone(),
-        _ => Fault::None,
-    });
-    let mut before = 0;
-    let mut until = Instant::now();
-    let imported = loop {
-        match import(&admin, rows(&names, Some(&plan)), Some(until)).await {
-            Ok(imported) => break imported,
-            Err(Error::Unfinished { finished, of: 600 }) => {
-                // However little time there is, something is done.
-                assert!(finished > before, "{finished}");
-                before = finished;
-                until = Instant::now() + Duration::from_millis(200);
-            }
-            Err(error) => panic!("{error}"),
-        }
-    };
-    assert!(before > 0);
-    assert_eq!(imported.ids.len(), 600);
-    for (id, name) in imported.ids.iter().zip(&names).step_by(97) {
-        assert_eq!(admin.key(id).await.unwrap().name.as_ref(), Some(name));
-    }
-    let engine = engine(&store, PATIENT).await;
-    assert_eq!(decide(&engine, &value(&names[599])).await, Reason::Ok);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_disables_keys_is_done_when_it_is_answered() {
-    let store = Store::embedded().await;
-    let admin = admin(&store).await;
-    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
-    let names = numbered("key", 0..60);
-    let first = import(&admin, rows(&names, Some(&plan)), None)
-        .await
-        .unwrap();
-    let engine = engine(&store, PATIENT).await;
-    for name in &names {
-        assert_eq!(decide(&engine, &value(name)).await, Reason::Ok);
-    }
-    // One of them is changed by another in the very moment, which the whole batch then makes way for.
-    let proxy = Proxy::to(&store.endpoint).await;
-    let slow = tollgate_tests::world::admin(&store.through(&proxy.endpoint)).await;
-    proxy.rule(|_, operation| match operation {
-        "TransactWriteItems" => Fault::Delay(Duration::from_millis(500)),
-        _ => Fault::None,
-    });
-    let mut off = rows(&names, Some(&plan));
-    for row in &mut off {
-        row.enabled = Some(false);
-    }
-    let describe = async {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        let change = |record: &mut tollgate_dynamo::item::key::KeyRecord| {
-            record.description = Some("changed".to_owned());
-            Ok::<_, Error>(())
-        };
-        admin.update_key(&first.ids[30], change).await.unwrap();
-    };
-    let (again, ()) = tokio::join!(import(&slow, off, None), describe);
-    assert_eq!(again.unwrap().ids, first.ids);
-    for (name, id) in names.iter().zip(&first.ids) {
-        assert_eq!(decide(&engine, &value(name)).await, Reason::Disabled);
-        assert!(!admin.key(id).await.unwrap().enabled);
-    }
-    let described = admin.key(&first.ids[30]).await.unwrap();
-    assert_eq!(described.description.as_deref(), Some("changed"));
-}
-
-async fn imports_of_one_file_at_the_same_time_make_each_key_once(kind: Kind) {
-    let store = Store::new(kind).await;
-    let admin = admin(&store).await;
-    let plan = make_plan(&admin, plan(None, Some((10, PeriodKind::Day)))).await;
-    let names = numbered("key", 0..300);
-    let one = || import(&admin, rows(&names, Some(&plan)), None);
-    let (one, two, three) = tokio::join!(one(), one(), one());
-    let ids = one.unwrap().ids;
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 300);
-    assert_eq!((&two.unwrap().ids, &three.unwrap().ids), (&ids, &ids));
-    let again = import(&admin, rows(&names, Some(&plan)), Some(Instant::now())).await;
-    assert_eq!(again.unwrap().ids, ids);
-}
-
-async fn large_keys_are_changed_by_an_import_too(kind: Kind) {
-    let api = Api::new(kind).await;
-    let admin = admin(&api.store).await;
-    let names = numbered("key", 0..14);
-    for name in &names {
-        let description = "€".repeat(116_000);
-        api.key(json!({ "name": name, "value": value(name), "description": description, "enabled": true }))
-            .await;
-    }
-    let mut off = rows(&names, None);
-    for row in &mut off {
-        row.enabled = Some(false);
-    }
-    let imported = import(&admin, off, None).await.unwrap();
-    for id in &imported.ids {
-        assert!(!admin.key(id).await.unwrap().enabled);
-    }
-}
-
-async fn a_plan_that_is_deleted_during_an_import_keeps_none_of_its_keys(kind: Kind) {
-    let store = Store::new(kind).await;
-    let proxy = Proxy::to(&store.endpoint).await;
-    let slow = admin(&store.through(&proxy.endpoint)).await;
-    let admin = admin(&store).await;
-    let mut limits = plan(None, None);
-    limits.stages.clear();
-    let plan = make_plan(&admin, limits).await;
-    proxy.rule(|_, operation| match operation {
-        "TransactWriteItems" => Fault::Delay(Duration::from_millis(500)),
-        _ => Fault::None,
-    });
-    let names = numbered("key", 0..40);
-    let delete = async {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        admin.delete_plan(&plan.id, None).await.unwrap();
-    };
-    let (imported, ()) = tokio::join!(import(&slow, rows(&names, Some(&plan)), None), delete);
-    let imported = imported.unwrap();
-    assert_eq!(imported.ids.len(), 40);
-    assert!(
-        imported.warnings[0].contains("was deleted meanwhile"),
-        "{:?}",
-        imported.warnings
-    );
-    for id in &imported.ids {
-        assert_eq!(admin.key(id).await.unwrap().plans, [""; 0]);
-    }
 }

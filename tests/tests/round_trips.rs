@@ -191,3 +191,108 @@ async fn an_export_of_the_release_before_is_imported_with_a_warning_of_what_it_n
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn keys_come_from_a_csv_file_and_go_back_to_one() {
+    let (dev, tollgate) = tollgate_tests::cli::start().await;
+    let plan = tollgate
+        .json("plans create --name p --stage local:$default --quota 9 --period month")
+        .await;
+    let file = std::env::temp_dir().join(format!("tollgate-import-{}.csv", std::process::id()));
+    let path = file.display().to_string();
+    let row = |number| {
+        format!(
+            "name {number},a-value-for-key-number-{number},{}\n",
+            id(&plan)
+        )
+    };
+    let rows = (1..=600).map(row).collect::<String>();
+    let double = "double,a-value-for-key-number-3,\n";
+    std::fs::write(
+        &file,
+        format!("NAME,key,UsagePlanIds\n{rows}late,short,\n{double}"),
+    )
+    .unwrap();
+
+    let (code, error) = tollgate
+        .fail(&format!("keys import {path} --fail-on-warnings"))
+        .await;
+    assert!(
+        code == 1 && error.contains("Nothing was imported: row 601: "),
+        "{error}"
+    );
+    assert_eq!(tollgate.json("keys list").await, json!([]));
+    let output = tollgate.run(&format!("keys import {path}")).await;
+    assert_eq!(text(&output.stdout), "600 keys imported, 2 warnings\n");
+    let warned = text(&output.stderr);
+    assert!(
+        warned.contains("warning: row 601: API Key value should be"),
+        "{warned}"
+    );
+    assert!(
+        warned.contains("warning: row 602: has the Key of row 3; left out"),
+        "{warned}"
+    );
+    let answer = dev.get("/", Some("a-value-for-key-number-577")).await;
+    assert_eq!(answer.2, "ok");
+
+    let exported = tollgate.say("keys export").await;
+    assert_eq!(exported.lines().count(), 601);
+    let header = exported.lines().next().unwrap();
+    assert!(
+        header.starts_with("Id,Name,Key,Description,Enabled,UsagePlanIds"),
+        "{header}"
+    );
+    let line = exported
+        .lines()
+        .find(|line| line.contains(",name 577,"))
+        .unwrap();
+    assert!(line.contains(&format!(",true,{},", id(&plan))), "{line}");
+    let json: Value =
+        serde_json::from_str(&tollgate.say("keys export --format json").await).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 600);
+
+    let used = tollgate.say(&format!("usage export {}", id(&plan))).await;
+    assert_eq!(
+        used.lines().next().unwrap(),
+        "UsagePlanId,KeyId,Day,Used,Remaining"
+    );
+    assert_eq!(used.lines().count(), 1 + 600 * 30);
+    assert_eq!(
+        used.lines().filter(|line| line.ends_with(",1,8")).count(),
+        1
+    );
+
+    std::fs::write(&file, "Name,Value\nn,v\n").unwrap();
+    let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
+    assert!(
+        code == 1 && error.contains("Missing required column 'Key'"),
+        "{error}"
+    );
+    std::fs::write(&file, "Name\n").unwrap();
+    let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
+    assert!(
+        code == 1 && error.contains("Missing required column 'Key'"),
+        "{error}"
+    );
+    std::fs::write(&file, "Name,Key\nn,\"v\nm,w\n").unwrap();
+    let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
+    assert!(
+        code == 1 && error.contains("a quote is not closed"),
+        "{error}"
+    );
+    std::fs::write(&file, "Name,Key\nn\n").unwrap();
+    let (code, error) = tollgate.fail(&format!("keys import {path}")).await;
+    assert!(
+        code == 1 && error.contains("line 2") && error.contains(&path),
+        "{error}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert!(
+        tollgate
+            .fail(&format!("keys import {path}"))
+            .await
+            .1
+            .contains("cannot read")
+    );
+}
