@@ -16,11 +16,11 @@ use crate::cached_meter::CachedMeter;
 pub(crate) struct Account {
     pub(crate) record: Cached<Arc<KeyRecord>>,
     pub(crate) meters: HashMap<PlanId, CachedMeter>,
-    /// Meters that could not be read, by plan.
+    /// Meters that could not be parsed, by plan.
     pub(crate) corrupt: HashMap<PlanId, Corrupt>,
-    /// When the store last said that it is too busy for the key.
+    /// When the store last throttled a call for this key.
     pub(crate) throttled_at: Option<Timestamp>,
-    /// When the store last confirmed a charge of the key.
+    /// When the store last confirmed a charge to this key.
     pub(crate) confirmed_at: Option<Timestamp>,
 }
 
@@ -45,7 +45,7 @@ impl Account {
         }
     }
 
-    /// The meter under a plan, unless the key was taken out of that plan.
+    /// The meter under a plan, unless the key was unlinked from that plan.
     pub(crate) fn meter(&self, plan: &PlanId) -> Option<&CachedMeter> {
         let meter = self.meters.get(plan);
         meter.filter(|meter| !meter.meter.value.retired)

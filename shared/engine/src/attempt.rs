@@ -1,4 +1,4 @@
-//! A decision under way.
+//! The state of one decision while the engine works on it.
 
 use std::sync::Arc;
 
@@ -13,37 +13,37 @@ use tollgate_dynamo::table::Budget;
 
 use crate::request::Request;
 
-/// The time of a decision, and how much of it is left.
+/// When a decision has to be complete, and which clock it uses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope {
     pub(crate) now: Timestamp,
     pub(crate) budget: Budget,
 }
 
-/// A decision under way.
+/// One decision while the engine works on it.
 pub(crate) struct Attempt<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) hash: KeyHash,
     pub(crate) scope: Scope,
-    /// When it began.
+    /// When the decision began.
     pub(crate) began: Timestamp,
-    /// The key's record was read in this decision: a refusal by it is final.
+    /// Whether this decision has read the key's record from the store. If so, a refusal by that record is final.
     pub(crate) is_fresh: bool,
     pub(crate) about: About,
 }
 
-/// Whom a verdict is about, as far as is known.
+/// The key, customer and plan that a verdict is about, as far as they are known.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct About {
     pub(crate) key: Option<Arc<KeyRecord>>,
     pub(crate) plan: Option<Arc<PlanRecord>>,
     pub(crate) reach: Option<Reach>,
-    /// What is left of the limits, for verdicts that do not say so themselves.
+    /// What remains of the limits, for verdicts that do not carry it themselves.
     pub(crate) limit_status: LimitStatus,
 }
 
 impl About {
-    /// The verdict with everything that is known of whom it is about.
+    /// Adds everything known about the caller to a verdict.
     pub(crate) fn complete(&self, verdict: Verdict) -> Verdict {
         Verdict {
             key_id: self.key.as_ref().map(|key| key.id.clone()),

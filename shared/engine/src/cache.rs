@@ -1,5 +1,5 @@
-//! Bounded memory of what was read. Nothing here is trusted: each entry says when it was read, and the engine decides
-//! for how long that is good.
+//! Bounded caches of records that were read. The caches do not judge freshness: each entry holds the time it was read, and the
+//! engine decides how long it may be used.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -12,7 +12,7 @@ use tollgate_core::age;
 use tollgate_core::id::KeyId;
 use tollgate_core::moment::Nanos;
 
-/// A value and when it was read.
+/// A value and the time it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Cached<T> {
     pub(crate) value: T,
@@ -24,20 +24,20 @@ impl<T> Cached<T> {
         Self { value, read_at }
     }
 
-    /// How long ago it was read; negative if the clock was set back since.
+    /// Time since the value was read, in nanoseconds. Negative if the clock was set back in between.
     pub(crate) fn age(&self, now: Timestamp) -> Nanos {
         now.as_nanosecond() - self.read_at.as_nanosecond()
     }
 
-    /// Whether it was read at most `longest` ago.
+    /// Whether the value was read at most `longest` ago.
     pub(crate) fn is_within(&self, longest: Nanos, now: Timestamp) -> bool {
         age::is_within(self.age(now), longest)
     }
 }
 
-/// Something that takes memory.
+/// A value whose size in memory can be estimated.
 pub(crate) trait Weigh {
-    /// About how many bytes, beyond a few hundred that every entry has.
+    /// Estimated size in bytes, not counting the few hundred that every entry takes.
     fn bytes(&self) -> usize {
         0
     }
@@ -65,14 +65,14 @@ impl Weigh for () {}
 
 impl Weigh for KeyId {}
 
-/// The most recently used entries, up to a number of entries and of bytes.
+/// A least-recently-used cache with a maximum number of entries and of bytes.
 pub(crate) struct Cache<K: Hash + Eq, V> {
     entries: Mutex<Entries<K, V>>,
     most_bytes: usize,
 }
 
 struct Entries<K: Hash + Eq, V> {
-    /// With the bytes that each was found to take when it was put there.
+    /// Each value with its estimated size at the time it was stored.
     lru: LruCache<K, (V, usize)>,
     bytes: usize,
 }
@@ -80,7 +80,7 @@ struct Entries<K: Hash + Eq, V> {
 impl<K: Hash + Eq, V: Clone + Weigh> Cache<K, V> {
     pub(crate) fn new(capacity: NonZeroUsize, most_bytes: usize) -> Self {
         let entries = Entries {
-            // Sparse: most instances never see as many keys.
+            // Sparse, because most instances never see this many keys.
             lru: LruCache::sparse(capacity),
             bytes: 0,
         };
@@ -98,8 +98,8 @@ impl<K: Hash + Eq, V: Clone + Weigh> Cache<K, V> {
         self.lock().lru.get(key).map(|(value, _)| value.clone())
     }
 
-    /// Puts an entry in, and forgets those that were not used for longest where all take more than the bytes there are. The
-    /// entry itself stays, however large it is.
+    /// Stores an entry. If all entries together exceed the byte limit, this evicts the least recently used ones, but never the
+    /// new entry itself, however large it is.
     pub(crate) fn put(&self, key: K, value: V) {
         let bytes = value.bytes();
         let mut entries = self.lock();
@@ -112,7 +112,8 @@ impl<K: Hash + Eq, V: Clone + Weigh> Cache<K, V> {
         }
     }
 
-    /// Changes an entry that is there, to one that takes about as many bytes.
+    /// Changes an entry in place, if it is cached. The change should not alter the entry's size much, because the size is not
+    /// estimated again.
     pub(crate) fn update(&self, key: &K, change: impl FnOnce(&mut V)) {
         if let Some((entry, _)) = self.lock().lru.get_mut(key) {
             change(entry);
@@ -162,7 +163,7 @@ mod tests {
             (heavy.get(&0), heavy.get(&1), heavy.get(&2)),
             (None, Some(40), Some(40))
         );
-        // One that is too large by itself is the only one.
+        // An entry that exceeds the byte limit by itself evicts all others.
         heavy.put(9, 1_000);
         assert_eq!((heavy.get(&2), heavy.get(&9)), (None, Some(1_000)));
         heavy.remove(&9);

@@ -1,4 +1,4 @@
-//! A meter as it was last seen, and its time.
+//! A meter as this instance last saw it, and the time by that meter.
 
 use std::sync::Arc;
 
@@ -12,29 +12,30 @@ use tollgate_core::sharing::Sharing;
 
 use crate::cache::Cached;
 
-/// A meter as it was last seen.
+/// A meter as this instance last saw it.
 #[derive(Clone)]
 pub(crate) struct CachedMeter {
     pub(crate) meter: Cached<Arc<Meter>>,
-    /// The closed day that was archived from here.
+    /// A closed day that this instance has archived.
     pub(crate) archived: Option<Date>,
-    /// What was admitted before the meter's day in a period that the quota was changed to.
+    /// The cost admitted before the meter's day, in a period that an edit of the quota introduced.
     pub(crate) history: Option<History>,
-    /// What others do to this meter.
+    /// What this instance has learned about other instances that charge this meter.
     pub(crate) sharing: Sharing,
-    /// When it was seen, and the meter's time then if that was ahead of ours.
+    /// When the meter was last seen and, if the meter's time was ahead of our clock, that time.
     sighted: Instant,
     time: Option<Nanos>,
 }
 
-/// How far a meter's time must be ahead of ours to be followed. Sequence numbers run ahead of an instance's clock by a
-/// microsecond for each decision in the same one.
+/// The smallest lead of the meter's time over our clock that is corrected. Smaller leads are normal, because sequence numbers
+/// run ahead of an instance's clock by a microsecond for each decision made within the same microsecond.
 const NEGLIGIBLE: Nanos = 25 * MILLISECOND;
-/// A time that was once ahead of all clocks, because one was wrong, runs slower than they do by this part of itself.
+/// If a wrong clock once pushed the meter's time ahead of all clocks, that time advances more slowly than real time, by this
+/// fraction (one part in 16), until the clocks catch up.
 const SLOWER_BY: Nanos = 16;
 
 impl CachedMeter {
-    /// A meter that was just read, if clocks may be apart by `tolerance`.
+    /// Wraps a meter that was just read. `tolerance` is the largest difference expected between clocks.
     pub(crate) fn new(meter: Meter, read_at: Timestamp, tolerance: Nanos) -> Self {
         let time = latest_time(meter.times(), read_at, tolerance);
         Self {
@@ -47,13 +48,13 @@ impl CachedMeter {
         }
     }
 
-    /// Keeps what was learned before the meter was read again.
+    /// Keeps what this instance had learned before it read the meter again.
     pub(crate) fn carry(&mut self, before: &Self, now: Timestamp, tolerance: Nanos) {
         self.sharing = before.sharing.clone();
         self.time = before.time_at(now, tolerance).max(self.time);
     }
 
-    /// The time of a decision on this meter, if clocks may be apart by `tolerance`.
+    /// The time to use for a decision on this meter. `tolerance` is the largest difference expected between clocks.
     pub(crate) fn moment(&self, now: Timestamp, tolerance: Nanos) -> Moment {
         Moment {
             now,
@@ -64,9 +65,9 @@ impl CachedMeter {
 
     /// How far the meter's time is ahead of `now`.
     ///
-    /// An instance whose clock is behind learns the time from the meter, and counts on from there. A time once reached is not left
-    /// again, or requests would be refused until the clocks get there. A clock that is further ahead than clocks can be was
-    /// wrong, and is not followed.
+    /// An instance whose clock is behind learns the time from the meter and counts on from there. It never goes back to an
+    /// earlier time: its requests would be refused until its own clock caught up. If the lead is larger than clocks can differ,
+    /// the other clock was wrong, and the instance does not follow it.
     fn ahead(&self, now: Timestamp, tolerance: Nanos) -> Nanos {
         let elapsed = Nanos::try_from(self.sighted.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
         let gone_on = elapsed - elapsed / SLOWER_BY;
@@ -74,15 +75,15 @@ impl CachedMeter {
         self.time.map_or(0, |time| ahead(time).clamp(0, tolerance))
     }
 
-    /// The meter's time at `now`, if it is ahead.
+    /// The meter's time at `now`, if that is ahead of our clock.
     fn time_at(&self, now: Timestamp, tolerance: Nanos) -> Option<Nanos> {
         let ahead = self.ahead(now, tolerance);
         (ahead > NEGLIGIBLE).then(|| now.as_nanosecond() + ahead)
     }
 
-    /// Takes note of the meter as it is now.
+    /// Records the meter's current state.
     pub(crate) fn see(&mut self, meter: Arc<Meter>, now: Timestamp, tolerance: Nanos) {
-        // A lane that stands still says nothing of the time now.
+        // A lane that has not changed says nothing about the current time.
         let news = meter.times_since(&self.meter.value);
         let witnessed = latest_time(news, now, tolerance);
         self.time = self.time_at(now, tolerance).max(witnessed);
@@ -91,7 +92,7 @@ impl CachedMeter {
     }
 }
 
-/// The latest of these times that is ahead of our clock, and by no more than clocks are apart.
+/// The latest of these times that is ahead of our clock by no more than clocks can differ.
 fn latest_time(
     times: impl Iterator<Item = Nanos>,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! The driver of a batch: makes the calls that its [`Flow`] names, and caches what their answers say.
+//! The driver of a batch: makes the calls that its [`Flow`] names, and caches what the replies say.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::lanes::{Lanes, back_off};
 use crate::memory::Memory;
 use crate::request::TimeSource;
 
-/// What is charged: a key under one of its plans, with limits that are the same for all members of a batch.
+/// What a batch charges: a key under one of its plans, with limits that are the same for all members of the batch.
 pub(crate) struct Charging {
     memory: Arc<Memory>,
     lanes: Arc<Lanes>,
@@ -81,7 +81,7 @@ impl Charging {
         }
     }
 
-    /// Charges these members: as many as there is room for, in order of arrival.
+    /// Charges as many members as there is room for, in order of arrival.
     pub(crate) async fn run(mut self, members: Vec<Member>) -> Outcomes {
         self.wait_for_the_most_patient(&members);
         let (lane, sequence) = self.lanes.claim((self.clock)());
@@ -102,7 +102,7 @@ impl Charging {
         *end = waiting.map(|member| member.end).max().unwrap_or(*end);
     }
 
-    /// Makes the next call; false if there is none.
+    /// Makes the next call. Returns false if there is none.
     async fn step(&mut self, flow: &mut Flow<Failure>, members: &[Member]) -> bool {
         let now = (self.clock)();
         self.scope.now = now;
@@ -133,7 +133,7 @@ impl Charging {
         true
     }
 
-    /// The meter as it is known; `None` if the members have nothing in common any more.
+    /// The cached meter; `None` if the members of the batch no longer share one key, plan and set of limits.
     fn cached(&self, now: Timestamp) -> Option<CachedMeter> {
         let account = self.memory.accounts.get(&self.record.id)?;
         let cached = account.meters.get(&self.plan.id)?;
@@ -218,7 +218,8 @@ impl Charging {
         }
     }
 
-    /// Makes the one write. Beside it, everything else that is due: an ageing plan or key is read, a closed day archived.
+    /// Makes the write that charges the batch. At the same time it does the work that is due but that no request waits for:
+    /// rereads an ageing plan or key, and archives a closed day.
     async fn charge_beside_refreshing(
         &self,
         meter: &ItemKey,
@@ -237,7 +238,8 @@ impl Charging {
         written
     }
 
-    /// Archives a closed day that waits. A failure costs nothing: the day goes on waiting.
+    /// Archives the meter's closed day, if one waits. A failure is ignored, because the day stays in the meter until it is
+    /// archived.
     async fn archive_waiting(&self, cached: &CachedMeter) {
         let Some(closed) = cached.meter.value.closed else {
             return;
@@ -256,7 +258,7 @@ impl Charging {
         }
     }
 
-    /// Learns from the answer to a charge what others do.
+    /// Learns from the reply to a charge how other instances use the meter.
     fn learn(&self, cached: &CachedMeter, charge: &Charge, written: &Result<Written, Failure>) {
         let (after, applied) = match written {
             Ok(Written::Applied(meter)) => (meter, true),
@@ -267,7 +269,7 @@ impl Charging {
         self.change(|meter| meter.sharing.learn(before, charge, after, applied, now));
     }
 
-    /// Takes note of what an answer says of the meter, and of the key.
+    /// Caches what a reply says about the meter and the key.
     fn note(&self, written: Result<Written, Failure>) {
         let (now, key_id, plan) = (self.scope.now, &self.record.id, &self.plan.id);
         match written {

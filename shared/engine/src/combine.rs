@@ -1,12 +1,12 @@
-//! Requests of one process that are charged together.
+//! Combines requests of one process into batches that one write charges.
 //!
-//! Two writes of one process to one meter would only wait for each other at the store. So requests that arrive while a write
-//! is under way wait for it, and the next write charges all of them: a *batch*. A request that meets no write is a batch of its
-//! own and leaves at once.
+//! If one process made two writes to one meter at the same time, the second would only wait for the first at the store. So
+//! requests that arrive during a write wait for it, and the next write charges all of them: a *batch*. A request that arrives
+//! while no write is in progress forms a batch of its own and starts at once.
 //!
-//! A batch is driven by those who wait for it, any of them: that one of them gives up, or is dropped together with its
-//! client's connection, does not stop it for the others. Nothing is spawned, because a frozen function does nothing in
-//! between.
+//! Every request that waits for a batch also drives it, so the batch continues for the others if one of them gives up or is
+//! dropped because its client disconnected. No task is spawned, because a frozen Lambda function does not run tasks between
+//! invocations.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -25,17 +25,17 @@ use tollgate_core::limits::Limits;
 use tollgate_core::meter::Revisions;
 use tollgate_dynamo::failure::Failure;
 
-/// What requests have in common that can be charged by one write: nothing that decides one of them could decide another
-/// differently, except its cost.
+/// What requests must have in common to be charged by one write. Apart from its cost, a request has no other property that
+/// could change its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Group {
     pub(crate) key: KeyId,
     pub(crate) plan: PlanId,
     pub(crate) revisions: Revisions,
     pub(crate) limits: Limits,
-    /// The day on which these are the limits.
+    /// The day whose limits apply.
     pub(crate) day: Date,
-    /// Until when the value that was sent is good.
+    /// When the value that the client sent stops being valid.
     pub(crate) good_until: Option<Timestamp>,
 }
 
@@ -43,9 +43,9 @@ pub(crate) struct Group {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) cost: NonZeroU32,
-    /// When an answer would come too late.
+    /// The time after which an answer is too late.
     pub(crate) end: Instant,
-    /// It no longer waits.
+    /// Whether the request has stopped waiting.
     has_left: Arc<AtomicBool>,
 }
 
@@ -54,25 +54,25 @@ pub(crate) type Outcomes = Arc<[Outcome<Failure>]>;
 
 type Batch = Shared<BoxFuture<'static, Outcomes>>;
 
-/// The members of a batch until it leaves; then `None`.
+/// The members of a batch; `None` once the batch has started its write.
 type Gathering = Mutex<Option<Vec<Member>>>;
 
 /// The latest batch of a group.
 struct Latest {
-    /// Weak: when nobody waits for a batch any more, it is dropped with all it holds.
+    /// Weak, so that a batch is dropped with everything it holds once no request waits for it.
     batch: WeakShared<BoxFuture<'static, Outcomes>>,
     gathering: Arc<Gathering>,
 }
 
-/// The batches that gather or are under way.
+/// The batches that are collecting members or being charged.
 #[derive(Default)]
 pub(crate) struct Combiner {
     latest: Arc<Mutex<HashMap<Group, Latest>>>,
 }
 
 impl Combiner {
-    /// Joins the group's next batch. If none gathers, a new one is made: `charge` will be called with all who have joined by the
-    /// time that it leaves.
+    /// Joins the group's next batch, or creates it if there is none. A new batch calls `charge` with all members that have
+    /// joined by the time it starts.
     pub(crate) fn join<F>(
         &self,
         group: Group,
@@ -115,8 +115,8 @@ impl Combiner {
     }
 }
 
-/// Adds a member to the batch that its group gathers, and gives its position there. If none gathers, the member comes back with
-/// the batch that is under way, for which the next has to wait.
+/// Adds a member to the batch that its group is collecting, and returns its position there. If there is no such batch, returns
+/// the member, together with the batch in progress that the next one has to wait for.
 fn joined(
     latest: &HashMap<Group, Latest>,
     group: &Group,
@@ -137,7 +137,7 @@ fn joined(
     }
 }
 
-/// Takes a batch off the list when it is over, or dropped.
+/// Removes a batch from the list when it is complete or dropped.
 struct Registration {
     latest: Arc<Mutex<HashMap<Group, Latest>>>,
     group: Group,
@@ -145,7 +145,7 @@ struct Registration {
 }
 
 impl Registration {
-    /// Waits for the batch before, then charges all who have gathered.
+    /// Waits for the previous batch, then charges all members that have joined.
     async fn leave<F>(
         self,
         before: Option<Batch>,
@@ -159,7 +159,7 @@ impl Registration {
         }
         let members = lock(&self.gathering).take().unwrap_or_default();
         let number = members.len();
-        // A panic in here would be everybody's.
+        // A panic in the charge would otherwise reach every request of the batch.
         let charged = AssertUnwindSafe(async { charge(members).await }).catch_unwind();
         charged.await.unwrap_or_else(|_| {
             let panicked = "the charge of a batch has panicked".to_owned();
@@ -182,13 +182,13 @@ impl Drop for Registration {
 }
 
 impl Member {
-    /// Whether it waits for an answer that can still come in time.
+    /// Whether the request still waits and an answer can still arrive in time.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.has_left.load(Ordering::Relaxed) && self.end > Instant::now()
     }
 }
 
-/// A request's part in a batch.
+/// One request's place in a batch.
 pub(crate) struct Membership {
     batch: Batch,
     position: usize,
@@ -196,7 +196,7 @@ pub(crate) struct Membership {
     _leaving: Leaving,
 }
 
-/// Tells the batch that a member no longer waits.
+/// Marks a member as no longer waiting when it is dropped.
 struct Leaving(Arc<AtomicBool>);
 
 impl Drop for Leaving {
@@ -206,7 +206,7 @@ impl Drop for Leaving {
 }
 
 impl Membership {
-    /// Waits for the outcome, but not for longer than the request can.
+    /// Waits for the outcome, but not past the request's deadline.
     pub(crate) async fn outcome(self) -> Outcome<Failure> {
         match timeout_at(self.end, self.batch).await {
             Ok(outcomes) => outcomes[self.position].clone(),

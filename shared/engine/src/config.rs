@@ -1,4 +1,4 @@
-//! The environment, read once: what everything that decides requests goes by.
+//! Configuration from environment variables, read once at start. Shared by every program that decides requests.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use tollgate_protocol::credential::KeySource;
 
 use crate::{OnStoreFailure, Settings};
 
-/// How requests are decided.
+/// The configuration of a program that decides requests.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The table (`TOLLGATE_TABLE`, default `tollgate`).
+    /// The table's name (`TOLLGATE_TABLE`, default `tollgate`).
     pub table: String,
-    /// Where keys are looked for (`TOLLGATE_KEY_SOURCE`, default `header:x-api-key`), in this order.
+    /// Where to look for the key, in order (`TOLLGATE_KEY_SOURCE`, default `header:x-api-key`).
     pub key_sources: Vec<KeySource>,
-    /// Time limits and the failure policy (`TOLLGATE_ATTEMPT_TIMEOUT_MS`, default 300; `TOLLGATE_TOTAL_TIMEOUT_MS`,
-    /// default 1500; `TOLLGATE_ON_STORE_FAILURE`, `deny` or `allow`, default `deny`).
+    /// Time limits in milliseconds and the failure policy (`TOLLGATE_ATTEMPT_TIMEOUT_MS`, default 300;
+    /// `TOLLGATE_TOTAL_TIMEOUT_MS`, default 1500; `TOLLGATE_ON_STORE_FAILURE`, `deny` or `allow`, default `deny`).
     pub engine: Settings,
 }
 
-/// A variable that does not say what it should.
+/// An environment variable with an invalid value.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} must be {expected}, got {value:?}")]
 pub struct ConfigError {
@@ -28,30 +28,31 @@ pub struct ConfigError {
     value: String,
 }
 
-/// Variables by name. An empty one is not set: a template writes those that it has nothing for.
+/// Access to variables by name. An empty variable counts as unset, because a template sets variables to the empty string if it
+/// has no value for them.
 #[derive(Clone, Copy)]
 pub struct Variables<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl<'a> Variables<'a> {
-    /// Those that `read` finds.
+    /// Variables that `read` looks up.
     pub fn new(read: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self(read)
     }
 
-    /// Those of the process.
+    /// The variables of this process.
     pub fn of_process() -> Self {
         Self(&|name| std::env::var(name).ok())
     }
 
-    /// The text of a variable that is set.
+    /// The value of a variable; `None` if it is unset or empty.
     pub fn text(&self, name: &str) -> Option<String> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// The value that a word stands for; without a word, the first.
+    /// Maps a variable's word to a value. The first entry of `words` is the default.
     ///
     /// # Errors
-    /// [`ConfigError`] for another word.
+    /// [`ConfigError`] if the variable is set to any other word.
     pub fn one_of<T: Copy, const N: usize>(
         &self,
         name: &'static str,
@@ -70,18 +71,18 @@ impl<'a> Variables<'a> {
             })
     }
 
-    /// `off` or `on`, default `off`.
+    /// Reads a switch, `off` or `on`. The default is `off`.
     ///
     /// # Errors
-    /// [`ConfigError`] for another word.
+    /// [`ConfigError`] if the variable is set to any other word.
     pub fn switch(&self, name: &'static str) -> Result<bool, ConfigError> {
         self.one_of(name, &[("off", false), ("on", true)])
     }
 
-    /// A number from 0 to 1, default 0.
+    /// Reads a number from 0 to 1. The default is 0.
     ///
     /// # Errors
-    /// [`ConfigError`] for anything else.
+    /// [`ConfigError`] if the variable is set to anything else.
     pub fn share(&self, name: &'static str) -> Result<f64, ConfigError> {
         self.parsed(name, 0.0, "a number from 0 to 1", |value| {
             let share = f64::from_str(value).ok()?;
@@ -118,18 +119,18 @@ impl<'a> Variables<'a> {
 }
 
 impl Config {
-    /// Reads the process's environment.
+    /// Reads the configuration from this process's environment.
     ///
     /// # Errors
-    /// [`ConfigError`] names the variable and what it takes.
+    /// [`ConfigError`] names the variable and the values it accepts.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(Variables::of_process())
     }
 
-    /// Reads variables.
+    /// Reads the configuration from `variables`.
     ///
     /// # Errors
-    /// [`ConfigError`] names the variable and what it takes.
+    /// [`ConfigError`] names the variable and the values it accepts.
     pub fn read(variables: Variables<'_>) -> Result<Self, ConfigError> {
         let defaults = Settings::default();
         Ok(Self {

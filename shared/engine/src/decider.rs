@@ -1,4 +1,4 @@
-//! The decision of one request: what is cached, what has to be read, and what is final.
+//! The decision of one request: which records come from the cache, which have to be read, and when a refusal is final.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Decider {
         Ok(Verdict::because(Reason::Contended))
     }
 
-    /// Charges the request together with others; `None` if it has to be decided from the start.
+    /// Charges the request as part of a batch. `None` if the request has to be decided again from the start.
     async fn charge(
         &self,
         attempt: &mut Attempt<'_>,
@@ -101,7 +101,7 @@ impl Decider {
         }
     }
 
-    /// The refusal, if it is final; `None` if something was read again that may end it.
+    /// Returns the refusal if it is final; `None` if this read something again that may lift the refusal.
     async fn refuse(
         &self,
         attempt: &mut Attempt<'_>,
@@ -110,7 +110,7 @@ impl Decider {
     ) -> Result<Option<Verdict>, Failure> {
         let record = &account.record.value;
         if attempt.is_fresh {
-            // On its way from one plan to another, a key is in neither.
+            // While a key moves from one plan to another, it is linked to neither.
             let may_arrive = reason == Reason::NotInPlan && record.moving.is_some();
             if may_arrive && self.memory.await_move(attempt.scope, record).await? {
                 return Ok(None);
@@ -122,7 +122,7 @@ impl Decider {
             };
             return Ok(Some(Verdict::because(reason)));
         }
-        // Management can end a refusal at any moment, so none is repeated from memory.
+        // Management can lift a refusal at any moment, so the engine does not repeat one from memory.
         if reason == Reason::Expired {
             // The value may be another key's by now: the next step starts from it.
             self.memory.principals.remove(&attempt.hash);
@@ -130,7 +130,7 @@ impl Decider {
             return Ok(None);
         }
         if reason.is_by_plan() {
-            // Perhaps a plan was given this stage, or method.
+            // An edit may have added this stage or method to a plan.
             for plan in &record.plans {
                 self.memory.plans.remove(plan);
             }
@@ -140,7 +140,8 @@ impl Decider {
         Ok(None)
     }
 
-    /// The charge of a request, or why there is none. From here on, the time is the one after reading.
+    /// Prepares the charge of a request, or returns the reason that there is none. The decision's time is read anew here, after
+    /// any reads.
     async fn charging(
         &self,
         attempt: &mut Attempt<'_>,
@@ -181,7 +182,7 @@ impl Decider {
         )))
     }
 
-    /// Notes what else the key may call, and what it has left, if verdicts are to say so.
+    /// Records what else the key may call and what remains of its limits, if verdicts should include that.
     fn look_around(&self, attempt: &mut Attempt<'_>, account: &Account, plan: &PlanRecord) {
         let (record, target) = (&account.record.value, attempt.request.target);
         let Some(meter) = account

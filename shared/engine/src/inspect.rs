@@ -1,4 +1,4 @@
-//! What a key has left, without charging it.
+//! Reports what remains of a key's limits, without charging it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -23,31 +23,32 @@ use crate::attempt::{Attempt, Scope};
 use crate::decider::Decider;
 use crate::request::Request;
 
-/// A key, and what it has left under each of its plans.
+/// A key, and what remains of its limits under each of its plans.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The key.
+    /// The key's record.
     pub key: Arc<KeyRecord>,
     /// Its plans, in the order in which it was linked to them.
     pub plans: Vec<PlanStatus>,
 }
 
-/// What a key has left under one plan.
+/// What remains of a key's limits under one plan.
 #[derive(Debug)]
 pub struct PlanStatus {
-    /// The plan.
+    /// The plan's record.
     pub plan: Arc<PlanRecord>,
-    /// The plan's throttle and quota, or the key's own in their place.
+    /// What remains of the plan's throttle and quota, or of the key's overrides.
     pub limit_status: LimitStatus,
-    /// Each method throttle.
+    /// What remains of each method throttle.
     pub methods: Vec<(StageId, MethodTemplate, BucketStatus)>,
 }
 
 impl Engine {
-    /// Looks at a key by its value. Unknown values are remembered as for [`decide`](Self::decide).
+    /// Looks up a key by its value and reports what remains of its limits. Unknown values are cached as in
+    /// [`decide`](Self::decide).
     ///
     /// # Errors
-    /// The verdict that refuses: the value is no key's, the key is not active, or the store did not answer.
+    /// The verdict that refuses: the value belongs to no key, the key is not active, or the store did not answer.
     pub async fn inspect(&self, credential: Option<&str>) -> Result<Inspection, Box<Verdict>> {
         let because = |reason| Box::new(Verdict::because(reason));
         let credential = credential.ok_or_else(|| because(Reason::MissingKey))?;
@@ -102,7 +103,7 @@ impl Decider {
         }))
     }
 
-    /// The account as it is now; its plans are cached.
+    /// Reads the account from the store; its plans may come from the cache.
     async fn current_account(
         &self,
         attempt: &mut Attempt<'_>,
@@ -144,7 +145,8 @@ impl Decider {
         })
     }
 
-    /// What was admitted before the meter's day in a period that the quota was changed to, read if it is not known yet.
+    /// The cost admitted before the meter's day, in a period that an edit of the quota introduced. Reads it if it is not
+    /// cached.
     async fn missing_history(
         &self,
         scope: Scope,
@@ -170,7 +172,7 @@ impl Decider {
     }
 }
 
-/// What is left of each method throttle.
+/// Returns what remains of each method throttle.
 fn method_status(
     account: &Account,
     plan: &PlanRecord,
@@ -182,7 +184,7 @@ fn method_status(
     let meter = &cached.meter.value;
     let terms = account.record.value.terms(plan);
     let methods = terms.methods(charge::today(meter, moment.now)).into_iter();
-    // By `*/*` each method has a bucket of its own, which the template does not name.
+    // A `*/*` throttle gives each method a bucket of its own, and the template does not name those methods.
     let methods = methods.filter(|(_, template, _)| !template.is_every());
     let status = |(stage, template, limit): (StageId, MethodTemplate, Limit)| {
         let Rule::Bucket(id, bucket) = limit.rule else {

@@ -1,4 +1,4 @@
-//! Who writes: the lanes of an instance, and its sequence numbers.
+//! The lanes and sequence numbers with which an instance marks its writes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ pub(crate) struct Lanes {
 }
 
 struct State {
-    /// Random, so that no two instances share a lane.
+    /// Random, so that two instances do not share a lane.
     id: u64,
-    /// The last sequence number.
+    /// The last sequence number used.
     last: u64,
-    /// The numbers of lanes in use. A Lambda instance decides one request at a time and uses one lane; a server uses one for each
-    /// batch under way, because two writes of one lane would shut each other out.
+    /// The numbers of the lanes in use. A Lambda instance decides one request at a time and uses one lane. A server uses one
+    /// for each batch in progress, because two concurrent writes in one lane would make each other fail.
     used: BTreeSet<usize>,
 }
 
-/// How far sequence numbers may run ahead of the clock, microseconds. Others take them for the time.
+/// How far sequence numbers may run ahead of the clock, in microseconds. Other instances read them as times.
 const FAR_AHEAD: u64 = 1_000_000;
 
 impl Lanes {
@@ -36,8 +36,8 @@ impl Lanes {
         }
     }
 
-    /// A lane for one batch, and a number for it that is larger than any before on that lane: microseconds since the epoch where
-    /// the clock allows. When the clock was set back, the lanes are others.
+    /// Claims a lane for one batch, and a sequence number larger than any earlier one in that lane: microseconds since the
+    /// epoch if the clock allows it. If the clock was set back, the engine switches to new lanes.
     pub(crate) fn claim(self: &Arc<Self>, now: Timestamp) -> (LaneGuard, u64) {
         let now = u64::try_from(now.as_microsecond()).unwrap_or(0);
         let mut state = self.lock();
@@ -63,13 +63,14 @@ impl Lanes {
     }
 }
 
-/// How long to wait before attempt `attempts + 1`: about 10, 20, 40 ms, spread so that instances do not march in step.
+/// How long to wait before attempt `attempts + 1`: about 10, 20, 40 ms. The wait is random within a range so that instances do
+/// not retry at the same moment.
 pub(crate) fn back_off(attempts: u32) -> Duration {
     let step = 10_000u64 << attempts.saturating_sub(1).min(4);
     Duration::from_micros(fastrand::u64(step / 2..step))
 }
 
-/// A lane in use by one batch.
+/// A lane that one batch uses. Dropping the guard frees the lane.
 pub(crate) struct LaneGuard {
     lane: String,
     number: usize,
@@ -77,7 +78,7 @@ pub(crate) struct LaneGuard {
 }
 
 impl LaneGuard {
-    /// The lane's name on meters.
+    /// The lane's name in meters.
     pub(crate) fn name(&self) -> &str {
         &self.lane
     }
@@ -91,7 +92,7 @@ impl Drop for LaneGuard {
 
 fn random_id() -> u64 {
     let random = getrandom::u64().expect("the operating system gives random bytes");
-    // Six base62 digits are short, and there are 56 billion of them.
+    // Six base62 digits are short and still give 56 billion ids.
     random % 62u64.pow(6)
 }
 

@@ -1,4 +1,4 @@
-//! Decides requests: whose key one carries, which plan it is charged under, and the write that charges it.
+//! Decides requests: finds the key that a request carries and the plan to charge, and makes the write that charges it.
 //!
 //! The way of a request, a module for each part:
 //! 1. [`Engine::decide`] makes an `attempt` of it: the request, its time limit, and what is known of whom it is about.
@@ -10,10 +10,11 @@
 //!    `cached_meter` is what they know of the meter, `lanes` mark their writes.
 //! 7. [`report`] counts the verdict. If the store did not answer, `outage` says what the verdict is.
 //!
-//! [`Engine::inspect`] shows what a key has left, without charging it. [`Config`](config::Config) reads the environment.
+//! [`Engine::inspect`] reports what remains of a key's limits, without charging it. [`Config`](config::Config) reads the
+//! environment.
 //!
-//! Everything cached here only says which write to try, or how long a refusal may be repeated without asking
-//! ([`age`](tollgate_core::age)). Whether a request is admitted is always for the store to confirm.
+//! The caches only determine which write to attempt, and how long a refusal may be repeated without calling the store
+//! ([`age`](tollgate_core::age)). A request is admitted only if the store confirms its charge.
 
 use std::sync::Arc;
 
@@ -56,32 +57,32 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine on `table`.
+    /// Creates an engine on `table`.
     pub fn new(table: Table, settings: Settings) -> Self {
         Self {
             decider: Arc::new(Decider::new(table, settings)),
         }
     }
 
-    /// An engine on the table that `config` names.
+    /// Creates an engine on the table that `config` names.
     pub fn from_config(config: &Config, connection: Connection) -> Self {
         let table = Table::new(connection, config.table.clone());
         Self::new(table, config.engine)
     }
 
-    /// The table it decides against.
+    /// The table that the engine decides against.
     pub fn table(&self) -> &Table {
         &self.decider.memory.table
     }
 
-    /// The clock of its connection to the store.
+    /// The clock of the engine's connection, corrected by the store's clock.
     pub fn time(&self) -> TimeSource {
         let clock = Arc::clone(self.table().connection().clock());
         Arc::new(move || clock.now())
     }
 
-    /// Decides a request, and counts the decision. It never takes longer than the time limit of a decision, and never fails:
-    /// trouble is a refusal.
+    /// Decides a request and counts the decision. It always returns within the time limit of a decision and never fails: if
+    /// something goes wrong, the verdict is a refusal.
     pub async fn decide(&self, request: &Request<'_>) -> Verdict {
         let verdict = self.verdict(request).await;
         report::count(&verdict);

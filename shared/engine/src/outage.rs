@@ -1,4 +1,4 @@
-//! The verdict if the store gives no answer.
+//! The verdict if the store does not answer.
 
 use tollgate_core::age;
 use tollgate_core::charge;
@@ -14,12 +14,13 @@ use crate::decider::Decider;
 use crate::settings::OnStoreFailure;
 
 impl Decider {
-    /// The verdict if the store gave none: a refusal, unless the engine is set to admit known keys.
+    /// The verdict if the store did not answer: a refusal, unless the engine is configured to admit known keys.
     pub(crate) fn outage_verdict(&self, attempt: &Attempt<'_>, failure: &Failure) -> Verdict {
         let policy = self.settings.on_store_failure;
         tracing::error!(%failure, ?policy, "no decision by the store");
         let mut verdict = Verdict::because(Reason::StoreUnavailable);
-        // If the store is too busy, or refuses, that is an answer: callers can make it busy by asking for a key at its limit.
+        // A store that throttles or rejects a call has answered. Admitting then would let callers bypass a limit: they can get
+        // a key throttled by sending many requests with it.
         let is_silent = matches!(failure, Failure::Indeterminate(_) | Failure::OutOfTime);
         if policy == OnStoreFailure::Allow && is_silent && self.was_good(attempt) {
             verdict.decision = Decision::Allow;
@@ -27,7 +28,7 @@ impl Decider {
         verdict
     }
 
-    /// Whether the store has confirmed the key a short while ago and, as far as is known, the key may go where this request goes.
+    /// Whether the store has confirmed the key recently and, as far as is known, the key may call the request's target.
     fn was_good(&self, attempt: &Attempt<'_>) -> bool {
         let key_id = self.memory.principals.get(&attempt.hash);
         let Some(account) = key_id.and_then(|key_id| self.memory.accounts.get(&key_id)) else {
@@ -49,7 +50,7 @@ impl Decider {
                 .any(|plan| self.opens(attempt, &account, plan))
     }
 
-    /// Whether a plan, as it is cached, opens the request's target to the key. A closed limit needs no store to refuse.
+    /// Whether a cached plan opens the request's target to the key. The engine can refuse by a closed limit without the store.
     fn opens(&self, attempt: &Attempt<'_>, account: &Account, plan: &PlanId) -> bool {
         let cached = self.memory.plans.get(plan).and_then(|plan| plan.value);
         let (Some(plan), Some(meter)) = (cached, account.meter(plan)) else {

@@ -1,4 +1,5 @@
-//! Which of a key's plans a request is charged under: of those that cover its stage, the one that the key was linked to first.
+//! Finds the plan to charge a request under. If several of a key's plans cover the stage, it is the one the key was linked to
+//! first.
 
 use std::sync::Arc;
 
@@ -10,17 +11,17 @@ use tollgate_dynamo::item::plan::PlanRecord;
 use crate::account::Account;
 use crate::memory::ReadPlan;
 
-/// A plan that covers the stage of a request.
+/// The plan that covers a request's stage.
 pub(crate) struct PlanMatch {
     pub(crate) plan: Arc<PlanRecord>,
-    /// Why the plan or the key does not open the method, if so.
+    /// Why the plan or the key does not open the method; `None` if both do.
     pub(crate) refusal: Option<Reason>,
 }
 
-/// The plan that covers a request's stage; `None` if none does.
+/// Finds the plan that covers a request's stage; `None` if none does.
 ///
 /// # Errors
-/// A plan that could not be read, if no other covers the stage: it might.
+/// The failure to read a plan, if no other plan covers the stage: the unread one might.
 pub(crate) fn plan_match(
     account: &Account,
     plans: Vec<ReadPlan>,

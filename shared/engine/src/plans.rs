@@ -1,4 +1,4 @@
-//! Plans, cached; and the history of a quota that was changed to a longer period.
+//! The cache of plans, and the history of a quota that was changed to a longer period.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Memory {
         future::join_all(plans).await
     }
 
-    /// A plan as it is known, read if that is too long ago.
+    /// Returns a plan from the cache, or reads it if the cached record is too old.
     pub(crate) async fn plan(&self, scope: Scope, id: &PlanId) -> ReadPlan {
         match self.plans.get(id) {
             Some(plan) if plan.is_within(age::PLAN_HARD, scope.now) => Ok(plan.value),
@@ -49,20 +49,22 @@ impl Memory {
         Ok(plan)
     }
 
-    /// Reads an ageing plan again, for the next request. If that fails, it shows at the hard age, if it still does.
+    /// Rereads an ageing plan, for the next request. A failure is ignored: if the store still fails when the record reaches its
+    /// hard age, the request that needs it reports that.
     pub(crate) async fn refresh_plan(&self, scope: Scope, plan: &PlanId) {
         let known = self.plans.get(plan);
         if known.is_some_and(|known| known.is_within(age::PLAN_SOFT, scope.now)) {
             return;
         }
-        // Nobody waits for a second attempt.
+        // No request waits for this read, so a second attempt is not worth making.
         if let Err(failure) = self.load_plan(scope, plan).await {
             tracing::warn!(%failure, %plan, "could not refresh a plan");
         }
     }
 
-    /// Sums up what was admitted in `period` before the meter's day. This is needed only once after a quota was changed to one
-    /// that had begun before: at most a month of days, all read at once. `waiting` is a closed day that is still in the meter.
+    /// Sums up the cost admitted in `period` before the meter's day. This is needed only once, after an edit changed the quota
+    /// to a period that had already begun. It reads at most a month of days, all at once. `waiting` is a closed day that is
+    /// still in the meter.
     pub(crate) async fn history(
         &self,
         scope: Scope,
@@ -72,7 +74,7 @@ impl Memory {
         before: Date,
     ) -> Result<History, Failure> {
         let days = period.start.series(1.day());
-        // A day beyond the period's end is damage: nothing was admitted on the days before it.
+        // A meter's day after the period's end means that the item is corrupt; nothing was admitted on the days in between.
         let days = days.take_while(|day| *day < before && *day < period.end());
         let counts = days.map(|day| self.admitted_on(scope, (key, plan), day, waiting));
         let counts = future::try_join_all(counts).await?;

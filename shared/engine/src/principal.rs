@@ -1,4 +1,4 @@
-//! Whose request it is: the first thing that is read of one.
+//! Resolves a request's credential to a key. This is the first read of a decision.
 
 use tollgate_core::age;
 use tollgate_core::id::{KeyId, PlanId};
@@ -11,11 +11,11 @@ use crate::attempt::Scope;
 use crate::cache::Cached;
 use crate::memory::Memory;
 
-/// Who sends a request: a key, resolved from the hash of one of its values.
+/// The key that sends a request, resolved from the hash of one of its values.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
     pub(crate) key_id: KeyId,
-    /// The plans that the key is probably in, to be read together with it.
+    /// The plans that the key is probably linked to, so that they can be read together with it.
     pub(crate) plans: Vec<PlanId>,
 }
 
@@ -29,7 +29,7 @@ impl Memory {
         let item = ItemKey::hash(hash);
         let lookup = || self.table.get(&item, &scope.budget);
         let lookup: Option<LookupRecord> = self.retrying(lookup).await?;
-        // A value whose time is over may still be there: DynamoDB deletes expired items when it gets to them.
+        // An expired item may still be there, because DynamoDB deletes expired items with a delay.
         let is_kept =
             |lookup: &LookupRecord| lookup.ttl.is_none_or(|ttl| scope.now.as_second() < ttl);
         Ok(lookup.filter(is_kept).map(|lookup| Principal {
@@ -38,7 +38,8 @@ impl Memory {
         }))
     }
 
-    /// Whether a value was nobody's a moment ago. Guessing values is cheap to refuse, and a new key works at once.
+    /// Whether this value belonged to no key a moment ago. Repeating that from memory makes guessed values cheap to refuse; the
+    /// memory is short, so that a new key works almost at once.
     pub(crate) fn is_unknown(&self, scope: Scope, hash: &KeyHash) -> bool {
         let unknown = self.unknown.get(hash);
         unknown.is_some_and(|unknown| unknown.is_within(age::NEGATIVE, scope.now))

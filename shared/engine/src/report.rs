@@ -1,15 +1,15 @@
-//! Counts decisions by the `metrics` facade, wherever they are made: in a function, a server or a gateway.
+//! Counts decisions through the `metrics` facade, so that functions, servers and gateways report the same metrics.
 //!
-//! | metric | what |
+//! | metric | counts |
 //! |---|---|
 //! | `Allowed`, `Throttled`, `QuotaExceeded`, `Denied` | decisions |
-//! | `Contended`, `Uncertain`, `StoreUnavailable`, `BadEvents` | decisions that were no client's fault, by reason |
+//! | `Contended`, `Uncertain`, `StoreUnavailable`, `BadEvents` | decisions that no client caused, by reason |
 
 use metrics::counter;
 use tollgate_core::reason::{Decision, Reason};
 use tollgate_core::verdict::Verdict;
 
-/// The metric of a decision.
+/// The metric that counts a decision.
 pub fn metric(decision: Decision) -> &'static str {
     match decision {
         Decision::Allow => "Allowed",
@@ -19,7 +19,8 @@ pub fn metric(decision: Decision) -> &'static str {
     }
 }
 
-/// Counts a decision. [`Engine::decide`](super::Engine::decide) does it; this is for what is decided without an engine.
+/// Counts a decision. [`Engine::decide`](super::Engine::decide) does this itself; call it only for decisions made without an
+/// engine.
 pub fn count(verdict: &Verdict) {
     counter!(metric(verdict.decision)).increment(1);
     match verdict.reason {

@@ -1,27 +1,27 @@
-//! How an engine behaves.
+//! Settings of an engine.
 
 use std::time::Duration;
 
-/// The answer if the store does not answer.
+/// How to answer a request if the store does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnStoreFailure {
-    /// Refuse.
+    /// Refuse the request.
     #[default]
     Deny,
-    /// Admit, unmetered, keys that the store has confirmed in the last minute.
+    /// Admit the request without charging it, if the store has confirmed its key within the last minute.
     Allow,
 }
 
-/// How an engine behaves.
+/// Settings of an engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The time limit of each call to the store.
+    /// Time limit for each call to the store.
     pub attempt_timeout: Duration,
-    /// The time limit of a whole decision.
+    /// Time limit for a whole decision.
     pub total_timeout: Duration,
-    /// The answer if the store does not answer.
+    /// How to answer if the store does not answer.
     pub on_store_failure: OnStoreFailure,
-    /// Whether verdicts say what else the key may call.
+    /// Whether verdicts include what else the key may call.
     pub tells_reach: bool,
 }
 

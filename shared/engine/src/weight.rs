@@ -1,4 +1,4 @@
-//! How much memory cached records take.
+//! Estimates how much memory cached records take.
 
 use tollgate_core::template::MethodTemplate;
 use tollgate_dynamo::item::key::KeyRecord;
@@ -42,7 +42,7 @@ impl Weigh for PlanRecord {
     }
 }
 
-/// What templates take, with their place in a map.
+/// The size of templates, including their entries in a map.
 fn of_methods<'a>(methods: impl IntoIterator<Item = &'a MethodTemplate>) -> usize {
     let bytes = |method: &MethodTemplate| method.path().len() + method.method().len() + 100;
     methods.into_iter().map(bytes).sum()
@@ -50,7 +50,7 @@ fn of_methods<'a>(methods: impl IntoIterator<Item = &'a MethodTemplate>) -> usiz
 
 impl Weigh for Account {
     fn bytes(&self) -> usize {
-        // A meter takes about 1 KB; what makes it larger is its buckets.
+        // A meter takes about 1 KB; only its buckets can make it larger.
         let meters = self.meters.values();
         let meters = meters.map(|meter| 1_000 + meter.meter.value.buckets.len() * 100);
         self.record.value.bytes() + meters.sum::<usize>()
