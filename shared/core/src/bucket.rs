@@ -1,7 +1,7 @@
-//! GCRA, the throttle's whole arithmetic, on one number per bucket: the *theoretical arrival time*, `tat`.
+//! GCRA (the generic cell rate algorithm) for throttles. A bucket is one number, the *theoretical arrival time* `tat`.
 //!
-//! A request of cost `c` at `now` is admitted iff `max(tat, now) - now <= (burst - c) * interval`; then `tat`
-//! becomes `max(tat, now) + c * interval`. So in any time `t` at most `burst + t / interval` cost gets in.
+//! A request of cost `c` at `now` is admitted iff `max(tat, now) - now <= (burst - c) * interval`; then `tat` becomes `max(tat,
+//! now) + c * interval`. So within any time `t`, the bucket admits a cost of at most `burst + t / interval`.
 
 use crate::moment::Nanos;
 
@@ -12,14 +12,15 @@ pub struct Bucket {
     burst: u32,
 }
 
-/// How full a bucket is: the stored half of it.
+/// How full a bucket is: the part of it that is stored.
 ///
-/// The interval is kept beside `tat`, because `tat - now` is a debt only in units of the pace it was made at.
+/// The interval is stored with `tat`, because `tat - now` corresponds to a number of requests only at the pace it was charged
+/// at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level {
-    /// The theoretical arrival time.
+    /// The theoretical arrival time, in nanoseconds since the epoch.
     pub tat: Nanos,
-    /// The pace under which `tat` came about: the time per request.
+    /// The pace at which `tat` was charged: the time per request, in nanoseconds.
     pub interval: Nanos,
 }
 
@@ -32,17 +33,17 @@ impl Bucket {
         }
     }
 
-    /// The bucket that refuses all.
+    /// A bucket that refuses every request.
     pub fn closed() -> Self {
         Self::new(1, 0)
     }
 
-    /// The time per request.
+    /// The time per request, in nanoseconds.
     pub fn interval(&self) -> Nanos {
         self.interval
     }
 
-    /// Requests per second that it admits for good: one that holds none admits none.
+    /// The rate that the bucket sustains, in requests per second. A bucket with a burst of 0 sustains none.
     pub fn rate(&self) -> f64 {
         if self.burst == 0 {
             return 0.0;
@@ -52,26 +53,26 @@ impl Bucket {
         1e9 / interval
     }
 
-    /// Requests it holds when full.
+    /// The number of requests that a full bucket holds.
     pub fn burst(&self) -> u32 {
         self.burst
     }
 
-    /// How far ahead of now `tat` may be for `cost` to be admitted; `None` if never.
+    /// How far ahead of now `tat` may be if a request of this cost is to be admitted; `None` if the cost exceeds the burst.
     pub fn tolerance(&self, cost: u32) -> Option<Nanos> {
         let spare = self.burst.checked_sub(cost)?;
         Some(Nanos::from(spare) * self.interval)
     }
 
-    /// The time that `cost` adds to `tat`.
+    /// The time that a request of this cost adds to `tat`.
     pub fn increment(&self, cost: u32) -> Nanos {
         Nanos::from(cost) * self.interval
     }
 
-    /// The level as seen under this bucket's pace.
+    /// Converts a level to this bucket's pace.
     ///
-    /// A level that came about at another pace keeps the *requests* it owes, at most a whole bucket of them: keeping
-    /// the time would turn a spent burst of a fast plan into a nearly unspent one of a slow plan.
+    /// A level that was charged at another pace keeps its debt in *requests*, up to a whole bucket. Keeping the debt in time
+    /// instead would turn a spent burst of a fast plan into a nearly unspent one of a slow plan.
     pub fn convert(&self, level: Level, now: Nanos) -> Level {
         let ahead = level.tat - now;
         if level.interval == self.interval || ahead <= 0 {
@@ -90,7 +91,7 @@ impl Bucket {
         }
     }
 
-    /// Requests of cost 1 that would be admitted at `now`, one after the other.
+    /// How many requests of cost 1 the bucket would admit at `now`, one after the other.
     pub fn remaining(&self, level: Option<Level>, now: Nanos) -> u32 {
         let ahead = level.map_or(0, |level| (level.tat - now).max(0));
         let spare = Nanos::from(self.burst) * self.interval - ahead;

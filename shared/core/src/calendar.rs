@@ -1,4 +1,4 @@
-//! Days and quota periods. Everything turns at 00:00 UTC, as API Gateway's quotas do.
+//! Days and quota periods. All of them start at 00:00 UTC, like API Gateway's quotas.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// How long a quota lasts.
+/// The length of a quota's period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PeriodKind {
@@ -21,7 +21,7 @@ pub enum PeriodKind {
 }
 
 impl PeriodKind {
-    /// The largest offset: a period can start on any day that every such period has.
+    /// The largest offset in days. It is limited so that every period of the kind has the day on which it starts.
     pub fn max_offset(self) -> u8 {
         match self {
             Self::Day => 0,
@@ -30,7 +30,7 @@ impl PeriodKind {
         }
     }
 
-    /// The name on the wire.
+    /// The name used in requests and in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Day => "DAY",
@@ -46,7 +46,7 @@ impl fmt::Display for PeriodKind {
     }
 }
 
-/// A text that names no period kind, or no period.
+/// A text that is not a period kind, or not a period.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected DAY, WEEK or MONTH, got {0:?}")]
 pub struct UnknownPeriod(pub String);
@@ -67,9 +67,9 @@ impl FromStr for PeriodKind {
 /// One quota period: its kind and its first day. Written `MONTH:2026-11-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Period {
-    /// The kind.
+    /// The kind of period.
     pub kind: PeriodKind,
-    /// The first day.
+    /// The first day of the period.
     pub start: Date,
 }
 
@@ -104,7 +104,7 @@ impl FromStr for Period {
     }
 }
 
-/// The day that `now` is in.
+/// The UTC day that contains `now`.
 pub fn day_of(now: Timestamp) -> Date {
     now.to_zoned(TimeZone::UTC).date()
 }
@@ -115,8 +115,8 @@ pub fn start_of(day: Date) -> Timestamp {
         .map_or(Timestamp::MAX, |midnight| midnight.timestamp())
 }
 
-/// The period of `kind` that `day` is in, where periods start on the day that `offset` says
-/// (see [`Quota::new`](crate::limit::Quota::new)).
+/// The period of `kind` that contains `day`. `offset` sets the day on which periods start (see
+/// [`Quota::new`](crate::limit::Quota::new)).
 pub fn period_of(day: Date, kind: PeriodKind, offset: u8) -> Period {
     let offset = i8::try_from(offset).unwrap_or(i8::MAX);
     let start = match kind {

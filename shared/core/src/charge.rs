@@ -1,11 +1,11 @@
-//! Charging: given a meter as it was last seen and a request, the one conditional write that would charge it.
+//! Charging: finds the one conditional write that would charge a request to a meter, given the meter as it was last seen.
 //!
-//! The write states everything it relies on as a condition, so the meter may be out of date: then the write fails, the
-//! store returns the meter as it is, and [`charge`](fn@charge) is asked again. Only the store's confirmation admits a request;
-//! an outdated memory costs at most another attempt.
+//! The write states everything it relies on as a condition, so the meter may be out of date. In that case the write fails, the
+//! store returns the current meter, and the caller calls [`charge`](fn@charge) again. A request is admitted only if the store
+//! confirms the write; an outdated meter costs at most another attempt.
 //!
-//! - `effect`: what a charge does, as a list; `filling`: to buckets; `rollover`: to day and quota period.
-//! - `refusal`: why a request has no room, and until when; `set_remaining`: the charge by which management sets a quota.
+//! - `effect`: the list of changes that a charge makes; `filling`: those to buckets; `rollover`: those to day and quota period.
+//! - `refusal`: why a request has no room, and until when; `set_remaining`: the charge with which management sets a quota.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -34,47 +34,48 @@ pub use set_remaining::{SetRemaining, set_remaining};
 /// A request to charge a cost to a meter.
 #[derive(Debug, Clone, Copy)]
 pub struct ChargeRequest<'a> {
-    /// When it is made.
+    /// The time of the decision.
     pub moment: Moment,
-    /// The cost that it charges to every limit.
+    /// The cost to charge to every limit.
     pub cost: NonZeroU32,
-    /// The revisions that we know.
+    /// The revisions of the key and the plan that this instance knows.
     pub revisions: Revisions,
-    /// The limits it meets, as they are on the day that it is charged to: the later one of its own and the meter's.
+    /// The limits that the request has to meet, as they are on the day it is charged to: the later of the request's day and the
+    /// meter's day.
     pub limits: &'a Limits,
     /// The quota that was in force on the meter's day.
     pub quota_before: Option<Quota>,
-    /// A closed day that is known to be archived.
+    /// A closed day that this instance knows to be archived.
     pub archived: Option<Date>,
-    /// What was admitted in a period before the meter's day, if that was read.
+    /// The cost admitted in a period before the meter's day, if it was read.
     pub history: Option<History>,
-    /// How to fill buckets that others fill too. A bucket without a tactic is filled as it was seen.
+    /// How to fill buckets that other instances fill too. A bucket without a tactic is filled according to the level last seen.
     pub tactics: &'a BTreeMap<BucketId, Tactic>,
 }
 
-/// What to do next.
+/// The next step of a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Try this charge; if it passes, the request is admitted.
+    /// Attempt this charge. If the write succeeds, the request is admitted.
     Charge(Charge),
-    /// First make the newer revisions known, then ask again: it shuts out writers under the old ones.
+    /// First write the newer revisions to the meter, then decide again. This makes writers with older revisions fail.
     SyncRevisions(Revisions),
-    /// First make this charge of nothing, which converts buckets to the pace of these limits, then ask again.
+    /// First make this charge of zero, which converts buckets to the pace of the new limits, then decide again.
     RebaseBuckets(Charge),
-    /// First archive this closed day, so that another can close, then ask again.
+    /// First archive this closed day, so that another day can be closed, then decide again.
     ArchiveDay(ClosedDay),
-    /// First sum up what was admitted in this period before this day, then ask again: the quota was changed to one that began
-    /// before the meter's day.
+    /// First sum up the cost admitted in this period before this day, then decide again: an edit changed the quota to a period
+    /// that began before the meter's day.
     LoadHistory(Period, Date),
-    /// Refuse.
+    /// Refuse the request.
     Refuse(Refusal),
-    /// The meter has a later revision of the key, or is retired: read the key again.
+    /// The meter has a newer revision of the key, or is retired: read the key again.
     KeyChanged,
-    /// The meter was charged under a later revision of the plan: read the plan again.
+    /// The meter was charged under a newer revision of the plan: read the plan again.
     PlanChanged,
 }
 
-/// The step that decides `request` on `meter`.
+/// Chooses the step that decides `request` on `meter`.
 pub fn charge(meter: &Meter, request: &ChargeRequest) -> Step {
     let (known, ours) = (meter.revisions, request.revisions);
     if known.key > ours.key || meter.retired {
@@ -85,7 +86,7 @@ pub fn charge(meter: &Meter, request: &ChargeRequest) -> Step {
     }
     let rebases = filling::rebases(meter, request);
     if known != ours && !rebases.is_empty() {
-        // Shut out writers under the old limits before converting what they would go on changing.
+        // First make writers with the old limits fail; otherwise they would change the buckets again after the conversion.
         return Step::SyncRevisions(ours);
     }
     let rollover = match Rollover::of(meter, request) {
@@ -93,7 +94,7 @@ pub fn charge(meter: &Meter, request: &ChargeRequest) -> Step {
         Err(period) => return Step::LoadHistory(period, meter.day),
     };
     let refusal = refusal(meter, request);
-    // A debt that is not converted shrinks at the old pace; a refusal that ends must end at the new one.
+    // Until it is converted, a debt shrinks at the old pace. A refusal that ends by itself must end at the new pace.
     let rebases_first = |refusal: Refusal| !rebases.is_empty() && refusal.until.is_some();
     match refusal {
         Some(refusal) if !rebases_first(refusal) => return Step::Refuse(refusal),

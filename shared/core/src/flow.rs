@@ -1,13 +1,13 @@
-//! The decision of a batch of requests, as a pure flow: which call to the store comes next, given what is known.
+//! The decision of a batch of requests, as a pure flow: names the next call to the store, given what is known.
 //!
-//! Its driver asks [`Flow::next`], makes the call that it names and reports the outcome to [`Flow::observe`], until all is
-//! [`Next::Done`]. The flow itself waits for nothing, reads no clock and draws no random number, so the same flow decides in a
+//! The driver calls [`Flow::next`], makes the call that it names and reports the reply to [`Flow::observe`], until the next
+//! call is [`Next::Done`]. The flow itself does not wait, read a clock or draw random numbers, so the same code decides in a
 //! Lambda function, in a server and in a simulation.
 //!
-//! A batch is requests of one process for the same key and the same limits: one write charges all that there is room for, in
+//! A batch holds requests of one process for the same key and the same limits. One write charges all that there is room for, in
 //! order of arrival. A single request is a batch of one.
 //!
-//! - `attempt`: the write that charges, and what its reply means. `refuse`: refusals, from memory or confirmed.
+//! - `attempt`: the write that charges, and what its reply means. `refuse`: refusals, from memory or confirmed by the store.
 //! - `batch`: the requests of a batch, and which of them one write charges.
 
 use std::collections::BTreeMap;
@@ -34,21 +34,21 @@ mod refuse;
 
 use batch::Batch;
 
-/// Attempts of the write.
+/// Maximum attempts of the write.
 pub const MAX_ATTEMPTS: u32 = 4;
-/// Steps in all: a read takes one, but is no attempt of the write.
+/// Maximum steps in all. A read is a step, but not an attempt of the write.
 const MAX_STEPS: u32 = 10;
 
-/// Everything that is known when a step is chosen.
+/// Everything that is known when the flow chooses a step.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// The time.
+    /// The time of the decision.
     pub moment: Moment,
     /// The meter as it was last seen.
     pub meter: &'a Meter,
-    /// How long ago that was; negative if our clock was set back since.
+    /// Time since the meter was seen, in nanoseconds; negative if our clock was set back since.
     pub age: Nanos,
-    /// The revisions of the key and the plan that we know.
+    /// The revisions of the key and the plan that this instance knows.
     pub revisions: Revisions,
     /// What the key may do under the plan.
     pub terms: Terms<'a>,
@@ -56,9 +56,9 @@ pub struct View<'a> {
     pub limits: &'a Limits,
     /// A closed day that is known to be archived.
     pub archived: Option<Date>,
-    /// What was admitted in a period before the meter's day, if that was read.
+    /// The cost admitted in a period before the meter's day, if it was read.
     pub history: Option<History>,
-    /// What was learned of others that charge the same meter.
+    /// What this instance has learned about other instances that charge the meter.
     pub sharing: &'a Sharing,
     /// A random number from 0 to 1.
     pub draw: f64,
@@ -71,77 +71,78 @@ pub enum Next {
     Load(Load),
     /// Archive this closed day: write it to an item of its own.
     Archive(ClosedDay),
-    /// Write this to the meter.
+    /// Make this write to the meter.
     Write(Write),
-    /// Wait before attempt `attempts + 1`: the store is busy.
+    /// Wait before attempt `attempts + 1`, because the store throttles.
     Wait {
-        /// The attempts so far.
+        /// The number of attempts so far.
         attempts: u32,
     },
     /// Everything is decided.
     Done,
 }
 
-/// Something to read again.
+/// A record to read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
     /// The key with its meters.
     Key,
     /// The plan.
     Plan,
-    /// Both.
+    /// Both the key and the plan.
     KeyAndPlan,
-    /// The plan, if it is about to be too old. The batch is decided, so a failure does not matter.
+    /// The plan, if it will soon be too old. The batch is already decided, so a failure does not matter.
     AgeingPlan,
-    /// What was admitted in this period before this day.
+    /// The cost admitted in this period before this day.
     History(Period, Date),
 }
 
 /// A conditional write to the meter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
-    /// Make newer revisions known.
+    /// Write newer revisions to the meter.
     Sync(Revisions),
     /// Convert buckets; this charges nothing.
     Rebase(Charge),
-    /// Charge requests. The stamp tells after a lost answer whether the write was made; there is none if no lane is free.
+    /// Charge requests. If the answer is lost, the stamp shows whether the write was applied. There is no stamp if no lane is
+    /// free.
     Charge(Charge, Option<Stamp>),
 }
 
-/// What became of a call. `E` is the driver's error.
+/// The reply to a call. `E` is the driver's error.
 #[derive(Debug, Clone)]
 pub enum Reply<'a, E> {
-    /// The read is made, or the day archived.
+    /// The read, or the archive of the closed day, is complete.
     Done,
-    /// The write is made; the meter after it.
+    /// The write was applied; this is the meter after it.
     Applied(&'a Meter),
-    /// A condition did not hold, and nothing was changed; the meter as it is, or `None` if it is gone.
+    /// A condition did not hold, and nothing was changed. This is the current meter, or `None` if it no longer exists.
     ConditionFailed(Option<&'a Meter>),
-    /// The store is too busy; nothing was changed.
+    /// The store throttled the call; nothing was changed.
     Throttled(E),
-    /// No answer came: the write may have been made, or may be made late.
+    /// No answer came: the write may have been applied, or may still be.
     Indeterminate(E),
-    /// The call failed for good.
+    /// The call failed, and repeating it would not help.
     Failed(E),
 }
 
-/// What becomes of a request.
+/// The outcome of one request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome<E> {
-    /// It is decided.
+    /// The request is decided.
     Decided(Box<Verdict>),
-    /// The batch has nothing in common any more, or had room for others only: decide this request from the start.
+    /// The limits of the batch have changed, or there was room only for other requests: decide this request from the start.
     Again {
-        /// Whether the key was read again meanwhile.
+        /// Whether this batch has read the key again.
         reread: bool,
     },
-    /// It cannot be decided.
+    /// The request cannot be decided, because a call failed.
     Failed(E),
-    /// Nobody waits for it any more.
+    /// The request no longer waits for its outcome.
     TooLate,
 }
 
-/// A batch under way.
+/// The state of one batch.
 #[derive(Debug)]
 pub struct Flow<E> {
     batch: Batch<E>,
@@ -151,19 +152,19 @@ pub struct Flow<E> {
     began: Option<Timestamp>,
     attempts: u32,
     steps: u32,
-    /// An answer was lost: the write that charges these requests may still be made.
+    /// The requests of a write whose answer was lost. That write may still be applied.
     lost: Option<Vec<usize>>,
     tactics: BTreeMap<BucketId, Tactic>,
     queued: Option<Next>,
     pending: Option<Pending>,
 }
 
-/// The call whose reply is awaited.
+/// The call whose reply is expected.
 #[derive(Debug)]
 enum Pending {
     Load(Load),
     Archive,
-    /// A write that charges nobody.
+    /// A write that charges no request.
     Prepare,
     Charge {
         requests: Vec<usize>,
@@ -172,8 +173,8 @@ enum Pending {
 }
 
 impl<E: Clone> Flow<E> {
-    /// A batch of requests with these costs, in order of arrival. `lane` and `sequence` mark its writes; see
-    /// [`lane`](crate::lane).
+    /// Creates the flow of a batch of requests with these costs, in order of arrival. `lane` and `sequence` mark its writes;
+    /// see [`lane`](crate::lane).
     pub fn new(costs: impl IntoIterator<Item = NonZeroU32>, lane: &str, sequence: u64) -> Self {
         Self {
             batch: Batch::new(costs),
@@ -189,12 +190,12 @@ impl<E: Clone> Flow<E> {
         }
     }
 
-    /// Notes which requests somebody still waits for.
+    /// Records which requests still wait for an outcome.
     pub fn keep_waiting(&mut self, waits: impl Fn(usize) -> bool) {
         self.batch.keep_waiting(waits);
     }
 
-    /// The next call.
+    /// Names the next call.
     pub fn next(&mut self, view: &View<'_>) -> Next {
         if let Some(next) = self.queued.take() {
             return next;
@@ -209,7 +210,7 @@ impl<E: Clone> Flow<E> {
         }
         self.steps += 1;
         if let Some(made) = self.lost.clone().filter(|_| self.is_made(view.meter)) {
-            // An earlier attempt was made after all.
+            // An earlier attempt was applied after all.
             self.admit(&made, view.meter, view);
             return Next::Done;
         }
@@ -225,22 +226,22 @@ impl<E: Clone> Flow<E> {
         }
     }
 
-    /// What the batch had in common has changed: each request has to be decided from the start.
+    /// The key, plan or limits that the batch shares have changed, so each request has to be decided from the start.
     pub fn restart(&mut self) {
         if let Some(lost) = self.lost.take() {
-            // The lost write may still be made, and the next one would be under other limits.
+            // The lost write may still be applied, and the next one would be made under other limits.
             self.uncertain(&lost);
         }
         self.batch.again(false);
     }
 
-    /// Takes note of what became of the call that [`next`](Self::next) named. `view` is the one that it was named by.
+    /// Takes the reply to the call that [`next`](Self::next) named. `view` must be the one that was passed to `next`.
     pub fn observe(&mut self, view: &View<'_>, reply: Reply<'_, E>) {
         match (self.pending.take(), reply) {
             (_, Reply::Failed(error)) => self.batch.rest(&Outcome::Failed(error)),
             (Some(Pending::Load(load)), _) => self.loaded(load),
             (Some(Pending::Archive) | None, _) => {}
-            // The meter is gone, and so is the link.
+            // The meter no longer exists, so neither does the link from key to plan.
             (_, Reply::ConditionFailed(None)) => self.queue(Load::Key),
             (Some(Pending::Prepare), reply) => self.prepared(reply),
             (
@@ -321,7 +322,7 @@ impl<E: Clone> Flow<E> {
         view.limits.buckets().map(tactic).collect()
     }
 
-    /// What charging `cost` asks of a meter.
+    /// The request to charge `cost`, as the view describes it.
     fn request<'a>(&'a self, view: &View<'a>, cost: NonZeroU32) -> ChargeRequest<'a> {
         ChargeRequest {
             moment: view.moment,

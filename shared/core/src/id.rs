@@ -1,4 +1,4 @@
-//! Names of things, as types: an id of one kind cannot be taken for one of another.
+//! Ids as types, so that an id of one kind cannot be used as an id of another kind.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An id that is only compared, stored and shown.
+/// Defines an id that is only compared, stored and shown.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -16,7 +16,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// The id as it is written.
+            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -81,7 +81,7 @@ macro_rules! id {
 }
 
 id! {
-    /// The id of an API key. It is no secret.
+    /// The id of an API key. It is not a secret.
     KeyId
 }
 
@@ -95,13 +95,13 @@ id! {
     StageId
 }
 
-/// A text that names no API stage: no API can have such an id, or no stage such a name.
+/// A text that cannot name an API stage, because no API can have such an id or no stage such a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected apiId:stage of ASCII letters, digits and -_.$")]
 pub struct InvalidStageId;
 
 impl StageId {
-    /// A stage of an API.
+    /// Builds the id of an API's stage.
     pub fn new(api_id: &str, stage: &str) -> Self {
         Self(format!("{api_id}:{stage}"))
     }
@@ -121,7 +121,7 @@ impl StageId {
     }
 }
 
-/// Which APIs and stages exist cannot be known here; what can never be one is told.
+/// Whether a text can be the name of an API or a stage. Whether that API or stage exists cannot be checked here.
 fn is_name(text: &str) -> bool {
     let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-_.$".contains(letter);
     !text.is_empty() && text.chars().all(is_known)

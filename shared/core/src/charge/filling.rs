@@ -1,4 +1,4 @@
-//! How a charge fills buckets: idle, busy, or left at another pace by other limits.
+//! How a charge fills buckets that are idle, busy, or at the pace of earlier limits.
 
 use super::{BucketUpdate, ChargeRequest, Effect};
 use crate::bucket::{Bucket, Level};
@@ -6,10 +6,10 @@ use crate::limits::BucketId;
 use crate::meter::Meter;
 use crate::moment::Nanos;
 
-/// Buckets that one charge removes; DynamoDB takes expressions of 4 KB at most.
+/// Maximum number of buckets that one charge removes, because DynamoDB limits expressions to 4 KB.
 const MAX_DROPPED: usize = 16;
 
-/// The updates that charge a request to each of its buckets.
+/// Returns the updates that charge a request to each of its buckets.
 pub(super) fn fills(meter: &Meter, request: &ChargeRequest) -> Vec<Effect> {
     let buckets = request.limits.buckets();
     buckets
@@ -30,7 +30,7 @@ fn update(id: &str, meter: &Meter, bucket: Bucket, request: &ChargeRequest) -> B
         };
     }
     let now = request.moment.bucket_time();
-    // The cost fits an empty bucket, or it would have been refused.
+    // The cost fits an empty bucket; otherwise the request would have been refused.
     let tolerance = bucket.tolerance(cost).unwrap_or(0);
     let tactic = request.tactics.get(id).copied().unwrap_or_default();
     let open = |hold: Nanos| BucketUpdate::Open {
@@ -42,7 +42,7 @@ fn update(id: &str, meter: &Meter, bucket: Bucket, request: &ChargeRequest) -> B
         is_there: level.is_some(),
     };
     match level {
-        // The debt of another pace is over, but only at exactly the level that was seen.
+        // The debt at the other pace has expired, but that is certain only of the level that was seen.
         Some(level) if level.interval != interval => open(0),
         Some(level) if tactic.assume_busy || level.tat - now > tactic.renew_under => {
             BucketUpdate::Add {
@@ -55,10 +55,10 @@ fn update(id: &str, meter: &Meter, bucket: Bucket, request: &ChargeRequest) -> B
     }
 }
 
-/// A level as it counts under a bucket's limits: at their pace, and by a time that can be right.
+/// Converts a stored level to a bucket's limits: to their pace, and to a time that is plausible.
 ///
-/// Nothing fills a bucket beyond its burst. One that is filled further ahead was filled by a clock that was wrong, or under a
-/// larger burst. Its debt at that time is kept, if a lane says when that was; otherwise the bucket counts as spent.
+/// No charge fills a bucket beyond its burst. If one is filled further ahead, a wrong clock or a larger burst caused it. Its
+/// debt at the time it was filled is kept if a lane records that time; otherwise the bucket counts as spent.
 pub(super) fn owed(meter: &Meter, level: Level, bucket: Bucket, request: &ChargeRequest) -> Level {
     let now = request.moment.bucket_time();
     let owed = bucket.convert(level, now);
@@ -73,7 +73,7 @@ pub(super) fn owed(meter: &Meter, level: Level, bucket: Bucket, request: &Charge
     Level { tat, ..owed }
 }
 
-/// The level that was seen and the one that has to replace it, if a busy level does not count as it is stored.
+/// If a busy bucket's stored level needs conversion, returns that level and the one that replaces it.
 fn rebase(
     meter: &Meter,
     from: Level,
@@ -84,7 +84,7 @@ fn rebase(
     (from.tat > request.moment.bucket_time() && to != from).then_some((from, to))
 }
 
-/// The updates that rebase those busy buckets of the limits that do not count as they are stored. They charge nothing.
+/// Returns the updates that convert busy buckets of these limits to their current pace. They charge nothing.
 pub(super) fn rebases(meter: &Meter, request: &ChargeRequest) -> Vec<Effect> {
     let update = |(id, bucket): (&str, Bucket)| {
         let (from, to) = rebase(meter, *meter.buckets.get(id)?, bucket, request)?;
@@ -96,7 +96,7 @@ pub(super) fn rebases(meter: &Meter, request: &ChargeRequest) -> Vec<Effect> {
     request.limits.buckets().filter_map(update).collect()
 }
 
-/// Removes buckets that this request does not fill and that hold nothing any more.
+/// Removes idle buckets that this request does not fill.
 pub(super) fn drop_idle(meter: &Meter, request: &ChargeRequest) -> Vec<Effect> {
     let now = request.moment.bucket_time();
     let is_filled = |id: &BucketId| request.limits.buckets().any(|(filled, _)| filled == id);

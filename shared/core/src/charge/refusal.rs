@@ -1,4 +1,4 @@
-//! Why a request has no room, and from when on it has.
+//! Why a request has no room, and when it will have room again.
 
 use jiff::Timestamp;
 
@@ -15,13 +15,13 @@ use crate::reason::Reason;
 /// Why a request is refused, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// The limit that holds longest.
+    /// The limit that refuses the request for longest.
     pub reason: Reason,
-    /// The first instant at which the request would pass; `None` if it never does under this plan.
+    /// The first instant at which the request would be admitted; `None` if it never can be under this plan.
     pub until: Option<Timestamp>,
 }
 
-/// Why `request` has no room on `meter`: the limit that holds longest. `None` if every limit has room.
+/// Returns the refusal of `request` on `meter`, by the limit that refuses it for longest. `None` if every limit has room.
 pub fn refusal(meter: &Meter, request: &ChargeRequest) -> Option<Refusal> {
     let refusals = request.limits.iter().filter_map(|limit| {
         let reason = limit.kind.reason();

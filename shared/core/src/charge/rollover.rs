@@ -8,20 +8,20 @@ use crate::calendar::{Period, day_of};
 use crate::limit::Quota;
 use crate::meter::{ClosedDay, Meter};
 
-/// What was admitted in a period before the meter's day: the sum of its closed days.
+/// The cost admitted in a period before the meter's day: the sum of its closed days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
     /// The period.
     pub period: Period,
-    /// The meter's day, which is not counted in.
+    /// The meter's day, which the sum does not include.
     pub before: Date,
     /// The sum.
     pub admitted: u64,
 }
 
-/// The quota's period at `now` and the amount spent in it, on whatever day the meter was last charged. If the quota was changed
-/// to one that began before the meter's day, `history` says what was admitted until then; without it nothing is counted for
-/// that time.
+/// Returns the quota's period at `now` and the amount spent in it, whenever the meter was last charged. If an edit changed the
+/// quota to a period that began before the meter's day, `history` supplies the cost admitted before that day; without it, that
+/// cost is left out.
 pub fn spent(
     meter: &Meter,
     quota: &Quota,
@@ -39,19 +39,20 @@ pub fn spent(
     (period, spent)
 }
 
-/// The rest of a quota after `spent`.
+/// What remains of a quota after `spent`.
 pub fn remaining(quota: &Quota, spent: i64) -> u64 {
     let remaining = signed(quota.limit()).saturating_sub(spent);
     u64::try_from(remaining).unwrap_or(0)
 }
 
-/// A count as a signed number, like the amount spent.
+/// Converts a count to a signed number, like the amount spent.
 pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The day that a request at `now` is charged to. A stored day that is later than our clock's day wins: time never runs back. A
-/// day that no clock can have reached is damage, and is closed like a day that is over.
+/// The day to charge a request at `now` to. If the meter's day is later than our clock's day, the meter's day is used, so that
+/// time never runs backwards. If no clock can have reached the meter's day, the item is corrupt, and that day is closed as if
+/// it were over.
 pub fn today(meter: &Meter, now: Timestamp) -> Date {
     let today = day_of(now);
     if meter.is_of_its_day(today) {
@@ -61,8 +62,8 @@ pub fn today(meter: &Meter, now: Timestamp) -> Date {
     }
 }
 
-/// The period whose history is missing to say how much of `quota` is spent, and the day that it ends before; `None` if the
-/// meter alone says so, or `history` does.
+/// The period and the day before which its history is needed to tell how much of `quota` is spent. `None` if the meter or
+/// `history` is enough.
 pub fn missing_history(
     meter: &Meter,
     quota: &Quota,
@@ -84,7 +85,7 @@ fn before(meter: &Meter, period: Period, admitted: u64) -> SpentBefore {
     }
 }
 
-/// The cost admitted in `period` before the meter's day; `None` if that has to be read first.
+/// The cost admitted in `period` before the meter's day; `None` if it has to be read first.
 fn history_of(meter: &Meter, period: Period, history: Option<History>) -> Option<u64> {
     if meter.period == Some(period) || period.start >= meter.day {
         return Some(0);
@@ -103,7 +104,7 @@ pub(super) struct Rollover {
 }
 
 impl Rollover {
-    /// The rollover; or the period whose history has to be read before it is known.
+    /// Computes the rollover, or returns the period whose history has to be read first.
     pub(super) fn of(meter: &Meter, request: &ChargeRequest) -> Result<Self, Period> {
         let day = today(meter, request.moment.now);
         let quota = request.limits.quota().map(|quota| {
@@ -118,14 +119,14 @@ impl Rollover {
         })
     }
 
-    /// The closed day that has to be archived before another can close.
+    /// The closed day that has to be archived before another day can be closed.
     pub(super) fn waiting(&self, meter: &Meter, request: &ChargeRequest) -> Option<ClosedDay> {
         meter
             .closed
             .filter(|closed| self.closes && request.archived != Some(closed.day))
     }
 
-    /// The effects on day and quota of a charge of `cost`.
+    /// The effects that a charge of `cost` has on day and quota.
     pub(super) fn effects(&self, meter: &Meter, request: &ChargeRequest, cost: u32) -> Vec<Effect> {
         let archived = meter.closed.map(|closed| closed.day);
         let archived = archived.filter(|day| request.archived == Some(*day));
@@ -137,7 +138,7 @@ impl Rollover {
                 period,
                 before,
                 room: match cost {
-                    // Nothing always has room.
+                    // A charge of zero always has room.
                     0 => i128::from(u64::MAX),
                     cost => i128::from(quota.limit()) - i128::from(cost),
                 },
@@ -147,7 +148,8 @@ impl Rollover {
     }
 }
 
-/// Counts a cost for `day`. That closes the meter's day if it is another one; `archived` is the closed day that can go.
+/// Counts a cost for `day`. If the meter is at another day, this closes that day; `archived` is the closed day that it may
+/// replace.
 pub(super) fn count(
     meter: &Meter,
     day: Date,
@@ -166,7 +168,7 @@ pub(super) fn count(
     [Effect::Count(day)].into_iter().chain(clear).collect()
 }
 
-/// The limit of the quota on the meter's day, if what is spent was spent of it.
+/// The limit of the quota on the meter's day, if the meter's amount spent is of that quota's period.
 pub(super) fn closed_limit(meter: &Meter, quota: Option<Quota>) -> Option<u64> {
     quota
         .filter(|quota| meter.period == Some(quota.period_of(meter.day)))

@@ -1,4 +1,4 @@
-//! Setting how much of a quota is spent.
+//! Sets how much of a quota is spent.
 
 use jiff::Timestamp;
 
@@ -7,14 +7,14 @@ use super::{Charge, Effect, QuotaCharge, Spend, SpentBefore};
 use crate::limit::Quota;
 use crate::meter::{Meter, Revisions};
 
-/// How much of the current period's quota is to count as spent.
+/// A request to set how much of the current period's quota counts as spent.
 #[derive(Debug, Clone, Copy)]
 pub struct SetRemaining<'a> {
-    /// When it is set.
+    /// The time of the request.
     pub now: Timestamp,
-    /// The amount spent; negative if more is granted than the quota's limit.
+    /// The amount spent; negative if management grants more than the quota's limit.
     pub spent: i64,
-    /// The quota.
+    /// The quota in force now.
     pub quota: &'a Quota,
     /// The quota that was in force on the meter's day.
     pub quota_before: Option<Quota>,
@@ -22,8 +22,8 @@ pub struct SetRemaining<'a> {
     pub revisions: Revisions,
 }
 
-/// The write that sets the amount spent: a charge of nothing, which opens day and period if they are over. Counts stay as they
-/// are. A closed day that waits has to be archived before; the write removes it.
+/// Returns the write that sets the amount spent: a charge of zero, which opens day and period if they are over. Counts do not
+/// change. If a closed day waits, archive it first, because the write removes it.
 pub fn set_remaining(meter: &Meter, request: &SetRemaining) -> Charge {
     let SetRemaining { quota, .. } = request;
     let day = today(meter, request.now);

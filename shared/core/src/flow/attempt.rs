@@ -8,12 +8,13 @@ use crate::reason::Reason;
 use crate::status::LimitStatus;
 use crate::verdict::Verdict;
 
-/// From this attempt on no new lane is claimed: if others race for the last free ones, the race alone could use up all attempts.
+/// Number of attempts that may claim a new lane. If many instances race for the last free lanes, the race alone could use up
+/// all attempts.
 const ATTEMPTS_WITH_A_NEW_LANE: u32 = 2;
 
 impl<E: Clone> Flow<E> {
-    /// The requests that a meter has room for, in order of arrival. After a lost answer they are those of the lost write: only one
-    /// of two writes with the same sequence number can be made, and it must not matter which.
+    /// Chooses the requests that a meter has room for, in order of arrival. After a lost answer, chooses those of the lost
+    /// write: only one of two writes with the same sequence number can be applied, and both must charge the same requests.
     pub(super) fn choose(&self, meter: &Meter, view: &View<'_>) -> Vec<usize> {
         if let Some(lost) = &self.lost {
             return lost.clone();
@@ -31,7 +32,7 @@ impl<E: Clone> Flow<E> {
         self.fewer(fitting, sum)
     }
 
-    /// Instances that all ask for everything there is make each other fail, so after each failure ask for half as much.
+    /// Halves the amount to charge after each failure. Instances that each take all the room there is make each other fail.
     fn fewer(&self, mut fitting: Vec<usize>, sum: u32) -> Vec<usize> {
         let most = sum >> self.attempts;
         let mut asked = 0;
@@ -54,7 +55,7 @@ impl<E: Clone> Flow<E> {
     ) -> Next {
         let stamp = self.stamp(view.meter);
         if self.lost.is_some() && stamp.is_none() {
-            // The lost write may still be made, and nothing would keep this one from being made as well.
+            // The lost write may still be applied, and without a lane nothing would prevent both from being applied.
             self.uncertain(&requests);
             self.batch.again(false);
             return Next::Done;
@@ -68,26 +69,26 @@ impl<E: Clone> Flow<E> {
         Next::Write(Write::Charge(charge, stamp))
     }
 
-    /// The mark of this batch on a meter, if there is a lane for it.
+    /// The stamp of this batch for a meter, if a lane is free.
     fn stamp(&self, meter: &Meter) -> Option<Stamp> {
         let stamp = Stamp::claim(&meter.lanes, &self.lane, self.sequence)?;
         let may_race = self.attempts < ATTEMPTS_WITH_A_NEW_LANE || self.lost.is_some();
         (may_race || stamp.place == Place::Own).then_some(stamp)
     }
 
-    /// Whether a meter has taken a write of this batch.
+    /// Whether a write of this batch was applied to a meter.
     pub(super) fn is_made(&self, meter: &Meter) -> bool {
         meter.lanes.get(&self.lane) == Some(&self.sequence)
     }
 
-    /// The reply to a write that charges nobody: whatever the meter says now, the next step is by that.
+    /// Handles the reply to a write that charges no request. The next step depends only on the current meter.
     pub(super) fn prepared(&mut self, reply: Reply<'_, E>) {
         if let Reply::Throttled(error) | Reply::Indeterminate(error) = reply {
             self.wait(error);
         }
     }
 
-    /// The reply to an attempt.
+    /// Handles the reply to an attempt.
     pub(super) fn charged(
         &mut self,
         requests: &[usize],
@@ -98,7 +99,7 @@ impl<E: Clone> Flow<E> {
         match reply {
             Reply::Applied(meter) => self.admit(requests, meter, view),
             Reply::ConditionFailed(Some(meter)) if self.lost.is_some() && self.is_made(meter) => {
-                // An earlier attempt was made after all.
+                // An earlier attempt was applied after all.
                 self.admit(requests, meter, view);
             }
             Reply::ConditionFailed(Some(meter)) if self.attempts >= MAX_ATTEMPTS => {
@@ -110,7 +111,7 @@ impl<E: Clone> Flow<E> {
         }
     }
 
-    /// Admits requests that the meter has been charged for. The others are refused by it, or decided again.
+    /// Admits the requests that were charged to the meter. The others are refused by it, or decided again.
     pub(super) fn admit(&mut self, requests: &[usize], meter: &Meter, view: &View<'_>) {
         let limit_status = LimitStatus::of(meter, view.limits, None, view.moment);
         for &position in requests {
@@ -124,8 +125,9 @@ impl<E: Clone> Flow<E> {
         self.batch.again(false);
     }
 
-    /// After the last attempt: refuses the requests without room. Of the others, only one that was tried alone has met other
-    /// writes each time; those that were not tried, or only together, are decided again.
+    /// Handles the end of the last attempt: refuses the requests without room. Of the others, only a request that was attempted
+    /// alone counts as contended, having lost to other writes each time. Requests that were not attempted, or only together
+    /// with others, are decided again.
     fn give_up(&mut self, tried: &[usize], meter: &Meter, view: &View<'_>) {
         let waiting: Vec<_> = self.batch.waiting().map(|(position, _)| position).collect();
         self.refuse_full(meter, view);
@@ -137,7 +139,7 @@ impl<E: Clone> Flow<E> {
         }
     }
 
-    /// No answer came. A stamped write can be tried again under the same sequence number.
+    /// Handles a lost answer. A stamped write can be repeated safely under the same sequence number.
     fn lose(&mut self, requests: &[usize], is_stamped: bool, error: E) {
         if !is_stamped {
             self.uncertain(requests);
@@ -153,7 +155,7 @@ impl<E: Clone> Flow<E> {
         }
     }
 
-    /// Nobody knows whether these requests were charged.
+    /// Gives these requests the outcome uncertain: they may or may not have been charged.
     pub(super) fn uncertain(&mut self, requests: &[usize]) {
         for &position in requests {
             let verdict = Verdict::because(Reason::Uncertain);

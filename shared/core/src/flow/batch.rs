@@ -1,4 +1,4 @@
-//! The requests of a batch, and what becomes of each.
+//! The requests of a batch, and the outcome of each.
 
 use std::num::NonZeroU32;
 
@@ -13,7 +13,7 @@ pub(super) struct Batch<E> {
 #[derive(Debug)]
 struct Request<E> {
     cost: NonZeroU32,
-    /// Whether somebody waits for its outcome.
+    /// Whether a caller still waits for the outcome.
     is_waited_for: bool,
     outcome: Option<Outcome<E>>,
 }
@@ -48,7 +48,7 @@ impl<E: Clone> Batch<E> {
         self.requests[position].cost
     }
 
-    /// The sum of the costs of these requests; if there are none, the cost of the first that waits.
+    /// The sum of the costs of these requests; if there are none, the cost of the first request that waits.
     pub(super) fn cost(&self, positions: &[usize]) -> NonZeroU32 {
         let costs = positions.iter().map(|position| self.cost_of(*position));
         let sum = costs.map(NonZeroU32::get).sum();
@@ -80,12 +80,12 @@ impl<E: Clone> Batch<E> {
         })
     }
 
-    /// Requests without an outcome are decided again from the start.
+    /// Lets requests without an outcome be decided again from the start.
     pub(super) fn again(&mut self, reread: bool) {
         self.rest(&Outcome::Again { reread });
     }
 
-    /// The outcome of every request that has none yet.
+    /// Gives this outcome to every request that has none yet.
     pub(super) fn rest(&mut self, outcome: &Outcome<E>) {
         for request in &mut self.requests {
             request.outcome.get_or_insert_with(|| outcome.clone());

@@ -1,4 +1,4 @@
-//! Refusals: from memory if that cannot be out of date, confirmed by the store otherwise.
+//! Refusals: repeated from memory if they cannot have changed, otherwise confirmed by the store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::status::LimitStatus;
 use crate::verdict::Verdict;
 
 impl<E: Clone> Flow<E> {
-    /// Refuses every request that waits, if the meter was seen recently enough. Otherwise asks the store.
+    /// Refuses every request that waits, if the meter was seen recently enough. Otherwise confirms the refusal with the store.
     pub(super) fn refuse(&mut self, view: &View<'_>) -> Next {
         if let Some(lost) = self.lost.take() {
             self.refuse_lost(&lost, view);
-            // The others start anew, under a sequence number of their own.
+            // The other requests start again, with a sequence number of their own.
             self.batch.again(false);
             return Next::Done;
         }
@@ -41,19 +41,19 @@ impl<E: Clone> Flow<E> {
         self.load(Load::AgeingPlan)
     }
 
-    /// Makes the write that would pass if the meter had room again.
+    /// Makes the write that would succeed if the meter had room again.
     fn confirm(&mut self, view: &View<'_>) -> Next {
         let meter = without_refusals(view.meter);
         let chosen = self.choose(&meter, view);
         match charge(&meter, &self.request(view, self.batch.cost(&chosen))) {
-            // Refused whatever the meter says: the key or the plan would have to have changed.
+            // The meter does not matter to this refusal; only a change of the key or the plan could lift it.
             Step::Refuse(_) => self.load(Load::KeyAndPlan),
             step => self.take(step, chosen, view),
         }
     }
 
-    /// The requests of a lost write, for which there is no room now. Each is refused by what refuses it alone; if nothing does,
-    /// nobody knows whether it was charged.
+    /// Refuses the requests of a lost write, for which there is no room now. A request that has room by itself may have been
+    /// charged, so its outcome is uncertain.
     fn refuse_lost(&mut self, lost: &[usize], view: &View<'_>) {
         for &position in lost {
             let request = self.request(view, self.batch.cost_of(position));
@@ -65,7 +65,7 @@ impl<E: Clone> Flow<E> {
         }
     }
 
-    /// Refuses the waiting requests that the store has just shown to have no room on a meter.
+    /// Refuses the waiting requests that have no room on a meter the store has just returned.
     pub(super) fn refuse_full(&mut self, meter: &Meter, view: &View<'_>) {
         let waiting: Vec<_> = self.batch.waiting().collect();
         for (position, cost) in waiting {
@@ -87,8 +87,8 @@ fn refused<E>(meter: &Meter, view: &View<'_>, refusal: &Refusal) -> Outcome<E> {
     })
 }
 
-/// Whether a refusal by a meter seen this long ago may be repeated without asking the store. A bucket stays full until its time; a quota
-/// can be raised at any moment, and a limit that admits nothing never ends by itself.
+/// Whether a refusal by a meter seen this long ago may be repeated without calling the store. A bucket stays full until a known
+/// time. A quota can be raised at any moment, and a limit that admits nothing has no time at which it ends.
 fn may_repeat(refusal: &Refusal, seen_ago: Nanos) -> bool {
     let longest = if refusal.reason == Reason::Quota || refusal.until.is_none() {
         age::NEGATIVE
@@ -98,7 +98,7 @@ fn may_repeat(refusal: &Refusal, seen_ago: Nanos) -> bool {
     age::is_within(seen_ago, longest)
 }
 
-/// The meter without anything that would refuse: the write that follows from it asks the store.
+/// The meter without anything that would refuse, so that the resulting write makes the store check.
 fn without_refusals(meter: &Meter) -> Meter {
     Meter {
         buckets: BTreeMap::new(),
