@@ -1,8 +1,8 @@
 //! The value that a client sends as its API key: its format, checksum and hash.
 //!
-//! A generated value is `tg_`, 33 base62 digits (192 random bits) and 6 base62 digits of their CRC-32, so that a
-//! mistyped or invented one is refused without a look-up, and a leaked one can be told by its form. Values that people
-//! bring along are 20 to 128 visible ASCII characters.
+//! A generated value is `tg_`, 33 base62 digits (192 random bits) and 6 base62 digits of their CRC-32. The checksum lets a
+//! mistyped or invented value be refused without a lookup, and the form lets scanners recognize a leaked one. Imported values
+//! are 20 to 128 visible ASCII characters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,35 +13,35 @@ use sha2::{Digest, Sha256};
 
 /// The prefix of generated values.
 pub const PREFIX: &str = "tg_";
-/// Characters a value has at least.
+/// Minimum length of a value, in characters.
 pub const MIN_LENGTH: usize = 20;
-/// Characters a value has at most.
+/// Maximum length of a value, in characters.
 pub const MAX_LENGTH: usize = 128;
-/// Random bytes that a generated value is made of.
+/// Number of random bytes in a generated value.
 pub const ENTROPY_BYTES: usize = 24;
 
-/// Base62 digits of a `u64`, and of a CRC-32.
+/// The number of base62 digits that hold any `u64`, and any CRC-32.
 const U64_DIGITS: usize = 11;
 const CHECKSUM_DIGITS: usize = 6;
 const RANDOM_DIGITS: usize = ENTROPY_BYTES / 8 * U64_DIGITS;
 
-/// An API key's value. A secret: it has no `Display`, and its `Debug` hides it.
+/// An API key's value. It is secret, so it has no `Display` and its `Debug` output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyValue(String);
 
-/// A text that cannot be an API key's value. The text itself is not in the error: it may be a mistyped secret.
+/// A text that cannot be an API key's value. The error does not contain the text, which may be a mistyped secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedKey {
-    /// Under [`MIN_LENGTH`].
+    /// Shorter than [`MIN_LENGTH`].
     #[error("API Key value should be at least {MIN_LENGTH} characters")]
     TooShort,
-    /// Over [`MAX_LENGTH`].
+    /// Longer than [`MAX_LENGTH`].
     #[error("API Key value exceeds maximum size of {MAX_LENGTH} characters")]
     TooLong,
-    /// Something that cannot stand in a header.
+    /// Contains a character that an HTTP header cannot carry.
     #[error("API Key value must be visible ASCII characters without spaces")]
     Character,
-    /// Ours by its prefix, but not one that was ever generated.
+    /// Has the prefix of generated values, but the wrong form or checksum.
     #[error(
         "API Key value starts with {PREFIX} but is not a generated value: its checksum does not match"
     )]
@@ -49,10 +49,10 @@ pub enum MalformedKey {
 }
 
 impl KeyValue {
-    /// Reads a value as a client sent it.
+    /// Parses a value as a client sent it.
     ///
     /// # Errors
-    /// [`MalformedKey`] says what is wrong with it.
+    /// [`MalformedKey`] says what is wrong with the value.
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
         match text.chars().count() {
             length if length < MIN_LENGTH => return Err(MalformedKey::TooShort),
@@ -68,7 +68,7 @@ impl KeyValue {
         }
     }
 
-    /// The generated value of these random bytes.
+    /// Generates a value from random bytes.
     pub fn generate(entropy: [u8; ENTROPY_BYTES]) -> Self {
         let mut random = String::with_capacity(RANDOM_DIGITS);
         for chunk in entropy.chunks_exact(8) {
@@ -80,12 +80,12 @@ impl KeyValue {
         Self(format!("{PREFIX}{random}{checksum}"))
     }
 
-    /// The hash that stands for the value in the table. A full-entropy value needs no salt.
+    /// The hash that represents the value in the table. It needs no salt, because generated values are random.
     pub fn hash(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// The value itself, to be shown once.
+    /// Returns the secret value itself, to be shown once.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -115,12 +115,12 @@ impl fmt::Debug for KeyValue {
     }
 }
 
-/// The SHA-256 of a value: all that is kept of it. Written as 64 hexadecimal digits.
+/// The SHA-256 of a value, which the table stores in its place. Written as 64 hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyHash([u8; 32]);
 
-/// A text that is no SHA-256.
+/// A text that is not a SHA-256 in hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a SHA-256 as 64 hexadecimal digits")]
 pub struct InvalidKeyHash;

@@ -1,46 +1,47 @@
-//! Lanes: how a lost answer is told from a write that never happened.
+//! Lanes: how an instance distinguishes a lost answer from a write that was never applied.
 //!
-//! A write whose answer was lost may have been applied, or may be applied late. Each instance therefore stamps its
-//! charges with a sequence number in a lane of its own on the meter, under the condition that the lane is absent or
-//! smaller. All tries of one decision carry one number, so at most one of them lands; a later decision carries a larger
-//! one, so a late original cannot land after it. One stamp per meter would not do: other instances would erase it.
+//! A write whose answer was lost may have been applied, or may be applied late. So each instance stamps its charges with a
+//! sequence number in its own lane on the meter, under the condition that the lane is absent or holds a smaller number. All
+//! attempts of one decision carry the same number, so at most one of them is applied. A later decision carries a larger number,
+//! so a late write of an earlier decision fails. A single stamp for each meter would not be enough, because other instances
+//! would overwrite it.
 //!
-//! Sequence numbers are microseconds since the epoch, made strictly increasing by each instance, which tells how long
-//! a lane has been quiet.
+//! Sequence numbers are microseconds since the epoch, and each instance makes them strictly increasing. This also shows how
+//! long a lane has been quiet.
 
 use std::collections::BTreeMap;
 
-/// Lanes on one meter at most; they cost it about 20 bytes each.
+/// Maximum number of lanes on one meter. Each takes about 20 bytes.
 pub const MAX_LANES: usize = 12;
 
-/// A lane this quiet can be taken over, in microseconds: ten minutes. DynamoDB refuses a request five minutes after
-/// it was signed, so no write of such a lane can still arrive.
+/// How long a lane must be quiet before another instance can take it over, in microseconds: ten minutes. DynamoDB rejects a
+/// request five minutes after it was signed, so no late write in such a lane can still be applied.
 pub const QUIET_AFTER: u64 = 600 * 1_000_000;
 
-/// The mark that a charge leaves.
+/// The mark that a charge leaves on a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// The instance's lane.
     pub lane: String,
-    /// The decision's number.
+    /// The decision's sequence number.
     pub sequence: u64,
-    /// Where it goes.
+    /// How the lane is placed on the meter.
     pub place: Place,
 }
 
-/// Where a stamp goes.
+/// How a stamp is placed on a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// On the instance's lane, which is there.
+    /// On the instance's existing lane.
     Own,
-    /// On a new lane, for which there is room.
+    /// On a new lane, because there is room for one.
     New,
-    /// On a new lane, in the place of this quiet one with this last number.
+    /// On a new lane that replaces this quiet lane, whose last number this is.
     InsteadOf(String, u64),
 }
 
 impl Stamp {
-    /// A stamp on a meter with these lanes; `None` when none is free.
+    /// Places a stamp on a meter with these lanes; `None` if no lane is free.
     pub fn claim(lanes: &BTreeMap<String, u64>, lane: &str, sequence: u64) -> Option<Self> {
         let place = if lanes.contains_key(lane) {
             Place::Own

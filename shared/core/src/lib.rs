@@ -1,32 +1,32 @@
-//! The rules of Tollgate, pure: no I/O, no AWS, no async, and no clock of its own. Time is always an argument.
+//! The rules of Tollgate as pure code: no I/O, no AWS, no async and no clock. Time is always an argument.
 //!
-//! What a key may do:
+//! Keys, plans and requests:
 //! - [`id`]: ids of keys, plans and API stages. [`key`]: the value a client sends: its format, checksum and hash.
-//! - [`limit`]: what a plan may limit: [`Throttle`](limit::Throttle) and [`Quota`](limit::Quota), checked when they are made.
-//! - [`plan`]: limits by API stage and method. [`terms`]: what one key may do under one plan.
-//! - [`path`]: what a request asks for, as every front door reads it. [`template`]: route templates such as `/pets/{id}/GET`,
-//!   and which of several matches best.
+//! - [`limit`]: the limits of a plan, [`Throttle`](limit::Throttle) and [`Quota`](limit::Quota), validated on construction.
+//! - [`plan`]: limits by API stage and method. [`terms`]: the limits and methods of one key under one plan.
+//! - [`path`]: the path of a request, parsed the same way for every entry point. [`template`]: route templates such as
+//!   `/pets/{id}/GET`, and which of several matches best.
 //!
-//! What a request is charged:
+//! Charging a request:
 //! - [`limits`]: the list of limits that one request has to meet.
-//! - [`meter`]: the live counters of one key under one plan. [`bucket`]: GCRA, the throttle's whole arithmetic.
+//! - [`meter`]: the live counters of one key under one plan. [`bucket`]: GCRA, the arithmetic of throttles.
 //! - [`charge`](mod@charge): given a meter and a request, the one conditional write that would charge it, as a list of effects,
 //!   or the refusal.
-//! - [`moment`], [`calendar`]: the time of a decision; days and quota periods, UTC.
+//! - [`moment`], [`calendar`]: the time of a decision; days and quota periods in UTC.
 //!
-//! How that is decided against a store that others write to as well:
+//! Deciding against a store that other instances also write to:
 //! - [`flow`]: the decision of a batch of requests, call by call.
 //! - [`sharing`], [`tactic`]: how instances that share a bucket avoid making each other's writes fail.
-//! - [`age`]: how old something remembered may be.
-//! - [`lane`]: how a lost answer is told from a write that never happened.
+//! - [`age`]: how old a cached record may be.
+//! - [`lane`]: how to distinguish a lost answer from a write that was never applied.
 //!
-//! What comes of it:
-//! - [`reason`]: decisions and reasons, with their words, and the kinds of limits. [`verdict`]: the answer to one request.
-//! - [`status`]: what is left of each limit.
+//! Results:
+//! - [`reason`]: decisions and reasons, with their texts, and the kinds of limits. [`verdict`]: the answer to one request.
+//! - [`status`]: what remains of each limit.
 //!
-//! **A new kind of limit** that counts by a bucket or a quota is a [`LimitKind`](reason::LimitKind) with its words, a field of
-//! [`Plan`](plan::Plan), and one line in [`Terms::limits`](terms::Terms::limits). One that counts in another way is also a
-//! [`Rule`](limits::Rule), an [`Effect`](charge::Effect), and an expression of that effect in `tollgate-dynamo`.
+//! **To add a kind of limit** that counts by a bucket or a quota, add a [`LimitKind`](reason::LimitKind) with its texts, a
+//! field of [`Plan`](plan::Plan), and one line in [`Terms::limits`](terms::Terms::limits). A kind that counts in another way
+//! also needs a [`Rule`](limits::Rule), an [`Effect`](charge::Effect), and an expression of that effect in `tollgate-dynamo`.
 
 pub mod age;
 pub mod bucket;

@@ -1,4 +1,4 @@
-//! What a plan may limit. Values that make no sense cannot be built.
+//! The limits of a plan. The constructors reject invalid values.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -9,31 +9,31 @@ use crate::moment::Nanos;
 
 /// The slowest rate other than zero, in requests per second: one request in 31 years.
 ///
-/// Slower ones would overflow the 38 digits of a DynamoDB number.
+/// Slower rates would overflow the 38 digits of a DynamoDB number.
 pub const SLOWEST_RATE: f64 = 1e-9;
 
-/// The fastest rate, in requests per second; a bucket is exact up to one request per nanosecond.
+/// The fastest rate, in requests per second. Times in a bucket are whole nanoseconds, so faster rates would be inexact.
 pub const FASTEST_RATE: f64 = 1e12;
 
-/// A limit that was asked for and cannot be.
+/// An invalid limit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidLimit {
-    /// Negative, not a number, slower than [`SLOWEST_RATE`] or faster than [`FASTEST_RATE`].
+    /// The rate is negative, not a number, slower than [`SLOWEST_RATE`] or faster than [`FASTEST_RATE`].
     #[error("rateLimit must be 0 or a number of requests per second from 1e-9 to 1e12, got {0:e}")]
     Rate(f64),
-    /// Outside what the period kind allows.
+    /// The offset is outside the range of the period kind.
     #[error("quota offset for {kind} must be from 0 to {max}, got {offset}")]
     Offset {
-        /// The period that was asked for.
+        /// The requested period kind.
         kind: PeriodKind,
-        /// The largest offset it takes.
+        /// The largest offset that the period kind allows.
         max: u8,
-        /// What was asked for.
+        /// The requested offset.
         offset: i64,
     },
 }
 
-/// A rate and a burst, as a plan states them; either may be missing.
+/// A plan's throttle: a rate and a burst, each optional.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", try_from = "RawThrottle")]
 pub struct Throttle {
@@ -62,7 +62,7 @@ impl Throttle {
     /// A throttle of `rate_limit` requests per second and a bucket of `burst_limit` requests.
     ///
     /// # Errors
-    /// [`InvalidLimit::Rate`] for a rate that is no rate.
+    /// [`InvalidLimit::Rate`] if the rate is invalid.
     pub fn new(rate_limit: Option<f64>, burst_limit: Option<u32>) -> Result<Self, InvalidLimit> {
         match rate_limit {
             Some(rate) if rate != 0.0 && !(SLOWEST_RATE..=FASTEST_RATE).contains(&rate) => {
@@ -75,24 +75,24 @@ impl Throttle {
         }
     }
 
-    /// Requests per second.
+    /// The rate, in requests per second.
     pub fn rate_limit(&self) -> Option<f64> {
         self.rate_limit
     }
 
-    /// Requests that may come at once.
+    /// The burst: the number of requests that may arrive at once.
     pub fn burst_limit(&self) -> Option<u32> {
         self.burst_limit
     }
 
-    /// Whether it refuses all: a rate or a burst of 0, whatever the other one is.
+    /// Whether the throttle refuses every request: its rate or its burst is 0.
     pub fn is_closed(&self) -> bool {
         self.rate_limit == Some(0.0) || self.burst_limit == Some(0)
     }
 
-    /// The bucket this throttle stands for; `None` where nothing is throttled: without a rate, unless it is closed.
+    /// The bucket that enforces this throttle; `None` if there is no rate and the throttle is not closed.
     ///
-    /// A rate without a burst gets the burst that a second of it fills, at least 1.
+    /// Without a burst, the bucket holds the requests of one second at the rate, at least 1.
     pub fn bucket(&self) -> Option<Bucket> {
         if self.is_closed() {
             return Some(Bucket::closed());
@@ -105,7 +105,7 @@ impl Throttle {
     }
 }
 
-/// Nanoseconds per request, rounded up: rounding down would admit more than the rate.
+/// The time per request in nanoseconds, rounded up: rounding down would admit more than the rate.
 fn interval(rate: f64) -> Nanos {
     #[expect(
         clippy::cast_possible_truncation,
@@ -151,11 +151,11 @@ impl TryFrom<RawQuota> for Quota {
 }
 
 impl Quota {
-    /// `limit` requests per `period`, which starts on the day that `offset` says: 0 for DAY, 0-6 for WEEK
-    /// (0 is Sunday), 0-27 for MONTH (0 is the 1st).
+    /// A quota of `limit` requests per `period`. `offset` sets the day on which the period starts: 0 for DAY, 0-6 for WEEK (0
+    /// is Sunday), 0-27 for MONTH (0 is the 1st).
     ///
     /// # Errors
-    /// [`InvalidLimit::Offset`] for an offset that the period does not have.
+    /// [`InvalidLimit::Offset`] if the period has no such offset.
     pub fn new(limit: u64, period: PeriodKind, offset: i64) -> Result<Self, InvalidLimit> {
         let max = period.max_offset();
         match u8::try_from(offset) {
@@ -178,7 +178,7 @@ impl Quota {
         Self { limit, ..self }
     }
 
-    /// Requests per period.
+    /// The number of requests per period.
     pub fn limit(&self) -> u64 {
         self.limit
     }
@@ -193,7 +193,7 @@ impl Quota {
         self.offset
     }
 
-    /// The period that `day` is in.
+    /// The period that contains `day`.
     pub fn period_of(&self, day: Date) -> Period {
         calendar::period_of(day, self.period, self.offset)
     }

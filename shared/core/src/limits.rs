@@ -1,21 +1,21 @@
-//! The limits that one request has to meet: a list, all of whose entries must have room.
+//! The list of limits that one request has to meet. The request is admitted only if every one of them has room.
 
 use crate::bucket::Bucket;
 use crate::limit::Quota;
 use crate::reason::LimitKind;
 
-/// The name of a bucket inside a meter: short, because a meter has to stay under 1 KB.
+/// The name of a bucket inside a meter. It is short, because a meter has to stay under 1 KB.
 pub type BucketId = String;
 
 /// The bucket of the plan's own throttle.
 pub const PLAN_BUCKET: &str = "*";
 
-/// One limit.
+/// One limit that a request has to meet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Limit {
-    /// Which of the plan's limits it is.
+    /// Which of the plan's limits this is.
     pub kind: LimitKind,
-    /// What it allows.
+    /// How the limit counts, and the amount it allows.
     pub rule: Rule,
 }
 
@@ -24,28 +24,28 @@ pub struct Limit {
 pub enum Rule {
     /// By GCRA, in the meter's bucket of this name.
     Bucket(BucketId, Bucket),
-    /// By what was spent in a calendar period.
+    /// By the cost spent in a calendar period.
     Quota(Quota),
 }
 
-/// The limits that one request has to meet, in the order in which clients are told of them.
+/// The limits that one request has to meet, in the order in which responses list them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Limits(Vec<Limit>);
 
 impl Limits {
-    /// These and one more, where there is one.
+    /// Adds a limit, if there is one.
     #[must_use]
     pub fn and(mut self, limit: impl Into<Option<Limit>>) -> Self {
         self.0.extend(limit.into());
         self
     }
 
-    /// Every limit.
+    /// All limits.
     pub fn iter(&self) -> impl Iterator<Item = &Limit> {
         self.0.iter()
     }
 
-    /// Every bucket with its name.
+    /// All buckets with their names.
     pub fn buckets(&self) -> impl Iterator<Item = (&str, Bucket)> {
         self.iter().filter_map(|limit| match &limit.rule {
             Rule::Bucket(id, bucket) => Some((id.as_str(), *bucket)),
@@ -53,7 +53,7 @@ impl Limits {
         })
     }
 
-    /// The quota; a plan has one at most.
+    /// The quota. A plan has at most one.
     pub fn quota(&self) -> Option<Quota> {
         self.iter().find_map(|limit| match limit.rule {
             Rule::Quota(quota) => Some(quota),
@@ -61,7 +61,7 @@ impl Limits {
         })
     }
 
-    /// Whether one of them never admits anything.
+    /// Whether one of the limits never admits anything.
     pub fn is_closed(&self) -> bool {
         let closed = |limit: &Limit| match &limit.rule {
             Rule::Bucket(_, bucket) => bucket.burst() == 0,

@@ -11,40 +11,40 @@ use crate::limit::Quota;
 use crate::limits::BucketId;
 use crate::moment::{MICROSECOND, Nanos};
 
-/// Days that one clock may be ahead of another.
+/// The number of days that one clock may be ahead of another.
 const DAYS_AHEAD: i64 = 2;
 
-/// The revisions of a key's record and of a plan. Both only grow.
+/// The revisions of a key's record and of a plan. Both only increase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revisions {
-    /// Of the key's record.
+    /// The revision of the key's record.
     pub key: u64,
-    /// Of the plan.
+    /// The revision of the plan.
     pub plan: u64,
 }
 
-/// What a meter's item says.
+/// The content of a meter's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meter {
-    /// The revisions that it was last charged under. A charge under an older one fails.
+    /// The revisions that the meter was last charged under. A charge under an older revision fails.
     pub revisions: Revisions,
-    /// How full each bucket is; one that is missing is idle.
+    /// How full each bucket is. A bucket that is missing is idle.
     pub buckets: BTreeMap<BucketId, Level>,
-    /// The day that `count` is of.
+    /// The day that `count` belongs to.
     pub day: Date,
     /// The cost admitted on `day`.
     pub count: u64,
-    /// The quota period that `spent` is of; `None` while the plan has no quota.
+    /// The quota period that `spent` belongs to; `None` while the plan has no quota.
     pub period: Option<Period>,
-    /// What the quota has charged in `period`. `UpdateUsage` sets it and never touches `count`; it is negative where more
-    /// was granted than the quota's limit.
+    /// The cost charged to the quota in `period`. `UpdateUsage` sets it without changing `count`. It is negative if management
+    /// granted more than the quota's limit.
     pub spent: i64,
-    /// A day that is over and waits to be written out.
+    /// A day that is over and waits to be archived.
     pub closed: Option<ClosedDay>,
-    /// The last write of each instance; see [`lane`](crate::lane).
+    /// The sequence number of each instance's last write; see [`lane`](crate::lane).
     pub lanes: BTreeMap<String, u64>,
-    /// The key was taken out of the plan: nothing may be charged, whatever else is known, until it is told that the key is in
-    /// the plan again.
+    /// Whether the key was unlinked from the plan. A retired meter cannot be charged until management records in it that the
+    /// key is linked again.
     pub retired: bool,
 }
 
@@ -53,37 +53,38 @@ pub struct Meter {
 pub struct ClosedDay {
     /// The day.
     pub day: Date,
-    /// The cost admitted.
+    /// The cost admitted on that day.
     pub count: u64,
-    /// What the quota had left at its end; negative where a quota was lowered under what was spent, `None` without one.
+    /// What remained of the quota at the end of the day. Negative if an edit lowered the quota below the amount spent; `None`
+    /// if there was no quota.
     pub remaining: Option<i64>,
 }
 
 impl Meter {
-    /// The times of instances that have charged it: the last sequence number of a lane is one.
+    /// The times at which instances charged the meter: the last sequence number of each lane.
     ///
-    /// An instance whose clock is behind would take buckets that others fill for fuller than they are, and refuse requests
-    /// that have room. So the latest of these that can be right is the meter's time.
+    /// If an instance's clock is behind, buckets that others fill look fuller to it than they are, and it would refuse requests
+    /// that have room. So the latest plausible one of these times is the meter's time.
     pub fn times(&self) -> impl Iterator<Item = Nanos> {
         self.lanes.values().copied().map(time_of)
     }
 
-    /// Whether some instance can have charged it on its day, or that day is not far off. Otherwise the day was put there by
-    /// something else: no clock is so far ahead of another.
+    /// Whether the meter's day is plausible: some instance may have charged the meter on that day, or the day is close to
+    /// today. Otherwise the item is corrupt, because no clock is that far ahead of another.
     pub fn is_of_its_day(&self, today: Date) -> bool {
         let day_before = self.day.saturating_sub(1.day());
         let charged_then = |time| time >= start_of(day_before).as_nanosecond();
         today.saturating_add(DAYS_AHEAD.days()) >= self.day || self.times().any(charged_then)
     }
 
-    /// The times of instances that have charged it since it was like `before`.
+    /// The times at which instances have charged the meter since it was in state `before`.
     pub fn times_since(&self, before: &Self) -> impl Iterator<Item = Nanos> {
         let lanes = self.lanes.iter();
         let news = lanes.filter(|(lane, last)| before.lanes.get(*lane) != Some(*last));
         news.map(|(_, last)| time_of(*last))
     }
 
-    /// A meter that has counted nothing yet.
+    /// A meter that has not counted anything yet.
     pub fn new(key_revision: u64, plan_revision: u64, day: Date, quota: Option<&Quota>) -> Self {
         Self {
             revisions: Revisions {

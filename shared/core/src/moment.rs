@@ -1,11 +1,11 @@
-//! When a decision is made. Everything that buckets reckon with is in one unit: nanoseconds.
+//! The time of a decision. Bucket times all have one unit: nanoseconds.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::calendar::day_of;
 
-/// Nanoseconds: an instant since the Unix epoch, or a span. They have 128 bits, because the bucket of a slow plan can lie
+/// Nanoseconds: an instant since the Unix epoch, or a span. 128 bits wide, because the bucket of a slow plan can reach
 /// thousands of years ahead.
 pub type Nanos = i128;
 
@@ -24,23 +24,23 @@ pub struct Moment {
     /// How far the meter's time is ahead of our clock; see [`Meter::times`](crate::meter::Meter::times). Buckets follow the
     /// meter's time.
     pub ahead: Nanos,
-    /// How far clocks may be apart. A bucket that is filled further ahead than its burst plus this was filled by a clock that
-    /// was wrong, and is corrected.
+    /// The largest difference expected between clocks. If a bucket is filled further ahead than its burst plus this tolerance,
+    /// a wrong clock filled it, and the bucket is corrected.
     pub tolerance: Nanos,
 }
 
 impl Moment {
-    /// The time that buckets follow.
+    /// The time to use for buckets.
     pub fn bucket_time(&self) -> Nanos {
         self.now.as_nanosecond() + self.ahead
     }
 
-    /// The time by our clock when buckets have reached `time`.
+    /// The time by our clock at which buckets reach `time`.
     pub fn when(&self, time: Nanos) -> Timestamp {
         Timestamp::from_nanosecond(time - self.ahead).unwrap_or(Timestamp::MAX)
     }
 
-    /// The day by our clock, UTC.
+    /// The UTC day by our clock.
     pub fn day(&self) -> Date {
         day_of(self.now)
     }

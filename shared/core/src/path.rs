@@ -1,22 +1,23 @@
-//! The path of a request, as every front door reads it: split at `/` first, then each segment percent-decoded, once.
+//! The path of a request, parsed the same way for every entry point: split at `/` first, then each segment percent-decoded
+//! once.
 //!
-//! Backends do not agree on what a path means. Some decode `%2F` before they split, drop `;x` behind a segment, or resolve `.`
-//! and `..`. What a plan closes has to stay closed for all of them, so a path that is not plain has a second reading, the one
-//! of a backend that does all of that, for throttles.
+//! Backends interpret paths differently. Some decode `%2F` before they split, drop `;x` after a segment, or resolve `.` and
+//! `..`. A method that a plan closes has to stay closed for all of them. So throttles also check a second reading of an unusual
+//! path: that of a backend that does all of this.
 
 use percent_encoding::percent_decode_str;
 
-/// A path in its segments. Empty ones are left out: `/pets/` and `//pets` reach the same backend as `/pets`.
+/// A path as a list of segments. Empty segments are left out, because `/pets/` and `//pets` reach the same backend as `/pets`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path {
-    /// As it was asked for. A segment that decodes to a slash is still one.
+    /// As the client requested it. A segment that decodes to a slash is still one segment.
     segments: Vec<String>,
     climbs: bool,
     malformed: bool,
 }
 
 impl Path {
-    /// Reads a path as a client has sent it, without its query.
+    /// Parses a path as the client sent it, without its query.
     pub fn read(text: &str) -> Self {
         let mut path = Self::default();
         for encoded in text.split('/').filter(|segment| !segment.is_empty()) {
@@ -38,23 +39,23 @@ impl Path {
         self
     }
 
-    /// Its segments, decoded.
+    /// The decoded segments.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().map(String::as_str)
     }
 
-    /// Whether it cannot be decoded: a `%` without two hexadecimal digits behind it, or bytes that are not UTF-8.
+    /// Whether the path cannot be decoded: it has a `%` without two hexadecimal digits after it, or bytes that are not UTF-8.
     pub fn is_malformed(&self) -> bool {
         self.malformed
     }
 
-    /// Whether some backend may find `.` or `..` in it, and go elsewhere.
+    /// Whether some backend may find `.` or `..` in the path and resolve it to another path.
     pub(crate) fn climbs(&self) -> bool {
         self.climbs
     }
 
-    /// What backends may take it for: as it stands, and as one does that decodes first, drops `;x` and resolves dots, where
-    /// that is something else.
+    /// The ways in which backends may read the path: as it stands and, if that differs, as a backend reads it that decodes
+    /// first, drops `;x` and resolves dots.
     pub(crate) fn readings(&self) -> impl Iterator<Item = Vec<&str>> {
         let plain: Vec<&str> = self.segments().collect();
         let mut lenient = Vec::new();
@@ -88,8 +89,8 @@ fn decoded(segment: &str) -> Option<String> {
     Some(decoded.into_owned())
 }
 
-/// Whether some backend may find `.` or `..` in a segment: split at an encoded slash, decoded once more, or without what
-/// stands behind a `;`.
+/// Whether some backend may find `.` or `..` in a segment: by splitting at an encoded slash, by decoding it a second time, or
+/// by dropping the part after a `;`.
 pub(crate) fn may_climb(segment: &str) -> bool {
     let once_more = segment.to_ascii_lowercase();
     let once_more = once_more

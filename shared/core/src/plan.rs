@@ -1,4 +1,4 @@
-//! Plans: limits by API stage and method, and which of them one request meets.
+//! Plans: limits by API stage and method, and which of them a request has to meet.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,10 @@ use crate::template::{self, Fit, MethodTemplate, is_greedy};
 /// The limits of a usage plan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// Per key, over all stages.
+    /// The throttle of each key, over all stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle: Option<Throttle>,
-    /// Per key, over all stages.
+    /// The quota of each key, over all stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
     /// The API stages that the plan opens.
@@ -27,23 +27,23 @@ pub struct Plan {
     pub stages: Vec<ApiStage>,
 }
 
-/// One stage of one API, with what is throttled per method there.
+/// One stage of an API, with its open methods and their throttles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiStage {
     /// The API's id.
     pub api_id: String,
-    /// The stage's name, `$default` included.
+    /// The stage's name, which may be `$default`.
     pub stage: String,
-    /// Throttles per key and method.
+    /// The throttles of each key, by method.
     #[serde(default)]
     pub throttle: BTreeMap<MethodTemplate, Throttle>,
-    /// The methods that are open; `None` for all.
+    /// The methods that are open; `None` if all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<BTreeSet<MethodTemplate>>,
 }
 
-/// Where a request goes.
+/// The API stage, method and path that a request calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Target {
     /// The API's id.
@@ -52,13 +52,13 @@ pub struct Target {
     pub stage: String,
     /// The HTTP method, upper case.
     pub method: String,
-    /// The path of the route that was met, as a template; `None` for `$default`.
+    /// The path of the matched route, as a template; `None` for `$default`.
     pub route: Option<String>,
-    /// The path as it was asked for, without the stage.
+    /// The path that the client requested, without the stage.
     pub path: Path,
 }
 
-/// A throttle that a request meets.
+/// A throttle that a request has to meet.
 struct Met<'a> {
     fit: Fit,
     template: &'a MethodTemplate,
@@ -79,7 +79,7 @@ impl<'a> Met<'a> {
         })
     }
 
-    /// The smaller, the less it lets through: what is closed, then the slowest, then the smallest burst.
+    /// Orders throttles from strict to lenient: closed ones first, then by rate, then by burst.
     fn leniency(&self) -> (bool, Reverse<Nanos>, u32) {
         match self.throttle.bucket() {
             Some(bucket) => (
@@ -93,7 +93,7 @@ impl<'a> Met<'a> {
 }
 
 impl Plan {
-    /// The stage entry that covers `target`, if the plan opens it.
+    /// The stage that covers `target`, if the plan opens it.
     pub fn stage(&self, target: &Target) -> Option<&ApiStage> {
         self.stages
             .iter()
@@ -102,18 +102,18 @@ impl Plan {
 }
 
 impl Target {
-    /// Whether its path cannot be told, and its route does not stand in for it.
+    /// Whether the path cannot be decoded and no exact route takes its place.
     pub(crate) fn is_unclear(&self) -> bool {
         self.path.is_malformed() && self.exact_route().is_none()
     }
 
-    /// The route's template, where it says what is called: not for `$default` and `{proxy+}`.
+    /// The route's template, if it identifies the method that is called; `$default` and `{proxy+}` do not.
     fn exact_route(&self) -> Option<&str> {
         self.route.as_deref().filter(|route| !is_greedy(route))
     }
 
-    /// Whether one of `methods` covers it: its route, or where that says nothing of the path, its path. A path that climbs is
-    /// covered by none: it may lead a backend anywhere.
+    /// Whether one of `methods` covers the request: by its route or, if the route does not identify a path, by its path. No
+    /// method covers a path that climbs with `..`, because a backend may resolve it to any other path.
     pub(crate) fn is_one_of(&self, methods: &BTreeSet<MethodTemplate>) -> bool {
         if self.path.climbs() {
             return false;
@@ -129,15 +129,15 @@ impl Target {
 }
 
 impl ApiStage {
-    /// Which stage it is.
+    /// The stage's id.
     pub fn id(&self) -> StageId {
         StageId::new(&self.api_id, &self.stage)
     }
 
-    /// The limit of the best template, `more` going before the stage's own throttles.
+    /// The limit of the best matching template. `more` takes precedence over the stage's own throttles.
     ///
-    /// What the route says is what is called; where it says nothing of the path, the path is looked at, in every way in which a
-    /// backend may read it. Of several the strictest goes first: no spelling opens what is closed, or gets more than is allowed.
+    /// The route identifies the method, if it can. Otherwise the path does, in every way that a backend may read it, and the
+    /// strictest of the matches applies: no spelling of a path opens a closed method or gets around a limit.
     pub(crate) fn method_limit(
         &self,
         target: &Target,
@@ -158,8 +158,8 @@ impl ApiStage {
         Some(Limit::method(id, met.throttle.bucket()?))
     }
 
-    /// By the path alone; and where nothing else is met by that, by a catch-all route's own template: a mapped domain may have
-    /// put something before it.
+    /// Matches by the path alone. If nothing matches, falls back to the catch-all route's own template, because the mapping of
+    /// a custom domain may have put a prefix before the path.
     fn strictest<'a>(
         &'a self,
         target: &Target,
@@ -189,18 +189,18 @@ impl ApiStage {
         path: &[&str],
         more: Option<&'a BTreeMap<MethodTemplate, Throttle>>,
     ) -> Option<Met<'a>> {
-        // Of equals the first wins.
+        // Of equal matches, the first applies.
         let throttles = more.into_iter().flatten().chain(&self.throttle);
         let met = throttles.filter_map(|it| Met::of(it, method, path.iter().copied()));
         met.min_by(|a, b| a.fit.cmp(&b.fit))
     }
 
-    /// The bucket that a method has by `*/*`. A method is what the API calls one: a route and an HTTP method. Where the route
-    /// says nothing of the path all paths are one method, or callers could make buckets without end; so are HTTP methods
-    /// that API Gateway does not know.
+    /// The bucket that `*/*` gives to a method, which is a route and an HTTP method. If the route does not identify a path, all
+    /// paths share one bucket; otherwise callers could create any number of buckets. HTTP methods that API Gateway does not
+    /// know also share one.
     fn each_bucket_id(&self, target: &Target) -> BucketId {
         let method = match &*target.method {
-            // As everywhere: whoever asks for the head of an answer calls the same method.
+            // HEAD counts as GET here too, because it calls the same method.
             "HEAD" => "GET",
             method if template::METHODS.contains(&method) => method,
             _ => template::ANY,
@@ -209,8 +209,7 @@ impl ApiStage {
         self.hashed(&format!("*/*{method} {route}"))
     }
 
-    /// 64 bits of a hash: 11 characters whatever the length of the template, and the same after a template was
-    /// removed and put back.
+    /// 64 bits of a hash: 11 characters for any length of template, and the same again if a template is removed and added back.
     pub(crate) fn bucket_id(&self, template: &MethodTemplate) -> BucketId {
         self.hashed(&template.to_string())
     }

@@ -1,20 +1,20 @@
-//! What was decided and why, in the words that clients, logs and backends see.
+//! Decisions and their reasons, in the words that clients, logs and backends see.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a request.
+/// The decision on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The request is admitted.
     Allow,
-    /// It came too fast: a bucket has no room.
+    /// The request came too fast: a bucket has no room.
     Throttled,
     /// The quota of the period is spent.
     QuotaExceeded,
-    /// It is refused for any other reason.
+    /// The request is refused for any other reason.
     Denied,
 }
 
@@ -30,42 +30,42 @@ impl Decision {
     }
 }
 
-/// Why.
+/// The reason of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Everything is in order.
+    /// The request is admitted.
     Ok,
     /// The request carries no key.
     MissingKey,
-    /// What it carries cannot be a key.
+    /// The value that the request carries cannot be a key.
     MalformedKey,
-    /// No such key.
+    /// No key has this value.
     UnknownKey,
-    /// The key is switched off.
+    /// The key is disabled.
     Disabled,
-    /// The key, or the value that was sent, was good until a time that is over.
+    /// The key, or the value that the client sent, has expired.
     Expired,
     /// None of the key's plans opens this API stage.
     NotInPlan,
     /// The plan, or the key itself, does not open this method.
     MethodNotAllowed,
-    /// The path cannot be decoded, and something in the stage is closed or limited by its method.
+    /// The path cannot be decoded, and something in the stage is closed or limited by method.
     MalformedPath,
-    /// The plan's throttle.
+    /// The plan's throttle has no room.
     Rate,
-    /// The method's throttle.
+    /// The method's throttle has no room.
     MethodRate,
-    /// The plan's quota.
+    /// The plan's quota has no room.
     Quota,
-    /// The request costs more than a full bucket holds, so it can never pass.
+    /// The request costs more than a full bucket holds, so it can never be admitted.
     CostExceedsBurst,
-    /// Every try of the write met another change.
+    /// Every attempt of the write lost to a concurrent write.
     Contended,
-    /// The answer of the write was lost and it could not be made safely again.
+    /// The answer to the write was lost, and the write could not be repeated safely.
     Uncertain,
-    /// The store did not answer, or its answer cannot be understood.
+    /// The store did not answer, or its answer could not be understood.
     StoreUnavailable,
-    /// The event cannot be read.
+    /// The event could not be parsed.
     BadEvent,
 }
 
@@ -91,7 +91,7 @@ impl Reason {
         Self::BadEvent,
     ];
 
-    /// Its word in the authorizer's context, the decision that follows, and a sentence for clients.
+    /// The word in the authorizer's context, the decision, and a sentence for clients.
     fn words(self) -> (&'static str, Decision, &'static str) {
         use Decision::{Allow, Denied, QuotaExceeded, Throttled};
         const UNDECIDED: &str = "the request could not be decided";
@@ -128,7 +128,7 @@ impl Reason {
         self.words().0
     }
 
-    /// The decision that follows.
+    /// The decision that has this reason.
     pub fn decision(self) -> Decision {
         self.words().1
     }
@@ -138,14 +138,14 @@ impl Reason {
         self.words().2
     }
 
-    /// The limit that refuses.
+    /// The limit that refuses the request, if a limit does.
     pub fn limit(self) -> Option<LimitKind> {
         LimitKind::ALL
             .into_iter()
             .find(|kind| kind.reason() == self)
     }
 
-    /// Whether an edit of a plan may end it.
+    /// Whether an edit of a plan may lift the refusal.
     pub fn is_by_plan(self) -> bool {
         matches!(
             self,
@@ -160,22 +160,22 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The kinds of limits that a request can meet.
+/// The kinds of limits that a request may have to meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LimitKind {
     /// The plan's throttle.
     Rate,
-    /// The throttle of the method.
+    /// The method's throttle.
     Method,
     /// The plan's quota.
     Quota,
 }
 
 impl LimitKind {
-    /// Every kind.
+    /// Every kind of limit.
     pub const ALL: [Self; 3] = [Self::Rate, Self::Method, Self::Quota];
 
-    /// The name in `RateLimit-Policy`, and the reason of a refusal by it.
+    /// The name in `RateLimit-Policy`, and the reason of a refusal by this kind of limit.
     fn words(self) -> (&'static str, Reason) {
         match self {
             Self::Rate => ("rate", Reason::Rate),
@@ -189,7 +189,7 @@ impl LimitKind {
         self.words().0
     }
 
-    /// Why a request without room is refused.
+    /// The reason of a refusal by this kind of limit.
     pub fn reason(self) -> Reason {
         self.words().1
     }

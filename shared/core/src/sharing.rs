@@ -1,15 +1,17 @@
-//! One bucket, several instances: what an instance has learned of the others, and how it fills the bucket so that their
-//! writes do not make each other fail.
+//! How several instances share one bucket: what an instance has learned about the others, and how it fills the bucket so that
+//! their writes do not make each other fail.
 //!
-//! DynamoDB has no `max()`, so GCRA needs a branch: *open* an idle bucket (`tat <= now`, set it) or *add* to a busy one
-//! (`tat > now`). Adds commute; opens do not, because the first one makes the bucket busy. With a store of a few milliseconds
-//! and a bucket that is idle between requests, several instances would make each other fail over and over.
+//! DynamoDB has no `max()`, so GCRA needs two kinds of writes: *open* an idle bucket (`tat <= now`, set it) or *add* to a busy
+//! one (`tat > now`). Adds commute. Opens do not, because the first one makes the bucket busy. With a store that takes a few
+//! milliseconds to answer and a bucket that is idle between requests, several instances would make each other fail again and
+//! again.
 //!
-//! The cure is to **hold** a bucket that is shared: an open leaves it busy for `hold` longer than its request needs, so that
-//! everybody adds meanwhile. Tokens that overflow a full bucket are lost anyway, so a hold costs no rate; it costs that much
-//! of the burst while instances share the key. A hold only ever raises `tat`, so nothing passes that would not pass without.
+//! To avoid this, an instance **holds** a shared bucket: its open leaves the bucket busy for `hold` longer than its request
+//! needs, so that the other instances add during that time. A hold does not lower the rate, because tokens that overflow a full
+//! bucket are lost anyway; it lowers the burst by its own length while instances share the key. A hold only raises `tat`, so it
+//! never admits a request that would be refused without it.
 //!
-//! Nothing here decides whether a request is admitted. A wrong expectation costs a further try.
+//! Nothing here decides whether a request is admitted. A wrong expectation costs one more attempt.
 
 use std::collections::BTreeMap;
 
@@ -22,31 +24,31 @@ use crate::tactic::Tactic;
 
 /// The longest hold.
 const LONGEST_HOLD: Nanos = 100 * MILLISECOND;
-/// A hold takes at most this part of the burst: a twentieth.
+/// The largest part of the burst that a hold may take: one in 20.
 const HOLD_SHARE: i128 = 20;
-/// At least this part of the requests that see less than half of a hold left renew it. If all did, all but one of those under
-/// way together would fail.
+/// The smallest share of requests that renew a hold of which less than half remains. If all of them did, all but one of the
+/// concurrent ones would fail.
 const RENEWERS: f64 = 1.0 / 8.0;
-/// How many of the requests that do not know whether a bucket is busy may open it, rather than add to it.
+/// Possible shares of requests that open a bucket if they do not know whether it is busy; the other requests add to it.
 const OPENERS: [f64; 7] = [0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0];
-/// Writes in a row that show nobody else before a bucket counts as our own again.
+/// The number of consecutive writes without a sign of other instances after which a bucket counts as unshared again.
 const FORGOTTEN_AFTER: u8 = 3;
-/// How much the latest charge counts in the part of a meter's charges that fill a bucket.
+/// The weight of the latest charge in the average share of charges that fill a bucket.
 const PART_WEIGHT: f64 = 1.0 / 16.0;
 
 /// The circumstances of a write.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Circumstances {
-    /// How long ago the meter was seen.
+    /// Time since the meter was seen, in nanoseconds.
     pub seen_ago: Nanos,
-    /// How long ago the first attempt at the same charge was sent; `None` if this is the first.
+    /// Time since the first attempt of the same charge, in nanoseconds; `None` if this is the first.
     pub retrying_for: Option<Nanos>,
     /// A random number from 0 to 1.
     pub draw: f64,
 }
 
-/// How long an open holds a bucket that is shared: 100 ms or a twentieth of the burst, whichever is less. A hold
-/// of less than half a request would do nothing.
+/// How long an open holds a shared bucket: 100 ms or a twentieth of the burst, whichever is less. A hold of less than half a
+/// request would have no effect.
 pub fn hold_of(bucket: &Bucket) -> Nanos {
     let hold = LONGEST_HOLD.min(bucket.increment(bucket.burst()) / HOLD_SHARE);
     if hold * 2 < bucket.interval() {
@@ -56,25 +58,25 @@ pub fn hold_of(bucket: &Bucket) -> Nanos {
     }
 }
 
-/// What an instance has learned of others that charge the same meter.
+/// What an instance has learned about other instances that charge the same meter.
 #[derive(Debug, Clone, Default)]
 pub struct Sharing {
-    /// Everybody's charges.
+    /// The rate of charges by all instances.
     rate: Rate,
     buckets: BTreeMap<BucketId, Neighbours>,
 }
 
-/// What is known of others at one bucket.
+/// What is known about other instances that fill one bucket.
 #[derive(Debug, Clone, Copy, Default)]
 struct Neighbours {
-    /// How many more writes without a sign of others it takes to forget them; 0 if there are none.
+    /// The number of further writes without a sign of other instances after which they are forgotten; 0 if none are known.
     remembered_for: u8,
-    /// The part of our charges to the meter that fill this bucket. That of the others is taken to be the same.
+    /// The share of our charges to the meter that fill this bucket. The share of other instances is assumed to be the same.
     part: f64,
 }
 
 impl Sharing {
-    /// How to fill a bucket.
+    /// Chooses how to fill a bucket.
     pub fn tactic(&self, id: &str, bucket: &Bucket, circumstances: Circumstances) -> Tactic {
         let Some(neighbours) = self.buckets.get(id) else {
             return Tactic::default();
@@ -92,7 +94,7 @@ impl Sharing {
         }
     }
 
-    /// Learns from the answer to a write: the meter as it was seen `before` it, and as it is `after`, at `now`.
+    /// Learns from the answer to a write: the meter as it was seen `before` the write and as it is `after` it, at `now`.
     pub fn learn(
         &mut self,
         before: &Meter,
@@ -130,8 +132,8 @@ impl Sharing {
     }
 }
 
-/// After a failed attempt: a hold that lasts until a further attempt arrives, which then finds the bucket busy and adds to it. A
-/// bucket that is emptied faster than that keeps half of itself.
+/// After a failed attempt: a hold that lasts until the next attempt of another instance arrives, so that it finds the bucket
+/// busy and adds to it. A bucket that empties faster than that keeps half of its burst.
 fn after_failure(bucket: &Bucket, elapsed: Nanos) -> Tactic {
     let outlasts_an_attempt = 2 * elapsed - bucket.interval();
     let half = bucket.increment(bucket.burst()) / 2;
@@ -142,7 +144,7 @@ fn after_failure(bucket: &Bucket, elapsed: Nanos) -> Tactic {
     }
 }
 
-/// On the first attempt: open, add or renew the hold, by how many requests everybody sends.
+/// On the first attempt: open, add, or renew the hold, depending on the rate of requests by all instances.
 fn beside_others(bucket: &Bucket, rate: f64, circumstances: Circumstances) -> Tactic {
     let hold = hold_of(bucket);
     let openers = openers(rate, bucket, hold);
@@ -161,13 +163,14 @@ fn beside_others(bucket: &Bucket, rate: f64, circumstances: Circumstances) -> Ta
     }
 }
 
-/// How many of the requests that do not know whether a bucket is busy should open it: as many as make the fewest fail, at
-/// this rate of requests by everybody.
+/// The share of requests that should open a bucket if they do not know whether it is busy: the share with which the fewest
+/// requests fail, at this rate of requests by all instances.
 ///
-/// An open keeps the bucket busy for `hold / (1 - load)` on average, if the others add, where the load is `rate * interval`:
-/// for `kept` requests. Adds fail when nobody opens it for so long; with a part `p` of openers, that is one request in
-/// `(exp(p * kept) - 1) / p`. An open fails if another has come within the time in which `tat` gets back to the hold: with
-/// probability `p * load / (1 - load)`; and if all open, with probability `load`.
+/// If the other requests add, an open keeps the bucket busy for `hold / (1 - load)` on average, in which `kept` requests
+/// arrive. The load is `rate * interval`. An add fails if no request has opened the bucket within that time; if a share `p` of
+/// requests open, this happens to one request in `(exp(p * kept) - 1) / p`. An open fails if another request arrived within the
+/// time that `tat` takes to return to the hold: with probability `p * load / (1 - load)`, or with probability `load` if all
+/// requests open.
 fn openers(rate: f64, bucket: &Bucket, hold: Nanos) -> f64 {
     let load = (rate * seconds(bucket.interval())).min(0.98);
     let kept = rate * seconds(hold) / (1.0 - load);
@@ -186,7 +189,8 @@ fn openers(rate: f64, bucket: &Bucket, hold: Nanos) -> f64 {
     OPENERS.into_iter().min_by(fewest).unwrap_or(1.0)
 }
 
-/// Whether a bucket is not as we left it; `None` if the answer does not tell, because an open hides what was there.
+/// Whether another instance has changed a bucket since we left it. `None` if the answer does not show that, because an open
+/// overwrites the previous level.
 fn sign_of_others(
     id: &str,
     fill: &BucketUpdate,
@@ -202,18 +206,18 @@ fn sign_of_others(
     }
 }
 
-/// An average of the last second or so.
+/// An average rate over about the last second.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rate {
     per_second: f64,
-    /// Until when it is counted.
+    /// The time up to which the average counts.
     until: Option<Nanos>,
-    /// Counted since, when no time had passed.
+    /// The number counted since then without any time having passed.
     pending: f64,
 }
 
 impl Rate {
-    /// So many more came until `now`.
+    /// Counts `more` charges at `now`.
     fn count(&mut self, more: u64, now: Nanos) {
         #[expect(clippy::cast_precision_loss, reason = "an average")]
         let more = more as f64;
@@ -225,7 +229,7 @@ impl Rate {
         } else if elapsed == 0.0 && self.until.is_some() {
             return;
         }
-        // The first time, and when the clock was set back, there is nothing to average over.
+        // On the first call, or after the clock was set back, there is no time span to average over.
         self.pending = 0.0;
         self.until = Some(now);
     }

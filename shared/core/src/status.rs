@@ -1,4 +1,4 @@
-//! What is left of each limit.
+//! What remains of each limit.
 
 use jiff::Timestamp;
 
@@ -11,51 +11,51 @@ use crate::meter::Meter;
 use crate::moment::{Moment, Nanos};
 use crate::reason::LimitKind;
 
-/// What is left of each limit that a request had to meet, in the order of [`Limits`].
+/// What remains of each limit that a request had to meet, in the order of [`Limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LimitStatus(Vec<(LimitKind, Remainder)>);
 
-/// What is left of one limit.
+/// What remains of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remainder {
-    /// Of a bucket.
+    /// What remains of a bucket.
     Bucket(BucketStatus),
-    /// Of a quota.
+    /// What remains of a quota.
     Quota(QuotaStatus),
 }
 
-/// What is left of a bucket.
+/// What remains of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketStatus {
-    /// Requests a full bucket holds.
+    /// The number of requests that a full bucket holds.
     pub burst: u32,
-    /// The time in which an empty bucket fills.
+    /// The time in which an empty bucket fills, in nanoseconds.
     pub window: Nanos,
-    /// Requests that would pass now.
+    /// The number of requests that would be admitted now.
     pub remaining: u32,
-    /// The time until one more would pass; 0 if the bucket is full.
+    /// The time until one more request would be admitted; 0 if the bucket is full.
     pub next_in: Nanos,
     /// The time until the bucket is full again.
     pub full_in: Nanos,
 }
 
-/// What is left of a quota.
+/// What remains of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaStatus {
-    /// Requests per period.
+    /// The number of requests per period.
     pub limit: u64,
-    /// Requests left in this one.
+    /// The number of requests that remain in this period.
     pub remaining: u64,
-    /// The length of the period, seconds.
+    /// The length of the period, in seconds.
     pub window: i64,
     /// When the next period starts.
     pub reset: Timestamp,
-    /// Seconds until then.
+    /// The number of seconds until the next period starts.
     pub resets_in: i64,
 }
 
 impl LimitStatus {
-    /// What `meter` says is left of `limits` at `moment`; `history` as for [`charge::spent`].
+    /// Computes what remains of `limits` on `meter` at `moment`. For `history` see [`charge::spent`].
     pub fn of(meter: &Meter, limits: &Limits, history: Option<History>, moment: Moment) -> Self {
         let remainder = |limit: &Limit| match &limit.rule {
             Rule::Bucket(id, bucket) => {
@@ -70,12 +70,12 @@ impl LimitStatus {
         Self(remainders.collect())
     }
 
-    /// Every limit with what is left of it.
+    /// All limits with what remains of each.
     pub fn iter(&self) -> impl Iterator<Item = (LimitKind, &Remainder)> {
         self.0.iter().map(|(kind, remainder)| (*kind, remainder))
     }
 
-    /// What is left of the bucket of this kind, if that is a limit of the request.
+    /// What remains of the bucket of this kind, if the request has to meet such a limit.
     pub fn bucket(&self, kind: LimitKind) -> Option<BucketStatus> {
         self.iter().find_map(|(known, remainder)| match remainder {
             Remainder::Bucket(bucket) if known == kind => Some(*bucket),
@@ -83,7 +83,7 @@ impl LimitStatus {
         })
     }
 
-    /// What is left of the quota, if there is one.
+    /// What remains of the quota, if there is one.
     pub fn quota(&self) -> Option<QuotaStatus> {
         self.iter().find_map(|(_, remainder)| match remainder {
             Remainder::Quota(quota) => Some(*quota),
@@ -91,14 +91,14 @@ impl LimitStatus {
         })
     }
 
-    /// Whether every limit that other methods meet as well has room.
+    /// Whether there is room in every limit that requests to other methods also have to meet.
     pub fn has_room_for_other_methods(&self) -> bool {
         self.iter()
             .filter(|(kind, _)| *kind != LimitKind::Method)
             .all(|(_, remainder)| remainder.has_room())
     }
 
-    /// Whether nothing is known of any limit.
+    /// Whether no limit is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -120,7 +120,7 @@ impl FromIterator<(LimitKind, Remainder)> for LimitStatus {
 }
 
 impl BucketStatus {
-    /// What is left of a bucket at `now`.
+    /// What remains of a bucket at `now`.
     pub fn of(bucket: Bucket, level: Option<Level>, now: Nanos) -> Self {
         let level = level.map(|level| bucket.convert(level, now));
         let remaining = bucket.remaining(level, now);

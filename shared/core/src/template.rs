@@ -1,5 +1,5 @@
-//! Route templates of method throttles: `/pets/{id}/GET`, `//GET` for the root, `{proxy+}` for a whole rest, `*/*` for every
-//! method of a stage.
+//! Route templates of method throttles: `/pets/{id}/GET`, `//GET` for the root, `{proxy+}` for all remaining segments, `*/*`
+//! for every method of a stage.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::may_climb;
 
-/// The methods a template may name; [`ANY`] stands for every one.
+/// The methods that a template may name; [`ANY`] matches every method.
 pub(crate) const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", ANY,
 ];
-/// Every method.
+/// The name that matches every method.
 pub const ANY: &str = "ANY";
-/// API Gateway's key for the throttle that each method of a stage has for itself.
+/// API Gateway's name for a throttle that each method of a stage gets for itself.
 const EVERY: &str = "*/*";
 
-/// A path template and a method, in API Gateway's form `/path/METHOD`; or `*/*`, each method of a stage.
+/// A path template and a method, in API Gateway's form `/path/METHOD`; or `*/*` for each method of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MethodTemplate {
@@ -26,16 +26,16 @@ pub struct MethodTemplate {
     method: String,
 }
 
-/// A text that is no method template.
+/// A text that is not a method template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTemplate {
-    /// Of another form.
+    /// The text has another form.
     #[error(
         "expected a method throttle key such as /pets/{{id}}/GET, //GET for the root, or */* for each method of the stage, \
          with one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, ANY; got {0:?}"
     )]
     Form(String),
-    /// Of the right form, but no request can mean it.
+    /// The form is right, but no request can match the template.
     #[error(
         "expected a path without query, '.' and '..', and {{name+}} only at its end; each segment is a {{name}} or a text as \
          it reads, not percent-encoded, without * and braces; got {0:?}"
@@ -47,7 +47,7 @@ impl MethodTemplate {
     /// The template of `path` (from the root, with a leading slash) and `method`.
     ///
     /// # Errors
-    /// [`InvalidTemplate::Form`] where the path has no leading slash or the method is none.
+    /// [`InvalidTemplate::Form`] if the path has no leading slash or the method is unknown.
     pub fn new(path: &str, method: &str) -> Result<Self, InvalidTemplate> {
         if !path.starts_with('/') || !METHODS.contains(&method) {
             return Err(InvalidTemplate::Form(format!("{path}/{method}")));
@@ -58,7 +58,7 @@ impl MethodTemplate {
         })
     }
 
-    /// `*/*`.
+    /// The template `*/*`.
     pub fn every() -> Self {
         Self {
             path: "*".to_owned(),
@@ -66,15 +66,15 @@ impl MethodTemplate {
         }
     }
 
-    /// Whether it is `*/*`.
+    /// Whether this is the template `*/*`.
     pub fn is_every(&self) -> bool {
         self.path == "*"
     }
 
-    /// This template, if some request can mean it. Tables may hold others: releases before this one took them.
+    /// Returns this template if some request can match it. Tables may hold others, because earlier releases accepted them.
     ///
     /// # Errors
-    /// [`InvalidTemplate::Path`] where none can.
+    /// [`InvalidTemplate::Path`] if no request can match it.
     pub fn meant(self) -> Result<Self, InvalidTemplate> {
         if self.is_every() || can_be_met(&self.path) {
             Ok(self)
@@ -83,25 +83,25 @@ impl MethodTemplate {
         }
     }
 
-    /// Its path.
+    /// The path template.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Its method.
+    /// The method.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// Its path, decoded, if it stands for that one alone.
+    /// The decoded path, if the template matches only that path.
     pub(crate) fn only_path(&self) -> Option<&str> {
         let is_exact = |segment| SegmentKind::of(segment) == SegmentKind::Exact;
-        // One that no request can mean may hold what a policy would take for a wildcard.
+        // A template that no request can match may contain characters that an IAM policy would read as a wildcard.
         let one = can_be_met(&self.path) && segments(&self.path).all(is_exact);
         one.then_some(&*self.path)
     }
 
-    /// Whether there are requests that both this template and another one cover.
+    /// Whether some request matches both this template and `other`.
     pub fn overlaps(&self, other: &Self) -> bool {
         if self.is_every() || other.is_every() {
             return true;
@@ -123,7 +123,7 @@ impl MethodTemplate {
         }
     }
 
-    /// How well this template fits a request by its method and the segments of its path; `None` if it does not.
+    /// How well this template fits a request's method and path segments; `None` if it does not match.
     pub fn fit<'a>(&self, method: &str, path: impl IntoIterator<Item = &'a str>) -> Option<Fit> {
         if self.is_every() {
             return Some(Fit {
@@ -150,7 +150,7 @@ impl MethodTemplate {
         rest.next().is_none().then_some(Fit { kinds, method })
     }
 
-    /// How its method covers another one. HEAD counts as GET, whose handlers answer it.
+    /// How this template's method covers another method. HEAD counts as GET, because the same handlers answer it.
     fn covers(&self, method: &str) -> Option<MethodKind> {
         match &*self.method {
             own if own == method => Some(MethodKind::Exact),
@@ -161,17 +161,17 @@ impl MethodTemplate {
     }
 }
 
-/// Whether a path template ends in a segment that takes a whole rest.
+/// Whether a path template ends in a segment that matches all remaining segments.
 pub fn is_greedy(path: &str) -> bool {
     segments(path).any(|segment| SegmentKind::of(segment) == SegmentKind::Greedy)
 }
 
-/// The segments of a path template. Empty ones are left out, as those of requests are.
+/// The segments of a path template. Empty ones are left out, as in the paths of requests.
 pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
 }
 
-/// Whether requests can meet a path template, and it opens what it says.
+/// Whether requests can match a path template, and it then opens exactly the paths it shows.
 fn can_be_met(path: &str) -> bool {
     let count = segments(path).count();
     let mut segments = segments(path).enumerate();
@@ -199,7 +199,7 @@ fn is_text(segment: &str) -> bool {
         && !segment.contains(char::is_control)
 }
 
-/// From the best to the worst.
+/// From the best fit to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum SegmentKind {
     Exact,
@@ -222,7 +222,7 @@ impl SegmentKind {
     }
 }
 
-/// From the best to the worst.
+/// From the best fit to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum MethodKind {
     Exact,
@@ -230,8 +230,8 @@ enum MethodKind {
     Any,
 }
 
-/// How well a template fits: exact beats `{name}` beats `{proxy+}`, segment by segment; then a method beats `ANY`.
-/// Everything beats `*/*`. The smallest is the best.
+/// How well a template fits: exact beats `{name}` beats `{proxy+}`, segment by segment; then a named method beats `ANY`.
+/// Everything beats `*/*`. The smallest value is the best fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit {
     kinds: Vec<SegmentKind>,

@@ -1,4 +1,4 @@
-//! What one key may do under one plan: the plan's limits, narrowed or replaced by what is agreed with the key's holder.
+//! What one key may do under one plan: the plan's limits, narrowed by the key's restriction or replaced by its overrides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,26 +16,26 @@ mod reach;
 
 pub use reach::Reach;
 
-/// The methods that a key may call of its plans' API stages, by `apiId:stage`. A stage that is not there is closed to it; one
-/// without methods is open as far as the plan opens it.
+/// The methods that a key may call, by `apiId:stage`. A stage that is not listed is closed to the key. A stage that is listed
+/// without methods is open to it as far as the plan opens it.
 pub type Restriction = BTreeMap<StageId, BTreeSet<MethodTemplate>>;
 
-/// Limits of one key in place of the plan's.
+/// Limits that replace the plan's for a single key.
 ///
-/// They end with a day, and not at a time: the meter's own day decides whether they hold, so that instances whose clocks differ
-/// go by the same limits.
+/// They end with a day, not at a time of day. The meter's own day decides whether they apply, so that instances with different
+/// clocks apply the same limits.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Override {
-    /// In place of the plan's throttle.
+    /// Replaces the plan's throttle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle: Option<Throttle>,
-    /// In place of the limit of the plan's quota.
+    /// Replaces the limit of the plan's quota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_limit: Option<u64>,
-    /// In place of the plan's method throttles, or besides them, by `apiId:stage`.
+    /// Method throttles that replace the plan's or add to them, by `apiId:stage`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub methods: BTreeMap<StageId, BTreeMap<MethodTemplate, Throttle>>,
-    /// The last day on which they hold, UTC; `None` for always.
+    /// The last day (UTC) on which the override applies; `None` if it does not end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Date>,
 }
@@ -51,19 +51,19 @@ impl Override {
 pub struct Terms<'a> {
     /// The plan's limits.
     pub plan: &'a Plan,
-    /// What the key is restricted to.
+    /// The methods that the key is restricted to, if it is.
     pub restriction: Option<&'a Restriction>,
-    /// The limits in place of the plan's.
+    /// The limits that replace the plan's, if there are any.
     pub overrides: Option<&'a Override>,
 }
 
 impl<'a> Terms<'a> {
-    /// The stage that `target` is in, if the plan and the key open it.
+    /// Returns the stage that `target` is in, if the plan and the key open it.
     ///
     /// # Errors
     /// [`Reason::NotInPlan`] if the plan does not open the stage; [`Reason::MalformedPath`] if the path cannot be decoded and
-    /// something in the stage is closed or limited by it; [`Reason::MethodNotAllowed`] if the plan or the key does not open the
-    /// method.
+    /// something in the stage is closed or limited by method; [`Reason::MethodNotAllowed`] if the plan or the key does not open
+    /// the method.
     pub fn opens(&self, target: &Target) -> Result<&'a ApiStage, Reason> {
         let stage = self.plan.stage(target).ok_or(Reason::NotInPlan)?;
         if target.is_unclear() && self.is_limited_by_path(stage) {
@@ -76,7 +76,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// Whether anything in a stage is closed or limited by its method.
+    /// Whether anything in a stage is closed or limited by method.
     fn is_limited_by_path(&self, stage: &ApiStage) -> bool {
         let name = stage.id();
         let restricted = self.restriction.and_then(|stages| stages.get(&name));
@@ -108,7 +108,7 @@ impl<'a> Terms<'a> {
         own.or(self.plan.throttle)?.bucket().map(Limit::rate)
     }
 
-    /// Every method throttle on `day` that the key can meet.
+    /// Every method throttle on `day` that applies to methods the key may call.
     pub fn methods(&self, day: Date) -> Vec<(StageId, MethodTemplate, Limit)> {
         let stages = self.plan.stages.iter();
         stages
@@ -131,14 +131,14 @@ impl<'a> Terms<'a> {
         open.collect()
     }
 
-    /// Whether some of the requests that `template` covers are open.
+    /// Whether some of the requests that `template` matches are open.
     pub fn is_open(&self, stage: &ApiStage, template: &MethodTemplate) -> bool {
         self.open(stage, |methods| {
             methods.iter().any(|method| method.overlaps(template))
         })
     }
 
-    /// Whether the plan and the key open what `covers` finds in a list of methods.
+    /// Whether the plan and the key open a method. `covers` checks a list of methods for it.
     fn open(&self, stage: &ApiStage, covers: impl Fn(&BTreeSet<MethodTemplate>) -> bool) -> bool {
         let by_plan = stage.methods.as_ref().is_none_or(&covers);
         let by_key = self.restriction.is_none_or(|restriction| {

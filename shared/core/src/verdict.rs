@@ -11,26 +11,26 @@ pub use crate::reason::{Decision, Reason};
 /// The answer to one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Whether the request is admitted.
+    /// Whether the request is admitted and, if not, the kind of refusal.
     pub decision: Decision,
-    /// Why.
+    /// The reason of the decision.
     pub reason: Reason,
-    /// The key, where it is known.
+    /// The key, if it is known.
     pub key_id: Option<KeyId>,
     /// The customer that the key belongs to.
     pub customer_id: Option<String>,
     /// The plan that was charged, or would have been.
     pub plan_id: Option<PlanId>,
-    /// What is left of each limit.
+    /// What remains of each limit.
     pub limit_status: LimitStatus,
-    /// How long until the same request would pass; only where the refusal ends by itself.
+    /// How long until the same request would be admitted. Present only if the refusal ends by itself.
     pub retry_after: Option<Duration>,
-    /// What the key may call in the stage, where somebody wants to know.
+    /// The methods of the stage that the key may call, if the engine was configured to include them.
     pub reach: Option<Reach>,
 }
 
 impl Verdict {
-    /// A verdict for `reason`, with nothing known yet of key and plan.
+    /// A verdict for `reason`, before the key and plan are known.
     pub fn because(reason: Reason) -> Self {
         Self {
             decision: reason.decision(),
@@ -44,17 +44,17 @@ impl Verdict {
         }
     }
 
-    /// Whether the request goes on.
+    /// Whether the request is admitted.
     pub fn is_allowed(&self) -> bool {
         self.decision == Decision::Allow
     }
 
-    /// Whether a limit refuses it.
+    /// Whether a limit refuses the request.
     pub fn is_by_limit(&self) -> bool {
         matches!(self.decision, Decision::Throttled | Decision::QuotaExceeded)
     }
 
-    /// [`retry_after`](Self::retry_after) in whole seconds, rounded up: coming back then is never too early.
+    /// [`retry_after`](Self::retry_after) in whole seconds, rounded up so that a retry is never too early.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after
             .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))

@@ -1,4 +1,4 @@
-//! The steps of charging, one by one: which write is tried, and when another comes first.
+//! The steps of charging, one by one: which write the rules choose, and when another call has to come first.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
@@ -80,7 +80,7 @@ fn close_day(charge: &Charge) -> Option<CloseDay> {
     })
 }
 
-/// The archived day that a charge removes, or replaces.
+/// The archived day that a charge removes or replaces.
 fn cleared(charge: &Charge) -> Option<jiff::civil::Date> {
     charge.effects.iter().find_map(|effect| match effect {
         Effect::ClearArchived(day) => Some(*day),
@@ -184,7 +184,7 @@ fn a_newer_plan_is_made_known_before_buckets_are_converted_and_only_then() {
     let limits = limits(None);
     let mut meter = meter(&limits);
     meter.revisions.plan = 2;
-    // Nothing to convert: the charge itself makes it known.
+    // There is nothing to convert, so the charge itself writes the newer revision.
     assert_eq!(charged(charge(&meter, &ask(&limits))).revisions.plan, 3);
     meter.buckets.insert(PLAN_BUCKET.to_owned(), level(0, 100));
     assert_eq!(charged(charge(&meter, &ask(&limits))).revisions.plan, 3);
@@ -193,7 +193,7 @@ fn a_newer_plan_is_made_known_before_buckets_are_converted_and_only_then() {
         .insert(PLAN_BUCKET.to_owned(), level(100, 100));
     let first = Revisions { key: 3, plan: 3 };
     assert_eq!(charge(&meter, &ask(&limits)), Step::SyncRevisions(first));
-    // A newer key may have other limits as well.
+    // A newer revision of the key may have other limits as well.
     let before = Meter {
         revisions: Revisions { key: 2, plan: 3 },
         ..meter.clone()
@@ -250,7 +250,7 @@ fn a_day_that_is_over_is_closed_with_what_its_quota_left() {
     let mut crowded = meter.clone();
     crowded.buckets.extend(crowd);
     assert_eq!(dropped(&charged(charge(&crowded, &ask(&limits)))).len(), 16);
-    // The same day of another period: the limit says nothing of what it left.
+    // The same day in another period: the quota's limit does not tell what remained of it.
     meter.period = None;
     assert_eq!(
         close_day(&charged(charge(&meter, &ask(&limits)))).and_then(|close| close.limit),

@@ -1,5 +1,5 @@
-//! Flows of several instances on one meter, interleaved as a seed says, with answers that are lost: never over a limit, nothing
-//! charged twice, and nothing refused that has room.
+//! Flows of several instances on one meter, interleaved as a seed determines, with lost answers. The tests check that no limit
+//! is exceeded, no request is charged twice, and no request is refused while it has room.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
@@ -33,11 +33,11 @@ const REVISIONS: Revisions = Revisions { key: 1, plan: 1 };
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Answered,
-    /// It is made, and the answer is lost.
+    /// The write is applied, and the answer is lost.
     AnswerLost,
-    /// It never arrives.
+    /// The write never arrives.
     WriteLost,
-    /// The store is busy.
+    /// The store throttles the write.
     Throttled,
 }
 
@@ -50,7 +50,7 @@ struct Instance {
     is_done: bool,
 }
 
-/// The store, and what it has charged.
+/// The store, and the cost that it has charged.
 struct Store {
     meter: Meter,
     charged: u64,
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// The next call of one instance. Time goes on a little.
+    /// Makes the next call of one instance and moves the clock on a little.
     fn step(&mut self, which: usize, fate: Fate, draw: f64) {
         self.now += MILLISECOND / 10;
         let number = which % self.instances.len();
@@ -253,7 +253,7 @@ proptest! {
         batches in batches(),
         order in prop::collection::vec((0..6usize, 0.0..1.0f64), 400),
     ) {
-        // Room for all of them.
+        // There is room for all requests.
         let mut world = World::new(100, 100, &batches);
         for (which, draw) in order {
             world.step(which, Fate::Answered, draw);
@@ -265,7 +265,7 @@ proptest! {
         for reason in reasons(&others) {
             prop_assert!(reason == Reason::Contended, "{reason} with room");
         }
-        // A batch can lose its four attempts only to four others.
+        // A batch can lose all of its four attempts only if there are four other batches.
         if batches.len() < 5 && done.iter().all(|is_done| *is_done) {
             prop_assert_eq!(reasons(&others).count(), 0);
         }

@@ -1,4 +1,4 @@
-//! Instances that share a bucket: what a write for it says, what is learned from its answer, and that none of it admits more.
+//! Instances that share a bucket: how they write to it, what they learn from the answer, and that sharing never admits more.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
@@ -52,7 +52,7 @@ fn meter(tat: Option<i128>, bucket: Bucket) -> Meter {
     meter
 }
 
-/// The step for a request of this cost at `now`, where clocks may be off by `tolerance`.
+/// The step for a request of this cost at `now`, if clocks may differ by `tolerance`.
 fn step_by(
     meter: &Meter,
     bucket: Bucket,
@@ -111,7 +111,7 @@ fn a_hold_is_a_twentieth_of_the_burst_at_most_a_tenth_of_a_second_and_worth_it()
         (100, 200, 100),
         (1_000, 100_000, 100),
         (100, 20, 10),
-        // Under half an interval it would do nothing.
+        // A hold of less than half an interval would have no effect.
         (100, 9, 0),
         (10, 1, 0),
     ] {
@@ -206,13 +206,13 @@ impl Pair {
             .tactic(PLAN_BUCKET, &self.bucket, circumstances)
     }
 
-    /// Another instance charges one.
+    /// Another instance charges one request.
     fn other(&mut self) {
         let charge = charge_by(&self.stored, self.bucket, 1, self.now, Tactic::default()).unwrap();
         self.stored = support::charged(&self.stored, &charge, None).unwrap();
     }
 
-    /// We charge one, and learn from it; a try that fails is made again.
+    /// Our instance charges one request and learns from the answer; it repeats an attempt that fails.
     fn ours(&mut self) {
         for _ in 0..3 {
             let tactic = self.tactic(1_000 * MILLISECOND, 0.99);
@@ -270,7 +270,7 @@ fn a_busy_bucket_is_added_to_unseen_and_one_that_is_seldom_used_is_opened() {
         }
         pair.tactic(1_000 * MILLISECOND, 0.99)
     };
-    // 20 ms between ours: 11 of them are 550/s.
+    // 20 ms pass between our requests, so 11 requests are 550 per second.
     assert!(after(10).assume_busy);
     pair = Pair::new(bucket(1_000, 40));
     let mut after = |others: usize| {
@@ -280,7 +280,7 @@ fn a_busy_bucket_is_added_to_unseen_and_one_that_is_seldom_used_is_opened() {
         }
         pair.tactic(1_000 * MILLISECOND, 0.99)
     };
-    // 95/s, of which hardly any fall into a hold of 2 ms.
+    // 95 requests per second, few of which fall within a hold of 2 ms.
     assert!(!after(1).assume_busy);
 }
 
@@ -304,7 +304,7 @@ fn a_try_that_failed_is_followed_by_a_hold_that_outlasts_a_further_one_and_is_bo
     assert_eq!([hold(4), hold(40), hold(4_000)], [25, 70, 200]);
 }
 
-/// A meter whose bucket of 20 requests at 100/s is filled this far ahead, by an instance whose clock was this far ahead.
+/// A meter with a bucket of 20 requests at 100 per second, filled this far ahead by an instance whose clock was this far ahead.
 fn filled(ahead: i128, clock: Option<i128>) -> (Meter, Bucket) {
     let bucket = bucket(100, 20);
     let mut meter = meter(Some(start() + ahead * MILLISECOND), bucket);
@@ -321,7 +321,7 @@ fn asked((meter, bucket): (Meter, Bucket), tolerance: i128) -> Step {
 
 #[test]
 fn a_bucket_that_a_wrong_clock_has_filled_is_set_right_with_what_it_owed() {
-    // 8 s ahead, and 5 requests owed then: six after ours.
+    // The clock was 8 s ahead, and the debt then was 5 requests; with ours it is 6.
     let Step::Charge(charge) = asked(filled(8_050, Some(8_000)), 1_000) else {
         panic!("a charge");
     };
@@ -335,7 +335,7 @@ fn a_bucket_that_a_wrong_clock_has_filled_is_set_right_with_what_it_owed() {
 #[test]
 fn a_bucket_of_which_nobody_tells_when_it_was_filled_counts_as_spent() {
     for clock in [None, Some(0), Some(9_000)] {
-        // It is set right first, so that it ends.
+        // The bucket is corrected first, so that the refusal ends.
         let step = asked(filled(8_050, clock), 1_000);
         let Step::RebaseBuckets(settle) = step else {
             panic!("{clock:?}: a settlement, not {step:?}");
@@ -357,11 +357,12 @@ fn clocks_that_may_be_right_are_not_put_right() {
         asked(filled(8_050, Some(8_000)), 9_000),
         Step::Refuse(_)
     ));
-    // Spent to the last, by a clock that is right.
+    // The bucket is spent completely, by a clock that is right.
     assert!(matches!(asked(filled(200, Some(0)), 0), Step::Refuse(_)));
 }
 
-/// A try: after how long, by which clock, for how much, by which tactic, and whether by what is stored or by what was seen.
+/// One attempt: the time since the previous one, the clock's error, the cost, the tactic, and whether the instance uses the
+/// stored meter or the one it last saw.
 type Try = (i128, i128, u32, (i128, i128, bool), bool);
 
 fn tries() -> impl Strategy<Value = Vec<Try>> {
@@ -373,8 +374,8 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Whatever instances hold and expect, a plain GCRA that is charged the same at the same times admits it too: holds only
-    /// ever raise what is owed.
+    /// Whatever instances hold and expect, a plain GCRA that is charged the same cost at the same times also admits it: holds
+    /// only raise the debt.
     #[test]
     fn whatever_is_held_nothing_passes_that_a_plain_bucket_would_refuse(tries in tries(), rate in 10..200i128, burst in 1..30u32) {
         let bucket = bucket(rate, burst);

@@ -29,7 +29,7 @@ fn target(route: Option<&str>, path: &str) -> Target {
     }
 }
 
-/// The bucket of the method throttle that a request meets, with its name.
+/// The name and bucket of the method throttle that a request has to meet.
 fn method_bucket(stage: &ApiStage, target: &Target) -> Option<(BucketId, Bucket)> {
     match stage.method_limit(target, None)?.rule {
         Rule::Bucket(id, bucket) => Some((id, bucket)),
@@ -163,7 +163,7 @@ fn every_method_of_a_stage_has_a_bucket_of_its_own() {
         id("GET", Some("/cats/{id}"), "/cats/2").0
     );
     assert_eq!(id("GET", Some("/pets"), "/pets").1.interval(), 500_000_000);
-    // Of a catch-all route every path is the same method, however many a caller makes up.
+    // Under a catch-all route every path is the same method, however many paths a caller invents.
     assert_eq!(id("GET", None, "/a").0, id("GET", None, "/b").0);
     assert_ne!(id("GET", None, "/a").0, id("POST", None, "/a").0);
     assert_eq!(id("MADE", None, "/a").0, id("UP", None, "/a").0);

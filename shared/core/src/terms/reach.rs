@@ -1,4 +1,4 @@
-//! Which methods a key may call of a stage, as a list: for authorizers whose answers API Gateway caches.
+//! Lists the methods of a stage that a key may call. Authorizers need the list because API Gateway caches their policies.
 
 use std::collections::BTreeSet;
 
@@ -6,20 +6,20 @@ use super::Terms;
 use crate::plan::ApiStage;
 use crate::template::{self, MethodTemplate};
 
-/// What a key may call of a stage.
+/// The methods of a stage that a key may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// All of it.
+    /// All methods of the stage.
     All,
-    /// These methods, each with a decoded path; [`ANY`](template::ANY) is every method. A method that is open by a template with
-    /// a `{name}` is not among them: a list of paths cannot say that.
+    /// These methods, each with a decoded path; [`ANY`](template::ANY) stands for every method. Methods opened by a template
+    /// with a `{name}` are left out, because a list of paths cannot express them.
     Only(BTreeSet<(String, String)>),
 }
 
 type Methods = BTreeSet<MethodTemplate>;
 
 impl Terms<'_> {
-    /// What the key may call of a stage.
+    /// The methods of the stage that the key may call.
     pub fn reach(&self, stage: &ApiStage) -> Reach {
         let nothing = Reach::Only(BTreeSet::new());
         let Some(lists) = self.lists(stage) else {
@@ -28,13 +28,13 @@ impl Terms<'_> {
         let closed = self.closed_methods(stage);
         match (lists.is_empty(), closed.is_empty()) {
             (true, true) => Reach::All,
-            // A list of paths cannot say "all but these".
+            // A list of paths cannot express "all except these".
             (true, false) => nothing,
             (false, _) => Reach::Only(listed(&lists, &closed)),
         }
     }
 
-    /// The lists of open methods, all of which must have a method for it to be open; `None` if the key may not call the stage.
+    /// The lists of open methods; a method is open only if every list has it. `None` if the key may not call the stage.
     fn lists<'a>(&'a self, stage: &'a ApiStage) -> Option<Vec<&'a Methods>> {
         let by_plan = stage.methods.as_ref();
         let by_key = match self.restriction {
@@ -54,7 +54,7 @@ impl Terms<'_> {
     }
 }
 
-/// The methods of `lists` that all of them open and nothing closes.
+/// The methods that every one of `lists` opens and that no throttle closes.
 fn listed(lists: &[&Methods], closed: &[&MethodTemplate]) -> BTreeSet<(String, String)> {
     let covers = |template: &MethodTemplate, method: &str, path: &str| {
         template.fit(method, template::segments(path)).is_some()

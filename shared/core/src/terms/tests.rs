@@ -101,7 +101,7 @@ fn a_key_is_restricted_to_stages_and_methods_within_what_its_plan_opens() {
         opened(&open, Some(&to("api:prod", &["/pets/GET"])), &pets),
         None
     );
-    // The key opens nothing that the plan closes.
+    // A key's restriction cannot open a method that the plan closes.
     let toys = target("GET", None, "/toys");
     assert_eq!(
         opened(&listed, Some(&to("api:prod", &["/toys/GET"])), &toys),
@@ -177,7 +177,7 @@ fn a_path_that_cannot_be_told_is_refused_where_something_goes_by_it() {
     );
     let listed = plan(Some(&["/pets/{id}/GET"]));
     assert_eq!(opened(&listed, None, &asked), refused);
-    // The API has told which of its routes was met.
+    // The API reported which of its routes matched.
     let routed = target("GET", Some("/pets/{id}"), "/pets/%zz");
     assert_eq!(opened(&listed, None, &routed), None);
 }
@@ -208,7 +208,7 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
         }
     };
     let reach = |open, own| reach_with(&[], open, own);
-    // A policy must not open what a throttle closes.
+    // A policy must not open a method that a throttle closes.
     assert!(reach_with(&["/cats/GET"], None, None).is_empty());
     let lists: Option<&[&str]> = Some(&["/pets/GET", "/cats/GET"]);
     assert_eq!(
@@ -216,7 +216,7 @@ fn the_reach_of_a_key_is_what_plan_and_key_both_open_by_its_path() {
         ["GET /pets", "HEAD /pets"]
     );
     assert!(reach_with(&["*/*"], lists, None).is_empty());
-    // Templates of earlier releases that no request can mean are no wildcards.
+    // Earlier releases accepted templates that no request can match; they must not act as wildcards.
     assert!(reach(Some(&["/*/GET", "/admin/*/ANY"]), None).is_empty());
     assert_eq!(reach(None, None), ["all"]);
     assert_eq!(reach(None, Some(&[])), ["all"]);
@@ -282,7 +282,7 @@ fn an_override_holds_up_to_and_with_its_last_day() {
         (Some(1), Some(2), Some(10))
     );
     assert_eq!(bursts(&limits("/toys", after)), (Some(1), None, Some(10)));
-    // A method's bucket is the same one, whoever sets its pace.
+    // A method has the same bucket whether the plan or an override sets its pace.
     let id = |limits: Limits| limits.buckets().last().map(|(id, _)| id.to_owned());
     assert_eq!(id(limits("/pets", last)), id(limits("/pets", after)));
 }

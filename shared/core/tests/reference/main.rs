@@ -1,5 +1,5 @@
-//! The charge rules against a slow, obvious model that shares no code with it, and properties that hold for any plans, clocks
-//! and edits.
+//! Compares the charge rules with a slow, obvious model that shares no code with them, and checks properties that hold for any
+//! plans, clocks and edits.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
@@ -25,12 +25,12 @@ use world::World;
 
 const SECOND: i128 = 1_000_000_000;
 
-/// Limits as the model sees them: nothing but numbers.
+/// Limits as the model sees them, in plain numbers.
 #[derive(Debug, Clone, PartialEq)]
 struct Plan {
     /// Pace (nanoseconds per request) and burst.
     rate: Option<(i128, u32)>,
-    /// Of each of two methods.
+    /// The throttle of each of two methods.
     methods: [Option<(i128, u32)>; 2],
     quota: Option<(u64, PeriodKind, u8)>,
 }
@@ -49,7 +49,7 @@ impl Plan {
     }
 }
 
-/// Limits that may be others from a day on, without a revision that says so: a key's own, which end.
+/// Limits that may change on a given day without a new revision, as a key's overrides do when they end.
 #[derive(Debug, Clone)]
 struct Agreed {
     first: Plan,
@@ -67,7 +67,7 @@ impl Agreed {
 
 #[derive(Debug, Clone)]
 enum Event {
-    /// Time goes on, or back a little: another instance's clock.
+    /// Time passes, or goes back a little as it does with another instance's clock.
     Pass(i128),
     Edit(Plan),
     ChargeRequest {
@@ -125,7 +125,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 1..120)
 }
 
-/// 2026-11-30T23:59:50Z: a day, a week and a month are about to turn.
+/// 2026-11-30T23:59:50Z, ten seconds before a day, a week and a month end.
 const START: i128 = 1_796_083_190 * SECOND;
 
 proptest! {
@@ -154,7 +154,7 @@ proptest! {
         }
     }
 
-    /// The clocks differ, and the meter's day decides: nobody goes back to the limits of a day that is over.
+    /// If clocks differ, the meter's day decides: no instance goes back to the limits of a day that is over.
     #[test]
     fn limits_that_end_with_a_day_are_those_of_the_meters_day(
         first in plans(),
@@ -212,8 +212,9 @@ proptest! {
         }
     }
 
-    /// Instances learn of an edit at different times; one that has not may go on until another has. (Lowering a burst
-    /// forgives what is owed beyond it, so that over two edits the bound is the sum of both.)
+    /// Instances learn of an edit at different times. An instance that has not learned of it may go on under the old limits
+    /// until another instance has. (Lowering a burst forgives the debt beyond it, so across two edits the bound is the sum of
+    /// both.)
     #[test]
     fn across_an_edit_nothing_goes_over_the_larger_limit_and_the_larger_burst(
         plans in proptest::collection::vec(plans(), 2),

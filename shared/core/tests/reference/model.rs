@@ -1,4 +1,4 @@
-//! The model: a log of what was admitted, day by day, and buckets of water that drain a drop per nanosecond. It shares no code
+//! The model: a log of admitted cost, day by day, and buckets of water that drain one drop per nanosecond. It shares no code
 //! with the engine.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::Plan;
 const SECOND: i128 = 1_000_000_000;
 pub const DAY: i128 = 86_400 * SECOND;
 
-/// Why a request is refused, and from when on it is not.
+/// Why a request is refused, and when it would be admitted.
 pub type Refused = (Reason, Option<i128>);
 
 #[derive(Debug, Clone, Default)]
@@ -33,12 +33,12 @@ struct Water {
 }
 
 impl Water {
-    /// What has not drained yet.
+    /// The drops that have not drained yet.
     fn drops(self, now: i128) -> i128 {
         (self.drops - (now - self.at)).max(0)
     }
 
-    /// The same number of requests at another pace, at most a full bucket of them.
+    /// Converts the water to the same number of requests at another pace, at most a full bucket.
     fn at_pace(self, pace: i128, full: i128, now: i128) -> Self {
         let owed = (self.drops(now) * pace + self.pace - 1) / self.pace;
         Self {
@@ -49,7 +49,7 @@ impl Water {
     }
 }
 
-/// A bucket: its name, pace and burst, and the reason of a refusal by it.
+/// A bucket's name, its pace and burst, and the reason of a refusal by it.
 type Throttle = (String, Option<(i128, u32)>, Reason);
 
 impl Model {
@@ -61,7 +61,7 @@ impl Model {
         }
     }
 
-    /// `Ok`, or why not and from when on.
+    /// Returns `Ok`, or why the request is refused and when it would be admitted.
     pub fn decide(
         &mut self,
         plan: &Plan,
@@ -83,7 +83,7 @@ impl Model {
         if let Some((reason, until)) = worst {
             if until.is_some() {
                 self.water = water;
-                // The conversion was written down, and with it the day.
+                // The conversion was written to the meter, and the day with it.
                 if is_converted {
                     self.day = Some(day);
                 }
@@ -97,7 +97,7 @@ impl Model {
         Ok(())
     }
 
-    /// The water with every bucket at the pace of its throttle, and whether one was not.
+    /// The water with every bucket at the pace of its throttle, and whether any bucket had to be converted.
     fn converted(&self, throttles: &[Throttle], now: i128) -> (BTreeMap<String, Water>, bool) {
         let mut water = self.water.clone();
         let mut is_converted = false;
@@ -184,7 +184,7 @@ pub fn midnight(day: Date) -> i128 {
     i128::from(days) * DAY
 }
 
-/// Looks at every day until one starts a period.
+/// Finds the period by checking each day for the start of a period.
 fn period(day: Date, kind: PeriodKind, offset: u8) -> (Date, Date) {
     let starts = |day: &Date| match kind {
         PeriodKind::Day => true,

@@ -1,4 +1,4 @@
-//! A store with one meter, the closed days beside it, and instances that remember what they last saw of it.
+//! A store with one meter and its archived days, and instances that remember the meter as they last saw it.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -14,7 +14,7 @@ use tollgate_core::tactic::Tactic;
 use super::model::date;
 use super::{Agreed, Plan, support};
 
-/// A store with one meter, the closed days beside it, and instances that remember what they last saw of it.
+/// A store with one meter and its archived days, and instances that remember the meter as they last saw it.
 #[derive(Debug, Clone)]
 pub struct World {
     pub stored: Meter,
@@ -34,7 +34,8 @@ impl World {
         }
     }
 
-    /// What instance `who` decides under revision `revision` of the plan; `None` where it would have to read that again.
+    /// Decides a request as instance `who` does under revision `revision` of the plan; `None` if the instance would have to
+    /// reread the plan.
     pub fn decide(
         &mut self,
         who: usize,
@@ -70,7 +71,7 @@ impl World {
         panic!("no decision in 8 turns");
     }
 
-    /// One step of a decision; `None` if another has to follow.
+    /// Makes one step of a decision; `None` if another step has to follow.
     fn turn(
         &mut self,
         who: usize,
@@ -133,7 +134,7 @@ impl World {
         None
     }
 
-    /// Makes a write, if it passed, and shows an instance the meter.
+    /// Applies a write, if it succeeded, and shows an instance the current meter.
     fn see(&mut self, who: usize, written: Option<Meter>) {
         self.stored = written.unwrap_or_else(|| self.stored.clone());
         self.seen[who].0 = self.stored.clone();

@@ -1,4 +1,4 @@
-//! What the store makes of a write, said without DynamoDB: the meaning that expressions are tested against.
+//! Applies writes as the store does, without DynamoDB. The update expressions are tested against this.
 
 use tollgate_core::charge::{BucketUpdate, Charge, CloseDay, Effect, Spend, SpentBefore};
 use tollgate_core::lane::{MAX_LANES, Place, Stamp};
@@ -109,7 +109,7 @@ fn filled(
     }
 }
 
-/// The meter after these revisions were made known; `None` if a condition does not hold.
+/// The meter after these revisions were written; `None` if a condition does not hold.
 pub fn synced(before: &Meter, ours: Revisions) -> Option<Meter> {
     let mut after = before.clone();
     revisions(&mut after, ours)?;
@@ -124,7 +124,7 @@ fn revisions(meter: &mut Meter, ours: Revisions) -> Option<()> {
 
 fn stamped(meter: &mut Meter, stamp: &Stamp) -> Option<()> {
     let room = match &stamp.place {
-        // It must be there.
+        // The lane must be there.
         Place::Own => 0,
         Place::New => MAX_LANES - 1,
         Place::InsteadOf(quiet, last) => {
