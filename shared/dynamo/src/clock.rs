@@ -1,23 +1,24 @@
-//! The clock: ours, corrected by the store's where it is off.
+//! A clock that corrects the machine's clock by the store's if they differ.
 //!
-//! Every answer of the store has a `Date`, in whole seconds. One of them tells the difference of the clocks to a second and
-//! the time that the call took; several tell it better, because each narrows the range that agrees with all of them.
+//! Every answer of the store has a `Date` header in whole seconds. One date shows the difference between the clocks to within a
+//! second plus the duration of the call. Several dates show it more exactly, because each narrows the range of offsets that
+//! agree with all of them.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How far our clock must be off by a few dates to be corrected.
+/// The smallest difference that is corrected after only a few dates.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
-/// From this many dates on that agree, our clock is corrected by whatever they say.
+/// The number of consistent dates after which any difference is corrected.
 const ENOUGH_DATES: u32 = 4;
-/// By how little dates may contradict each other without a clock having been set: clocks drift, and the store's hosts differ.
+/// The largest contradiction between dates that does not mean a clock was set: clocks drift, and the store's hosts differ.
 const DRIFT: SignedDuration = SignedDuration::from_millis(50);
-/// How far off a clock may be that one date has corrected, and one that several have.
+/// The error to expect of a clock that was corrected by one date, or by several.
 const UNCERTAIN: SignedDuration = SignedDuration::from_secs(5);
 const CERTAIN: SignedDuration = SignedDuration::from_secs(1);
-/// What a `Date` leaves open.
+/// The precision of a `Date`.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// A clock with a correction.
@@ -27,15 +28,15 @@ pub struct Clock {
     offset_nanoseconds: AtomicI64,
 }
 
-/// What the dates so far have told.
+/// What the dates so far have shown.
 #[derive(Debug, Default)]
 struct Known {
     window: Option<Window>,
-    /// What the last date said, if it contradicted those before.
+    /// The window of the last date, if it contradicted earlier ones.
     contradiction: Option<Window>,
 }
 
-/// The offsets from our clock to the store's that agree with every date since our clock last changed.
+/// The range of offsets from our clock to the store's that agree with every date since our clock was last set.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     least: SignedDuration,
@@ -44,7 +45,7 @@ struct Window {
 }
 
 impl Window {
-    /// What one date says that came in answer to a call.
+    /// The offsets that agree with one date, from the answer to one call.
     fn of(date: Timestamp, sent: Timestamp, received: Timestamp) -> Self {
         Self {
             least: date.duration_since(received),
@@ -57,7 +58,7 @@ impl Window {
         self.least <= self.most
     }
 
-    /// Both ends, in their order: dates that hardly contradict each other leave what is between them.
+    /// Swaps the ends if they are out of order. Two dates that barely contradict each other then leave the range between them.
     fn in_order(self) -> Self {
         Self {
             least: self.least.min(self.most),
@@ -66,7 +67,7 @@ impl Window {
         }
     }
 
-    /// What agrees with both.
+    /// The offsets that agree with both windows.
     fn and(self, other: Self) -> Self {
         Self {
             least: self.least.max(other.least),
@@ -88,8 +89,8 @@ impl Window {
 }
 
 impl Known {
-    /// The window by another date; `None` if that contradicts those before. One that does may be odd. Two that agree show
-    /// that a clock was set, and what was known says nothing any more.
+    /// Narrows the window by another date; `None` if the date contradicts earlier ones. A single contradiction may be an
+    /// outlier. Two in a row that agree show that a clock was set, and the earlier dates are discarded.
     fn learn(&mut self, news: Window) -> Option<Window> {
         let Some(window) = self.window else {
             self.window = Some(news);
@@ -123,7 +124,7 @@ impl std::fmt::Debug for Clock {
 }
 
 impl Clock {
-    /// A clock that corrects `ours`.
+    /// Creates a clock that corrects `ours`.
     pub fn new(ours: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
         Self {
             ours,
@@ -132,7 +133,7 @@ impl Clock {
         }
     }
 
-    /// The time now.
+    /// The corrected time.
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_nanos(self.offset_nanoseconds.load(Ordering::Relaxed));
         self.uncorrected()
@@ -140,7 +141,7 @@ impl Clock {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// How far off it may be.
+    /// How far the corrected time may be off.
     pub fn uncertainty(&self) -> SignedDuration {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match known.window {
@@ -155,8 +156,8 @@ impl Clock {
         (self.ours)()
     }
 
-    /// Takes note of the `Date` of an answer that arrived just now, to a call that was sent then by our own clock. A date that
-    /// cannot be read changes nothing.
+    /// Learns from the `Date` of an answer that has just arrived. `sent` is the time by our own clock at which the call was
+    /// sent. A date that cannot be parsed changes nothing.
     pub fn observe(&self, date: &str, sent: Timestamp) {
         let date = httpdate::parse_http_date(date).map(Timestamp::try_from);
         let Ok(Ok(date)) = date else {
@@ -164,7 +165,7 @@ impl Clock {
         };
         let news = Window::of(date, sent, self.uncorrected());
         if !news.is_possible() {
-            // Our clock was set back meanwhile.
+            // Our clock was set back during the call.
             return;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,7 +209,8 @@ mod tests {
         assert_eq!(offset_after(4_600, 1_000), 3_600_500_000_000);
     }
 
-    /// The offset in milliseconds after calls that each take `took` milliseconds, every 137 ms, of a clock that is off.
+    /// The offset in milliseconds learned from `calls` calls, 137 ms apart, that each take `took` milliseconds, if our clock is
+    /// off by `off`.
     fn offset_after_calls(calls: u32, off: i64, took: i64) -> i64 {
         use std::sync::atomic::AtomicI64;
         let store = Arc::new(AtomicI64::new(1_000_000));

@@ -1,4 +1,4 @@
-//! The SDK client: made from the environment, warmed during init, renewed after a thaw.
+//! The SDK client: built from the environment, connected during init, and replaced after a frozen Lambda environment resumes.
 //!
 //! - `sdk`: the SDK's configuration; `date`: passes the `Date` of every answer to the clock.
 
@@ -21,8 +21,8 @@ use date::DateHeader;
 use sdk::{ENDPOINT, http_client};
 pub use sdk::{is_loopback, sdk_config, sdk_config_at, sdk_config_of_function};
 
-/// How long an idle connection is kept. An older one may be dead without our knowing it, and trying it would cost a
-/// whole time-out.
+/// How long an idle connection is kept. An older one may have been closed by the other side without notice, and using it would
+/// cost a whole timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(45);
 
 /// A client for DynamoDB, and the clock that its answers correct.
@@ -34,16 +34,16 @@ pub struct Connection {
     clock: Arc<Clock>,
 }
 
-/// The network and the clock that connections use: the machine's, or others in their place.
+/// The network and the clock that a connection uses: the machine's own, or substitutes for tests and simulations.
 #[derive(Clone)]
 pub struct Environment {
     http: Arc<dyn Fn() -> SharedHttpClient + Send + Sync>,
-    /// Tells the time.
+    /// Returns the current time.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl Environment {
-    /// The machine's own.
+    /// The machine's own network and clock.
     pub fn machine() -> Self {
         Self {
             http: Arc::new(http_client),
@@ -51,7 +51,7 @@ impl Environment {
         }
     }
 
-    /// Another network, and another clock.
+    /// A substitute network and clock.
     pub fn other(
         http: SharedHttpClient,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
@@ -76,12 +76,13 @@ struct Current {
 }
 
 impl Connection {
-    /// For the engine: it sets a time limit on every attempt, and decides itself whether a charge may be tried again.
+    /// A connection for the engine, without the SDK's retries: the engine sets a time limit for every attempt, and decides
+    /// itself whether a charge may be attempted again.
     pub fn deciding(config: &SdkConfig) -> Self {
         Self::deciding_on(Environment::machine(), config)
     }
 
-    /// As [`deciding`](Self::deciding), in another environment.
+    /// Like [`deciding`](Self::deciding), in another environment.
     pub fn deciding_on(environment: Environment, config: &SdkConfig) -> Self {
         Self::new(
             environment,
@@ -91,12 +92,12 @@ impl Connection {
         )
     }
 
-    /// For management, whose calls can be repeated: with the SDK's own retries.
+    /// A connection for management, with the SDK's own retries, because its calls can be repeated.
     pub fn managing(config: &SdkConfig) -> Self {
         Self::managing_on(Environment::machine(), config)
     }
 
-    /// As [`managing`](Self::managing), in another environment.
+    /// Like [`managing`](Self::managing), in another environment.
     pub fn managing_on(environment: Environment, config: &SdkConfig) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))
@@ -120,7 +121,7 @@ impl Connection {
         let clock = Arc::new(Clock::new(Arc::clone(&environment.now)));
         let mut builder = aws_sdk_dynamodb::config::Builder::from(config);
         if std::env::var(ENDPOINT).is_ok_and(|url| url.is_empty()) {
-            // The SDK would take an empty one for a URL. A template writes one where it has none to give.
+            // The SDK would parse an empty endpoint as a URL. A template sets an empty variable if it has no endpoint.
             builder.set_endpoint_url(config.endpoint_url().map(str::to_owned));
         }
         let config = builder
@@ -142,8 +143,8 @@ impl Connection {
         }
     }
 
-    /// The client. After a pause longer than the keep-alive it is a new one: a frozen environment's connections are
-    /// dead, and their own idle time may have stood still with it.
+    /// Returns the client. After a pause longer than the keep-alive it is a new one: the connections of a frozen environment
+    /// are dead, and their idle timers may have stopped during the freeze.
     pub fn client(&self) -> Client {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (self.environment.now)();

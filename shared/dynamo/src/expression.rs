@@ -1,4 +1,4 @@
-//! Update expressions under their conditions. [`charge`](mod@charge) says what a charge means in DynamoDB's words.
+//! Update expressions with their conditions. [`charge`](mod@charge) expresses a charge as an update.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub mod charge;
 
-/// An update under its conditions, all of which must hold.
+/// An update with its conditions, all of which must hold.
 #[derive(Debug, Default)]
 pub struct Update {
     sets: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// The placeholder for an attribute name. Every name has one: too many are reserved words.
+    /// Returns the placeholder for an attribute name. Every name gets one, because many names are reserved words.
     pub fn name(&mut self, name: &str) -> String {
         let known = self.names.iter().position(|known| known == name);
         let number = known.unwrap_or_else(|| {
@@ -28,28 +28,28 @@ impl Update {
         format!("#{number}")
     }
 
-    /// The placeholder for a value.
+    /// Returns the placeholder for a value.
     pub fn value(&mut self, value: AttributeValue) -> String {
         self.values.push(value);
         format!(":{}", self.values.len() - 1)
     }
 
-    /// The placeholder for a number.
+    /// Returns the placeholder for a number.
     pub fn number(&mut self, number: impl Display) -> String {
         self.value(AttributeValue::N(number.to_string()))
     }
 
-    /// The placeholder for a text.
+    /// Returns the placeholder for a text.
     pub fn text(&mut self, text: impl Display) -> String {
         self.value(AttributeValue::S(text.to_string()))
     }
 
-    /// Sets what is at `path`.
+    /// Sets the attribute at `path`.
     pub fn set(&mut self, path: &str, value: impl Display) {
         self.sets.push(format!("{path} = {value}"));
     }
 
-    /// Removes what is at `path`.
+    /// Removes the attribute at `path`.
     pub fn remove(&mut self, path: impl Into<String>) {
         self.removes.push(path.into());
     }
@@ -59,7 +59,7 @@ impl Update {
         self.conditions.push(condition);
     }
 
-    /// Puts the expressions on a request.
+    /// Adds the expressions to a request.
     pub fn apply(self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let clause = |word: &str, parts: &[String]| {
             (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")))
@@ -67,7 +67,7 @@ impl Update {
         let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
         let expression: Vec<_> = clauses.into_iter().flatten().collect();
         let names = self.names.into_iter().enumerate();
-        // DynamoDB takes no empty map.
+        // DynamoDB rejects an empty map.
         let values = (!self.values.is_empty()).then(|| self.values.into_iter().enumerate());
         request
             .update_expression(expression.join(" "))

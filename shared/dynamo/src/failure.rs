@@ -1,41 +1,41 @@
-//! What a failed call means for what it was to change.
+//! Classifies failed calls by whether the change they requested was made.
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 
-/// A call that gave no answer we can go on.
+/// A call to the store that failed or was not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The store said no for now; nothing was changed and the call can be made again.
+    /// The store throttled the call. Nothing was changed, and the call can be repeated.
     #[error("the store refused for now: {0}")]
     Throttled(String),
-    /// No answer came, or one that does not tell whether the change was made.
+    /// No answer came, or one that does not show whether the change was made.
     #[error("no clear answer from the store: {0}")]
     Indeterminate(String),
-    /// The store said no for good: permissions, no such table, a request it does not understand.
+    /// The store rejected the call, and repeating it would not help: missing permissions, no such table, or an invalid request.
     #[error("the store refused: {0}")]
     Rejected(String),
     /// The time for the whole decision is over.
     #[error("no time is left to ask the store")]
     OutOfTime,
-    /// The store answered with an item that cannot be understood.
+    /// The store returned an item that could not be parsed.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
 }
 
-/// An item that does not hold what it must.
+/// An item whose content is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("damaged item {item}: {what}")]
 pub struct Corrupt {
-    /// Its keys.
+    /// The item's primary key.
     pub item: String,
-    /// What is wrong and what was expected.
+    /// Which content is invalid, and what was expected.
     pub what: String,
 }
 
-/// Error codes under which nothing was changed and the same call may pass later.
+/// Error codes after which nothing was changed and the same call may succeed later.
 const THROTTLED: [&str; 7] = [
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
@@ -72,7 +72,7 @@ pub fn is_condition<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
     error.code() == Some("ConditionalCheckFailedException")
 }
 
-/// The refusal of an update whose condition did not hold; `None` if it failed for another reason.
+/// Returns the error of an update whose condition did not hold; `None` if the update failed for another reason.
 pub fn refusal<R>(
     error: &SdkError<UpdateItemError, R>,
 ) -> Option<&ConditionalCheckFailedException> {
@@ -82,7 +82,7 @@ pub fn refusal<R>(
     }
 }
 
-/// The outcome of a conditional write; `None` if its condition did not hold.
+/// Returns the outcome of a conditional write; `None` if its condition did not hold.
 ///
 /// # Errors
 /// Any other [`Failure`].
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// An error and what caused it, as one line for people.
+/// Formats an error and its causes as one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut texts: Vec<_> = causes.map(ToString::to_string).collect();

@@ -1,6 +1,7 @@
-//! What the items hold, and under which keys they are found.
+//! The content of the table's items, and the primary keys that they are stored under.
 //!
-//! - [`key`], [`plan`], [`lookup`]: the records of keys, plans and values; [`meter`]: the live counters; [`usage`]: closed days.
+//! - [`key`], [`plan`], [`lookup`]: the records of keys, plans and values; [`meter`]: the live counters; [`usage`]: closed
+//!   days.
 
 use std::collections::HashMap;
 
@@ -20,7 +21,7 @@ pub mod meter;
 pub mod plan;
 pub mod usage;
 
-/// An item as DynamoDB hands it out.
+/// An item as DynamoDB returns it.
 pub type Item = HashMap<String, AttributeValue>;
 
 /// The primary key of an item.
@@ -37,27 +38,27 @@ impl ItemKey {
         Self { pk, sk: sk.into() }
     }
 
-    /// The item of a key's record.
+    /// The item with a key's record.
     pub fn key(id: &KeyId) -> Self {
         Self::new(format!("KEY#{id}"), "KEY")
     }
 
-    /// The item that says which key a value belongs to.
+    /// The lookup item, which says which key a value belongs to.
     pub fn hash(hash: &KeyHash) -> Self {
         Self::new(format!("HASH#{hash}"), "HASH")
     }
 
-    /// The item of a plan.
+    /// The item with a plan's record.
     pub fn plan(id: &PlanId) -> Self {
         Self::new(format!("PLAN#{id}"), "PLAN")
     }
 
-    /// The item of a key's meter under a plan.
+    /// The item with a key's meter under a plan.
     pub fn meter(key: &KeyId, plan: &PlanId) -> Self {
         Self::new(format!("KEY#{key}"), format!("METER#{plan}"))
     }
 
-    /// The item of a key's closed day under a plan; `day` is `yyyy-mm-dd`.
+    /// The item with a key's closed day under a plan; `day` is `yyyy-mm-dd`.
     pub fn usage(key: &KeyId, plan: &PlanId, day: impl std::fmt::Display) -> Self {
         Self::new(format!("KEY#{key}"), format!("USAGE#{plan}#{day}"))
     }
@@ -77,7 +78,7 @@ impl std::fmt::Display for ItemKey {
     }
 }
 
-/// The item of `record` under `key`.
+/// Builds the item of `record` under `key`.
 pub fn to_item(key: &ItemKey, record: &impl Serialize) -> Item {
     let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(record)
         .expect("a record is a map of plain values");
@@ -86,13 +87,13 @@ pub fn to_item(key: &ItemKey, record: &impl Serialize) -> Item {
     item
 }
 
-/// Checks that an item is of a form that this release knows.
+/// Checks that this release can read an item of this version.
 ///
 /// # Errors
-/// [`Corrupt`] for a later form.
+/// [`Corrupt`] if the item's version is later.
 pub fn check_version(item: &Item) -> Result<(), Corrupt> {
     let Some(version) = item.get("v") else {
-        // A meter that was told of a change before it was made has none.
+        // A meter has no version if management recorded a change in it before any charge created it.
         return Ok(());
     };
     let known = version.as_n().ok().and_then(|version| version.parse().ok());
@@ -108,10 +109,10 @@ pub fn check_version(item: &Item) -> Result<(), Corrupt> {
     }
 }
 
-/// The record that `item` holds.
+/// Parses the record that `item` holds.
 ///
 /// # Errors
-/// [`Corrupt`] if it does not hold one.
+/// [`Corrupt`] if the item does not hold such a record.
 pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Corrupt> {
     check_version(&item)?;
     let name = name_of(&item);
@@ -121,7 +122,7 @@ pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Corrupt> {
     })
 }
 
-/// The keys of an item, for messages.
+/// The primary key of an item, for messages.
 pub fn name_of(item: &Item) -> String {
     let part = |name| {
         item.get(name)

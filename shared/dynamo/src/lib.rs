@@ -1,11 +1,11 @@
-//! The DynamoDB table: the one place that knows attribute names and expressions.
+//! The DynamoDB table. Only this crate knows attribute names and expressions.
 //!
-//! - [`table`]: the calls that the engine makes, each an attempt with a time limit.
-//! - [`item`]: what the items hold, a module for each kind, and under which keys they are found.
-//! - [`expression`]: update expressions under their conditions; what a charge means in DynamoDB's words.
+//! - [`table`]: the engine's calls, each an attempt with a time limit.
+//! - [`item`]: the content of items, with a module for each kind, and their primary keys.
+//! - [`expression`]: update expressions with their conditions, and how they express a charge.
 //! - [`schema`]: the table itself, its keys and indexes.
-//! - [`connection`]: the SDK client, warmed and renewed; [`clock`]: our offset to the store's clock.
-//! - [`failure`]: what a failed call means: not applied, lost, or refused by its condition.
+//! - [`connection`]: the SDK client; [`clock`]: the offset of our clock from the store's.
+//! - [`failure`]: whether the change of a failed call was applied, is indeterminate, or was rejected by its condition.
 
 pub mod clock;
 pub mod connection;

@@ -1,6 +1,6 @@
-//! The table: one, keyed by `pk` and `sk`, with sparse indexes for the lists.
+//! The table's schema: one table with the key attributes `pk` and `sk`, and sparse indexes for listing.
 //!
-//! The indexes project keys only, and no attribute that a charge changes is in one: a charge costs nothing there.
+//! The indexes project keys only and contain no attribute that a charge changes, so a charge does not write to any index.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -20,7 +20,7 @@ pub const ITEM_VERSION: u8 = 1;
 pub const PK: &str = "pk";
 /// The sort key.
 pub const SK: &str = "sk";
-/// The attribute that DynamoDB's time to live goes by, epoch seconds.
+/// The attribute that DynamoDB's time to live uses, epoch seconds.
 pub const TTL: &str = "ttl";
 
 /// An index: its name and its key attributes.
@@ -28,25 +28,25 @@ pub const TTL: &str = "ttl";
 pub struct Index {
     /// The index's name.
     pub name: &'static str,
-    /// Its partition key.
+    /// The index's partition key.
     pub pk: &'static str,
-    /// Its sort key.
+    /// The index's sort key.
     pub sk: &'static str,
 }
 
-/// Keys, plans, and the keys of a plan, by the time they were made.
+/// Lists keys, plans, and the keys of a plan, by creation time.
 pub const BY_CREATED: Index = Index {
     name: "by-created",
     pk: "lpk",
     sk: "lsk",
 };
-/// Keys by name.
+/// Lists keys by name.
 pub const BY_NAME: Index = Index {
     name: "by-name",
     pk: "npk",
     sk: "nsk",
 };
-/// The keys of a customer by the time they were made.
+/// Lists the keys of a customer by creation time.
 pub const BY_CUSTOMER: Index = Index {
     name: "by-customer",
     pk: "cpk",
@@ -55,7 +55,7 @@ pub const BY_CUSTOMER: Index = Index {
 
 const INDEXES: [Index; 3] = [BY_CREATED, BY_NAME, BY_CUSTOMER];
 
-/// A table that could not be made, found or removed.
+/// A table that could not be created, found or deleted.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} table {table}: {cause}")]
 pub struct TableError {
@@ -64,22 +64,22 @@ pub struct TableError {
     cause: String,
 }
 
-/// What [`create`] has done.
+/// The result of [`create`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It has made the table.
+    /// The call created the table.
     Made,
-    /// The table was there without its time to live, as an interrupted call leaves it; it has switched that on.
+    /// The table existed without its time to live, because an earlier call was interrupted. This call enabled it.
     Finished,
-    /// The table was there.
+    /// The table existed.
     WasThere,
 }
 
-/// Creates the table and waits until it can be used. One that is there already is not altered, but what an interrupted call
-/// has left undone is done.
+/// Creates the table and waits until it is ready. An existing table is not altered, except that steps which an interrupted call
+/// left out are completed.
 ///
 /// # Errors
-/// [`TableError`] where DynamoDB refuses, or a table of that name has other keys.
+/// [`TableError`] if DynamoDB rejects a call, or a table of that name has other keys.
 pub async fn create(client: &Client, table: &str) -> Result<Created, TableError> {
     let is_new = match definition(client, table).send().await {
         Ok(_) => true,
@@ -112,7 +112,7 @@ pub async fn create(client: &Client, table: &str) -> Result<Created, TableError>
     })
 }
 
-/// Waits until the table can be used.
+/// Waits until the table is ready.
 async fn wait(client: &Client, table: &str) -> Result<(), TableError> {
     while status(client, table).await? != Some(TableStatus::Active) {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -120,10 +120,10 @@ async fn wait(client: &Client, table: &str) -> Result<(), TableError> {
     Ok(())
 }
 
-/// Creates the table where there is none, and leaves alone one that is there.
+/// Creates the table if it does not exist. An existing table is not altered.
 ///
 /// # Errors
-/// [`TableError`] where DynamoDB refuses.
+/// [`TableError`] if DynamoDB rejects a call.
 pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), TableError> {
     if status(client, table).await?.is_none() {
         create(client, table).await?;
@@ -145,7 +145,7 @@ async fn has_time_to_live(client: &Client, table: &str) -> Result<bool, TableErr
     ))
 }
 
-/// Whether a table that is there is one of ours, by its keys and indexes.
+/// Checks by its keys and indexes that an existing table has this schema.
 async fn check(client: &Client, table: &str) -> Result<(), TableError> {
     let described = client.describe_table().table_name(table).send().await;
     let described = described.map_err(|error| failed("describe", table, Failure::from(error)))?;
@@ -173,10 +173,10 @@ async fn check(client: &Client, table: &str) -> Result<(), TableError> {
     Err(failed("use", table, expected))
 }
 
-/// Deletes the table and all that is in it. Returns false where there was none.
+/// Deletes the table with all its data. Returns false if there was none.
 ///
 /// # Errors
-/// [`TableError`] where DynamoDB refuses.
+/// [`TableError`] if DynamoDB rejects a call.
 pub async fn delete(client: &Client, table: &str) -> Result<bool, TableError> {
     match client.delete_table().table_name(table).send().await {
         Ok(_) => Ok(true),
@@ -185,10 +185,10 @@ pub async fn delete(client: &Client, table: &str) -> Result<bool, TableError> {
     }
 }
 
-/// The state of the table; `None` where there is none.
+/// Returns the status of the table; `None` if it does not exist.
 ///
 /// # Errors
-/// [`TableError`] where DynamoDB does not say.
+/// [`TableError`] if DynamoDB does not report the status.
 pub async fn status(client: &Client, table: &str) -> Result<Option<TableStatus>, TableError> {
     match client.describe_table().table_name(table).send().await {
         Ok(answer) => Ok(answer.table.and_then(|table| table.table_status)),

@@ -1,4 +1,4 @@
-//! The calls that the engine makes, each an attempt with a time limit.
+//! The engine's calls to the table, each an attempt with a time limit.
 
 use std::time::Duration;
 
@@ -20,25 +20,25 @@ use crate::item::meter;
 use crate::item::usage::put_usage;
 use crate::item::{ItemKey, from_item};
 
-/// Less time than this cannot bring an answer.
+/// The shortest time in which an answer can arrive. With less time left, no call is made.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(2);
 
-/// The table in one DynamoDB.
+/// One table, through one connection.
 #[derive(Debug)]
 pub struct Table {
     connection: Connection,
     name: String,
 }
 
-/// What the SDK says to a call.
+/// The SDK's result of a call.
 type Answer<T, E> = Result<T, SdkError<E, HttpResponse>>;
 
 /// The time that one decision may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// For each attempt.
+    /// Time limit for each attempt.
     pub attempt: Duration,
-    /// When everything has to be over.
+    /// When the whole decision must be complete.
     pub end: Instant,
 }
 
@@ -52,12 +52,12 @@ impl Budget {
     }
 }
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
-    /// It was made; the meter now.
+    /// The write was applied; this is the meter after it.
     Applied(Meter),
-    /// A condition did not hold, and nothing was changed; the meter as it is, if there is one.
+    /// A condition did not hold, and nothing was changed. This is the current meter, if it exists.
     ConditionFailed(Option<Meter>),
 }
 
@@ -72,15 +72,16 @@ impl Table {
         &self.name
     }
 
-    /// The connection it is reached by.
+    /// The connection to the table.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Opens a connection and lets TLS, credentials and the clock settle, so that the first decision need not wait.
+    /// Opens a connection and prepares TLS, credentials and the clock, so that the first decision does not have to wait for
+    /// them.
     ///
     /// # Errors
-    /// [`Failure`] where the store cannot be reached within `limit`.
+    /// [`Failure`] if the store cannot be reached within `limit`.
     pub async fn warm(&self, limit: Duration) -> Result<(), Failure> {
         let budget = Budget {
             attempt: limit,
@@ -91,7 +92,7 @@ impl Table {
             .map(|_| ())
     }
 
-    /// Reads a record, as it is now.
+    /// Reads the current version of a record.
     ///
     /// # Errors
     /// [`Failure`] if no answer came or the item is corrupt.
@@ -104,10 +105,10 @@ impl Table {
         Ok(item.map(from_item).transpose()?)
     }
 
-    /// Reads a meter, as it is now.
+    /// Reads the current meter.
     ///
     /// # Errors
-    /// [`Failure`] where no answer came or the item is damaged.
+    /// [`Failure`] if no answer came or the item is corrupt.
     pub async fn meter(
         &self,
         key: &KeyId,
@@ -134,10 +135,10 @@ impl Table {
         Ok(attempt(budget, call).await??.item)
     }
 
-    /// The one write.
+    /// Makes the write that charges requests.
     ///
     /// # Errors
-    /// [`Failure`]; after [`Failure::Indeterminate`] the write may have been made.
+    /// [`Failure`]. After [`Failure::Indeterminate`] the write may have been applied.
     pub async fn charge(
         &self,
         meter: &ItemKey,
@@ -149,7 +150,7 @@ impl Table {
         self.update(meter, update, budget).await
     }
 
-    /// Makes newer revisions known.
+    /// Writes newer revisions to the meter.
     ///
     /// # Errors
     /// As for [`charge`](Self::charge).
@@ -163,7 +164,7 @@ impl Table {
         self.update(meter, update, budget).await
     }
 
-    /// Archives a closed day: writes its usage item. Doing so again changes nothing.
+    /// Archives a closed day by writing its usage item. Repeating the call changes nothing.
     ///
     /// # Errors
     /// [`Failure`] if no answer came.
@@ -197,7 +198,7 @@ impl Table {
         match attempt(budget, update.apply(request).send()).await? {
             Ok(answer) => {
                 let meter = meter::read(&answer.attributes.unwrap_or_default())?;
-                // What its conditions name is there, or they would not have held.
+                // The write's conditions held, so the item has every attribute that they name.
                 meter.map(Written::Applied).ok_or_else(|| {
                     Failure::Indeterminate("the answer to a write has no meter".to_owned())
                 })
@@ -213,10 +214,10 @@ impl Table {
     }
 }
 
-/// Runs one attempt within its time, and counts it. Giving up drops the call and closes its connection; the store may go
-/// on with it.
+/// Makes one attempt within its time limit, and counts it. At the time limit the call is dropped and its connection closed; the
+/// store may still complete the call.
 ///
-/// The SDK's futures are large: here they are kept off the stack of everything above.
+/// The SDK's futures are large, so they are boxed here to keep them off the caller's stack.
 fn attempt<T, E: ProvideErrorMetadata>(
     budget: &Budget,
     call: impl Future<Output = Answer<T, E>>,
@@ -233,7 +234,7 @@ fn attempt<T, E: ProvideErrorMetadata>(
     }
 }
 
-/// That a condition did not hold is an answer, and no failure.
+/// Counts an attempt. A condition that did not hold is an answer, not a failure.
 fn count<T, E: ProvideErrorMetadata>(took: Duration, answer: Option<&Answer<T, E>>) {
     counter!("StoreCalls").increment(1);
     histogram!("StoreLatency").record((took.as_secs_f64() * 1e6).round() / 1e3);

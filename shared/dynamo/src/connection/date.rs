@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
-/// Passes the `Date` of every answer to the clock.
+/// An interceptor that passes the `Date` of every answer to the clock.
 #[derive(Debug)]
 pub(super) struct DateHeader(pub(super) Arc<Clock>);
 

@@ -1,4 +1,4 @@
-//! The SDK's configuration: of a function, of a command line, or of a store on this machine.
+//! The SDK's configuration: for a Lambda function, for the command line, or for a store on this machine.
 
 use std::net::IpAddr;
 
@@ -11,12 +11,12 @@ use aws_smithy_http_client::tls;
 
 use super::KEEP_ALIVE;
 
-/// The SDK's own variable for DynamoDB's endpoint.
+/// The SDK's environment variable for DynamoDB's endpoint.
 pub(super) const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
-/// The SDK's configuration from what Lambda sets for a function: credentials, region and endpoint, all in the environment.
-/// The SDK's other sources (profiles, containers, instances, identity tokens) would make up a ninth of the authorizer, and it
-/// never asks them.
+/// Builds the SDK's configuration from the variables that Lambda sets for a function: credentials, region and endpoint. The
+/// SDK's other sources (profiles, containers, instances, identity tokens) would make up a ninth of the authorizer's binary, and
+/// a function never uses them.
 pub fn sdk_config_of_function() -> SdkConfig {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let is_on = |name: &str| set(name).map(|value| value.eq_ignore_ascii_case("true"));
@@ -36,7 +36,7 @@ pub fn sdk_config_of_function() -> SdkConfig {
     config.build()
 }
 
-/// The SDK's configuration from all its own sources: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
+/// Builds the SDK's configuration from all of its own sources: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
@@ -44,8 +44,8 @@ pub async fn sdk_config() -> SdkConfig {
         .await
 }
 
-/// The SDK's configuration for DynamoDB at `endpoint`. A store on this machine needs no account: if the
-/// environment names no credentials or region, they are made up.
+/// Builds the SDK's configuration for DynamoDB at `endpoint`. A store on this machine needs no AWS account, so if the
+/// environment has no credentials or region, this uses placeholders.
 pub async fn sdk_config_at(endpoint: &str) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
@@ -64,7 +64,7 @@ pub async fn sdk_config_at(endpoint: &str) -> SdkConfig {
     loader.load().await
 }
 
-/// Whether an endpoint URL names this machine.
+/// Whether an endpoint URL refers to this machine.
 pub fn is_loopback(endpoint: &str) -> bool {
     let authority = endpoint
         .split_once("://")

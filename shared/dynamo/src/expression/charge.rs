@@ -1,6 +1,6 @@
-//! What a charge means in DynamoDB's words: one function for each effect.
+//! Expresses a charge as a DynamoDB update: one function for each effect.
 //!
-//! Right-hand sides of `SET` see the item as it was before the write, so the order of effects does not matter.
+//! The right-hand sides of `SET` refer to the item before the write, so the order of effects does not matter.
 
 use jiff::civil::Date;
 use tollgate_core::charge::{BucketUpdate, Charge, CloseDay, Effect, Spend, SpentBefore};
@@ -15,7 +15,7 @@ use crate::item::meter::{
 };
 use crate::schema::TTL;
 
-/// The one write.
+/// The update that makes a charge.
 pub fn charge(charge: &Charge, stamp: Option<&Stamp>) -> Update {
     let mut update = Update::default();
     if charge.revisions_may_be_new {
@@ -40,16 +40,16 @@ pub fn charge(charge: &Charge, stamp: Option<&Stamp>) -> Update {
     update
 }
 
-/// The write that makes newer revisions known, and nothing else.
+/// The update that writes newer revisions to the meter, and changes nothing else.
 pub fn sync(revisions: Revisions) -> Update {
     let mut update = Update::default();
     sync_revisions(&mut update, revisions);
     update
 }
 
-/// Fails if the meter knows later revisions; otherwise records these.
+/// Fails if the meter has newer revisions; otherwise records these.
 fn sync_revisions(update: &mut Update, revisions: Revisions) {
-    // A retired meter is charged again only after management has said that the key is back.
+    // A retired meter can be charged again only after management has recorded that the key is linked again.
     let retired = update.name(TTL);
     update.condition(format!("attribute_not_exists({retired})"));
     for (name, revision) in named(revisions) {
@@ -59,7 +59,7 @@ fn sync_revisions(update: &mut Update, revisions: Revisions) {
     }
 }
 
-/// Fails if the meter knows other revisions.
+/// Fails if the meter has other revisions.
 fn same_revisions(update: &mut Update, revisions: Revisions) {
     for (name, revision) in named(revisions) {
         let (name, revision) = (update.name(name), update.number(revision));
@@ -88,7 +88,7 @@ fn close_day(update: &mut Update, close: &CloseDay, cost: &str) {
     let closed_day = update.name(CLOSED_DAY);
     let closed_count = update.name(CLOSED_COUNT);
     let closed_left = update.name(CLOSED_LEFT);
-    // No closed day may be overwritten before it is archived.
+    // A closed day must not be overwritten before it is archived.
     let is_free = match close.replaces {
         Some(archived) => archived_or_gone(update, archived),
         None => format!("attribute_not_exists({closed_day})"),
@@ -116,13 +116,13 @@ fn clear_archived(update: &mut Update, day: Date) {
     }
 }
 
-/// The closed day is this one, or others have removed it meanwhile.
+/// The closed day is this one, or another instance has removed it already.
 fn archived_or_gone(update: &mut Update, day: Date) -> String {
     let (closed_day, day) = (update.name(CLOSED_DAY), update.text(day));
     format!("(attribute_not_exists({closed_day}) OR {closed_day} = {day})")
 }
 
-/// Charges the cost to the quota, in the period that it opens or finds.
+/// Charges the cost to the quota, in the period that the charge opens or finds.
 fn spend_quota(update: &mut Update, change: &Spend, amount: u32, cost: &str) {
     let period = update.name(PERIOD);
     let before = update.text(period_text(change.period_before));
@@ -136,7 +136,7 @@ fn spend_quota(update: &mut Update, change: &Spend, amount: u32, cost: &str) {
         return;
     };
     let spent = update.name(SPENT);
-    // The count is still that of the meter's day.
+    // The count still belongs to the meter's previous day.
     let (base, more) = match quota.before {
         SpentBefore::Nothing => return update.set(&spent, cost),
         SpentBefore::Spent => (spent.clone(), 0),

@@ -1,4 +1,4 @@
-//! The key's record: what is kept of an API key, except its counters.
+//! The record of an API key: everything about it except its counters.
 
 use std::collections::BTreeMap;
 
@@ -11,103 +11,104 @@ use tollgate_core::terms::{Override, Restriction, Terms};
 
 use super::plan::PlanRecord;
 
-/// Plans that a key was taken out of and that its record remembers.
+/// Maximum number of plans that a key was unlinked from and that its record remembers.
 const MAX_RETIRED_PLANS: usize = 20;
 
 /// An API key.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct KeyRecord {
-    /// Its id, which is no secret.
+    /// The key's id, which is not secret.
     pub id: KeyId,
-    /// Grows with every change; the meters are told of it.
+    /// Increases with every change. Management writes it to the key's meters.
     pub revision: u64,
-    /// The SHA-256 of its value.
+    /// The SHA-256 of the key's value.
     pub hash: KeyHash,
-    /// Whether requests with it may pass.
+    /// Whether requests with the key may be admitted.
     pub enabled: bool,
-    /// It is being deleted: for everyone but the deletion it is gone.
+    /// Whether the key is being deleted. For everything except the deletion it no longer exists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// Its name.
+    /// The key's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its description.
+    /// The key's description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The customer it belongs to.
+    /// The customer that the key belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
-    /// The ids of its plans, in the order in which it was linked to them.
+    /// The ids of the key's plans, in the order in which it was linked to them.
     #[serde(default)]
     pub plans: Vec<PlanId>,
-    /// The ids of the plans that it was last taken out of: their meters are told so with every change, whether or not
-    /// the call that took it out got that far.
+    /// The ids of the plans that the key was most recently unlinked from. Every change of the key retires their meters again,
+    /// in case the call that unlinked the key was interrupted before it did so.
     #[serde(default, rename = "left")]
     pub retired_plans: Vec<PlanId>,
-    /// Its tags.
+    /// The key's tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Its value, encrypted, where values are kept.
+    /// The key's value, encrypted, if the stack keeps retrievable values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
-    /// From when on requests with it are refused.
+    /// The time from which requests with the key are refused.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "millisecond::optional"
     )]
     pub expires: Option<Timestamp>,
-    /// The methods that it may call; `None` for all that its plans open.
+    /// The methods that the key may call; `None` for all methods that its plans open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restriction: Option<Restriction>,
-    /// Limits in place of its plans', by plan id. Those of a plan that it is not in wait for it.
+    /// Limits that replace those of the key's plans, by plan id. An override for a plan that the key is not linked to applies
+    /// once it is linked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<PlanId, Override>,
-    /// It is on its way from one plan to another.
+    /// The move that the key is making from one plan to another, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Moving>,
-    /// The move that has brought it where it is.
+    /// The move that brought the key to its current plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Moving>,
-    /// The value before, where a rotation lets it be good for a while.
+    /// The previous value, if a rotation keeps it valid for an overlap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retiring>,
-    /// API stages from before usage plans, `restApiId/stageName`: tools find their keys by them, and no decision goes by them.
+    /// API stages from before usage plans, `restApiId/stageName`. Tools use them to find their keys; decisions ignore them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stage_keys: Vec<String>,
-    /// When it was made.
+    /// When the key was created.
     #[serde(with = "millisecond::required")]
     pub created: Timestamp,
-    /// When it was last changed.
+    /// When the key was last changed.
     #[serde(with = "millisecond::required")]
     pub updated: Timestamp,
 }
 
-/// A key's way from one plan to another, on which it is in neither.
+/// A key's move from one plan to another. During the move the key is linked to neither plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
-    /// The plan that it left.
+    /// The plan that the key leaves.
     pub from: PlanId,
-    /// The plan that it is going to be in.
+    /// The plan that the key moves to.
     pub to: PlanId,
-    /// Whether what it has used of the quota goes with it.
+    /// Whether the key takes its use of the quota along.
     pub carries: bool,
-    /// The key's revision when it left: the move's own mark.
+    /// The key's revision when it left the first plan, which identifies the move.
     pub since: u64,
 }
 
 /// A value that a rotation has replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retiring {
-    /// Its SHA-256.
+    /// The value's SHA-256.
     pub hash: KeyHash,
-    /// Until when it is good.
+    /// When the value stops working.
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
 }
 
 impl KeyRecord {
-    /// Drops what no decision goes by, and may be long.
+    /// Drops texts that no decision uses, because they may be long.
     pub fn forget_texts(&mut self) {
         self.sealed = None;
         self.description = None;
@@ -115,13 +116,13 @@ impl KeyRecord {
         self.stage_keys = Vec::new();
     }
 
-    /// Whether a value is, or lately was, this key's.
+    /// Whether a value belongs to this key, or did until a recent rotation.
     pub fn has_value(&self, hash: &KeyHash) -> bool {
         let was = self.retiring.as_ref().map(|retiring| &retiring.hash);
         self.hash == *hash || was.is_some_and(|was| was == hash)
     }
 
-    /// Takes it out of a plan. What was agreed for the plan ends, and a move from or to it is called off.
+    /// Unlinks the key from a plan. This removes its override for the plan and cancels a move from or to the plan.
     pub fn leave(&mut self, plan: &PlanId) {
         self.plans.retain(|linked| linked != plan);
         self.overrides.remove(plan);
@@ -134,8 +135,8 @@ impl KeyRecord {
         self.note_retired(plan);
     }
 
-    /// Puts it into a plan. A move from that plan is called off, and one that is over is no more what has brought the key where
-    /// it is.
+    /// Links the key to a plan. This cancels a move from that plan, and forgets a completed move, which no longer explains
+    /// where the key is.
     pub fn enter(&mut self, plan: &PlanId) {
         if self
             .moving
@@ -151,7 +152,7 @@ impl KeyRecord {
         }
     }
 
-    /// Calls off the move that it is on. The meter that was being brought up is told so with every change.
+    /// Cancels the key's current move. Every later change of the key retires the meter that the move was preparing.
     pub fn call_off(&mut self) {
         if let Some(moving) = self.moving.take() {
             self.note_retired(&moving.to);
@@ -164,7 +165,7 @@ impl KeyRecord {
         self.retired_plans.truncate(MAX_RETIRED_PLANS);
     }
 
-    /// What it may do under `plan`.
+    /// What the key may do under `plan`.
     pub fn terms<'a>(&'a self, plan: &'a PlanRecord) -> Terms<'a> {
         Terms {
             plan: &plan.limits,
@@ -173,7 +174,7 @@ impl KeyRecord {
         }
     }
 
-    /// The time at which the key, or this one of its values, ends; `None` if neither does.
+    /// The time at which the key, or this one of its values, expires; `None` if neither does.
     pub fn good_until(&self, hash: &KeyHash) -> Option<Timestamp> {
         let retiring = self.retiring.as_ref();
         let retiring = retiring.filter(|retiring| retiring.hash == *hash);
@@ -181,17 +182,17 @@ impl KeyRecord {
         ends.into_iter().flatten().min()
     }
 
-    /// Whether the key, or this one of its values, has ended.
+    /// Whether the key, or this one of its values, has expired.
     pub fn is_expired(&self, hash: &KeyHash, now: Timestamp) -> bool {
         self.good_until(hash).is_some_and(|end| end <= now)
     }
 }
 
-/// A key's value, encrypted. The store keeps it as it comes; only the key-management function can open it.
+/// A key's value, encrypted. The store does not interpret it; only the key-management function can decrypt it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
-    /// The data key that encrypts the value, itself encrypted; base64.
+    /// The data key that encrypts the value, itself encrypted, in base64.
     pub data_key: String,
-    /// Nonce, ciphertext and tag; base64.
+    /// Nonce, ciphertext and tag, in base64.
     pub value: String,
 }

@@ -1,9 +1,9 @@
-//! The look-up of a value: which key it belongs to.
+//! The lookup item of a value, which says which key the value belongs to.
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::id::{KeyId, PlanId};
 
-/// Which key a value belongs to. The plans are a hint: what to read together with the key.
+/// The key that a value belongs to. The plans are a hint, so that their meters can be read together with the key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LookupRecord {
     /// The key's id.
@@ -11,8 +11,8 @@ pub struct LookupRecord {
     /// The ids of the key's plans.
     #[serde(default)]
     pub plans: Vec<PlanId>,
-    /// From when on the value is forgotten, epoch seconds: a day after a rotation has ended its time. `DynamoDB` deletes the item
-    /// some time after that.
+    /// When the item expires, epoch seconds: a day after a rotation's overlap ended. `DynamoDB` deletes the item some time
+    /// after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<i64>,
 }

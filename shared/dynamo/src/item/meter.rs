@@ -1,4 +1,4 @@
-//! The meter's item. Its attribute names are short: an item of 1 KB costs one write unit, a byte more costs two.
+//! The meter's item. Its attribute names are short, because a write costs one write unit up to 1 KB and two beyond.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -20,21 +20,21 @@ pub const KEY_REVISION: &str = "kr";
 pub const PLAN_REVISION: &str = "pr";
 /// The buckets, a map of `[tat, interval]`.
 pub const BUCKETS: &str = "b";
-/// The day that is counted.
+/// The day that `count` belongs to.
 pub const DAY: &str = "day";
 /// The cost admitted on that day.
 pub const COUNT: &str = "count";
 /// The quota period.
 pub const PERIOD: &str = "period";
-/// What the quota has charged in it.
+/// The cost charged to the quota in that period.
 pub const SPENT: &str = "spent";
 /// The closed day.
 pub const CLOSED_DAY: &str = "pday";
-/// The cost admitted on it.
+/// The cost admitted on the closed day.
 pub const CLOSED_COUNT: &str = "pcount";
-/// What the quota had left at its end.
+/// What remained of the quota at the end of the closed day.
 pub const CLOSED_LEFT: &str = "pleft";
-/// The key's revision under which what is left was last set.
+/// The revision of the key at which management last set what remains of the quota.
 pub const GRANTED: &str = "g";
 /// The lanes, a map of sequence numbers.
 pub const LANES: &str = "l";
@@ -42,8 +42,9 @@ pub const LANES: &str = "l";
 /// The period of a meter whose plan has no quota.
 const NO_PERIOD: &str = "-";
 
-/// Reads a meter. An item that knows the key's revision and has no day was left where a meter might have been made; it
-/// has nothing to charge and is none. Nor is one that knows no revision: nobody may charge it.
+/// Parses a meter. Returns `None` for an item that has the key's revision but no day: management wrote the revision before any
+/// meter was created, so there is nothing to charge. Also returns `None` for an item without a revision, which no instance may
+/// charge.
 ///
 /// # Errors
 /// [`Corrupt`] names the attribute and what it must be.
@@ -133,7 +134,7 @@ pub fn period_text(period: Option<Period>) -> String {
     period.map_or_else(|| NO_PERIOD.to_owned(), |period| period.to_string())
 }
 
-/// The store subtracts without bounds: of a limit, a use that is far below zero.
+/// Converts a number to 64 bits, limited to the range. The store subtracts without bounds, so an amount may be far below zero.
 fn saturated(number: i128) -> i64 {
     i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
 }
@@ -146,7 +147,7 @@ fn level(value: &AttributeValue) -> Option<Level> {
     let [tat, interval] = value.as_l().ok()?.as_slice() else {
         return None;
     };
-    // A pace of zero would be a division by zero later.
+    // An interval of zero would cause a division by zero later.
     let interval = number(interval).filter(|interval| *interval > 0)?;
     Some(Level {
         tat: number(tat)?,

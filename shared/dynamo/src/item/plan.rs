@@ -1,4 +1,4 @@
-//! The plan's record.
+//! The record of a usage plan.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +11,27 @@ use tollgate_core::plan::Plan;
 /// A usage plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanRecord {
-    /// Its id.
+    /// The plan's id.
     pub id: PlanId,
-    /// Grows with every change.
+    /// Increases with every change.
     pub revision: u64,
-    /// It is being deleted: for everyone but the deletion it is gone.
+    /// Whether the plan is being deleted. For everything except the deletion it no longer exists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// Its name.
+    /// The plan's name.
     pub name: String,
-    /// Its description.
+    /// The plan's description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The AWS Marketplace product it belongs to.
+    /// The AWS Marketplace product that the plan belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_code: Option<String>,
-    /// Its tags.
+    /// The plan's tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// When it was made.
+    /// When the plan was created.
     #[serde(with = "millisecond::required")]
     pub created: Timestamp,
-    /// Its limits.
+    /// The plan's limits.
     pub limits: Plan,
 }

@@ -1,4 +1,4 @@
-//! A closed day: what a key was admitted under a plan on a day that is over.
+//! A closed day: the cost that a key was admitted under a plan on a day that is over.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
@@ -12,24 +12,24 @@ use tollgate_core::meter::ClosedDay;
 use super::{ItemKey, to_item};
 use crate::schema::TTL;
 
-/// Days for which a closed day is kept.
+/// How long a closed day is kept, in days.
 const KEPT_DAYS: i64 = 400;
 
-/// What the item of a closed day holds.
+/// The content of a closed day's item.
 #[derive(Serialize, Deserialize)]
 pub struct UsageRecord {
     /// The day.
     pub day: Date,
-    /// The cost admitted.
+    /// The cost admitted on the day.
     pub count: u64,
-    /// What the quota had left at its end.
+    /// What remained of the quota at the end of the day.
     #[serde(default, rename = "left", skip_serializing_if = "Option::is_none")]
     remaining: Option<i64>,
     ttl: i64,
 }
 
 impl UsageRecord {
-    /// The day as the rules know it.
+    /// The day in the form that the rules use.
     pub fn closed_day(&self) -> ClosedDay {
         ClosedDay {
             day: self.day,
@@ -39,8 +39,8 @@ impl UsageRecord {
     }
 }
 
-/// Writes out a day of a meter, unless more of that day is written out already: a day that was written out when its key
-/// was unlinked may have gone on since, and a call may arrive late.
+/// Archives a day of a meter, unless an archive with a larger count exists. A day that was archived when its key was unlinked
+/// may have continued since, and a call may arrive late.
 pub fn put_usage(
     client: &Client,
     table: &str,
