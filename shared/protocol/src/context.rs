@@ -1,8 +1,8 @@
-//! What an authorizer hands on of a decision: flat, because API Gateway takes strings, numbers and booleans only.
+//! The context that an authorizer passes on with a decision. It is flat, because API Gateway accepts only strings, numbers and
+//! booleans.
 //!
-//! It is written by the authorizer and read by whatever stands behind it, which may be built from another version: reading
-//! takes numbers as strings too, as REST APIs hand them on, and passes over what it does not know. Only the decision has to
-//! be one that is known.
+//! The authorizer writes it, and an integration that may use another version of this crate reads it. So reading accepts numbers
+//! as strings, as REST APIs pass them on, and ignores unknown members. Only an unknown decision is an error.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::fields;
 use tollgate_core::verdict::{Decision, Reason, Verdict};
 
-/// A decision with what is known of it.
+/// A decision and everything known about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Context {
     /// `allow`, `throttled`, `quota_exceeded` or `denied`.
     pub decision: Decision,
-    /// Why: a [`Reason`].
+    /// The reason of the decision: a [`Reason`].
     pub reason: String,
     /// The key's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
-    /// The key's customer.
+    /// The customer that the key belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
     /// The plan that was charged or would have been.
@@ -36,7 +36,7 @@ pub struct Context {
         deserialize_with = "number"
     )]
     pub quota_limit: Option<u64>,
-    /// Requests left in it.
+    /// Requests that remain in the period.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -50,14 +50,14 @@ pub struct Context {
         deserialize_with = "number"
     )]
     pub quota_reset: Option<u64>,
-    /// Seconds until the request would pass, rounded up; only on a refusal that will end.
+    /// Seconds until the request would be admitted, rounded up. Present only if the refusal ends by itself.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "number"
     )]
     pub retry_after: Option<u64>,
-    /// The limit that refused it, by its name in `RateLimit-Policy`.
+    /// The limit that refused the request, by its name in `RateLimit-Policy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violated_policy: Option<String>,
     /// The `RateLimit` field of draft-ietf-httpapi-ratelimit-headers.
@@ -69,7 +69,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What `verdict` is handed on as.
+    /// The context of a verdict.
     pub fn of(verdict: &Verdict) -> Self {
         let status = &verdict.limit_status;
         let quota = status.quota();
@@ -91,7 +91,7 @@ impl Context {
     }
 }
 
-/// A number, or a string that is one.
+/// Reads a number, or a string that contains one.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     struct Number;
 
@@ -123,7 +123,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
 }
 
 impl Default for Context {
-    /// Denied: what nothing is known of goes nowhere.
+    /// Denied, so that a context without information does not admit a request.
     fn default() -> Self {
         Self::of(&Verdict::because(Reason::BadEvent))
     }

@@ -1,18 +1,18 @@
-//! Where a request carries its key.
+//! Finds the key in a request.
 
-/// A place that may carry a key.
+/// A part of a request that may carry a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// The header of this name, lower case.
+    /// The header with this lower-case name.
     Header(String),
     /// The token of `Authorization: Bearer`.
     Bearer,
-    /// The query parameter of this name.
+    /// The query parameter with this name.
     Query(String),
 }
 
 impl KeySource {
-    /// Reads `header:<name>`, `bearer` or `query:<name>`. A header's name is a token (RFC 9110, 5.6.2).
+    /// Parses `header:<name>`, `bearer` or `query:<name>`. A header's name must be a token (RFC 9110, 5.6.2).
     pub fn parse(text: &str) -> Option<Self> {
         let Some((kind, name)) = text.split_once(':') else {
             return (text.trim() == "bearer").then_some(Self::Bearer);
@@ -30,15 +30,15 @@ impl KeySource {
     }
 }
 
-/// What a request carries.
+/// A request that may carry a key.
 pub trait Carrier {
     /// The value of a header, by its lower-case name.
     fn header(&self, name: &str) -> Option<&str>;
-    /// The value of a query parameter, decoded.
+    /// The decoded value of a query parameter.
     fn query(&self, name: &str) -> Option<&str>;
 }
 
-/// The key from the first source that carries one. An empty value is none.
+/// Returns the key from the first source that has one. An empty value does not count.
 pub fn find<'a>(carrier: &'a impl Carrier, sources: &[KeySource]) -> Option<&'a str> {
     let key_in = |source: &KeySource| match source {
         KeySource::Header(name) => carrier.header(name),
@@ -52,13 +52,13 @@ pub fn find<'a>(carrier: &'a impl Carrier, sources: &[KeySource]) -> Option<&'a 
         .find(|key| !key.is_empty())
 }
 
-/// The key that a token is, with or without the scheme `Bearer`. An empty one is none.
+/// Returns the key in a token, with or without the scheme `Bearer`. An empty value does not count.
 pub fn in_token(token: &str) -> Option<&str> {
     let key = bearer(token).unwrap_or(token).trim();
     (!key.is_empty()).then_some(key)
 }
 
-/// The scheme is case-insensitive (RFC 9110, 11.1).
+/// Returns the token after the scheme `Bearer`, which is case-insensitive (RFC 9110, 11.1).
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.trim_start().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)

@@ -8,7 +8,7 @@ pub fn policy(status: &LimitStatus) -> String {
     field(status, |remainder| match remainder {
         Remainder::Bucket(BucketStatus { burst, window, .. }) => {
             match integer(seconds(*window)) {
-                // A window of no seconds would be none.
+                // The window must not be 0.
                 0 => format!("q={burst}"),
                 window => format!("q={burst};w={window}"),
             }
@@ -19,8 +19,8 @@ pub fn policy(status: &LimitStatus) -> String {
     })
 }
 
-/// `RateLimit`: what is left of each limit (`r`), and the seconds until there is more (`t`). A bucket that holds nothing never
-/// has more.
+/// `RateLimit`: what remains of each limit (`r`), and the seconds until more is available (`t`). A bucket with a burst of 0 has
+/// no `t`, because it never has more.
 pub fn remaining(status: &LimitStatus) -> String {
     field(status, |remainder| match remainder {
         Remainder::Bucket(BucketStatus { burst: 0, .. }) => "r=0".to_owned(),
@@ -41,7 +41,7 @@ fn field(status: &LimitStatus, parameters: impl Fn(&Remainder) -> String) -> Str
     members.collect::<Vec<_>>().join(", ")
 }
 
-/// As much of a number as a structured field can hold (RFC 9651, 3.3.1): fifteen digits.
+/// Limits a number to the fifteen digits that a structured field can hold (RFC 9651, 3.3.1).
 fn integer(number: impl Into<i128>) -> i128 {
     number.into().min(999_999_999_999_999)
 }

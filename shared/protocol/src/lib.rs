@@ -1,7 +1,7 @@
-//! What clients send and see of a decision. No I/O, no AWS.
+//! The protocol between Tollgate and API clients: how they send keys and how they receive decisions. No I/O, no AWS.
 //!
-//! - [`credential`]: where a request carries its key.
-//! - [`context`]: a verdict as an authorizer hands it on.
+//! - [`credential`]: finds the key in a request.
+//! - [`context`]: a verdict as an authorizer passes it on.
 //! - [`fields`]: the `RateLimit` and `RateLimit-Policy` fields of a verdict.
 //! - [`problem`]: the status, headers and problem document of a refusal.
 

@@ -1,65 +1,65 @@
-//! What a client is told of a decision: the status, the fields, and a problem document.
+//! The response to a client whose request is refused: the status, the header fields, and a problem document.
 //!
 //! | decision, reason | status | problem |
 //! |---|---|---|
 //! | `allow` | the backend's own | |
 //! | `throttled`, `quota_exceeded` | 429 | `quota-exceeded` of draft-ietf-httpapi-ratelimit-headers |
-//! | no key, or one that is not good | 401 | |
-//! | the key may not call this | 403 | |
+//! | no key, or an invalid one | 401 | |
+//! | the key may not call this method | 403 | |
 //! | the store could not decide | 503 | `temporary-reduced-capacity` of the same draft |
 //!
-//! `RateLimit` and `RateLimit-Policy` (the draft), `Retry-After` (RFC 9110), problem documents (RFC 9457).
+//! `RateLimit` and `RateLimit-Policy` follow the draft, `Retry-After` RFC 9110, and problem documents RFC 9457.
 
 use serde::Serialize;
 
 use crate::context::Context;
 use tollgate_core::verdict::{Decision, Reason};
 
-/// Where the draft has its problem types.
+/// The base URI of the draft's problem types.
 const TYPES: &str = "https://iana.org/assignments/http-problem-types#";
 /// The media type of a problem document.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
-/// What `WWW-Authenticate` says beside a 401, which must have one (RFC 9110, 15.5.2). The scheme is not registered; it is the
-/// one in common use for keys in headers of their own.
+/// The value of `WWW-Authenticate`, which a 401 response must have (RFC 9110, 15.5.2). The scheme is not registered, but it is
+/// in common use for keys in their own header.
 pub const CHALLENGE: &str = "ApiKey";
-/// Many keys wait for the same reset: each is told to wait up to this share of its wait longer, and up to so many seconds.
+/// Many keys wait for the same reset, so each client's wait is extended by up to this share (one in ten) and up to a maximum.
 const SPREAD_SHARE: u64 = 10;
 const MOST_SPREAD: u64 = 60;
 
-/// A refusal, as its client is told.
+/// The response to a refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The HTTP status.
     pub status: u16,
-    /// `Retry-After`, seconds; never before the request would pass.
+    /// `Retry-After` in seconds; never earlier than the request would be admitted.
     pub retry_after: Option<u64>,
-    /// The body.
+    /// The response body.
     pub problem: Problem,
 }
 
-/// A problem document.
+/// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// A URI that names the kind of problem.
+    /// A URI that identifies the kind of problem.
     pub r#type: String,
     /// The kind of problem, for people.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// This problem, for people.
+    /// An explanation of this problem, for people.
     pub detail: String,
-    /// This problem, for programs: a [`Reason`].
+    /// The reason of this problem, for programs: a [`Reason`].
     pub reason: String,
-    /// The limits, by their names in `RateLimit-Policy`.
+    /// The limits that refused the request, by their names in `RateLimit-Policy`.
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
     pub violated_policies: Vec<String>,
-    /// As in `Retry-After`.
+    /// The same number of seconds as in `Retry-After`.
     #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
 
 impl Refused {
-    /// What the client of a decision is told; `None` where the request goes on.
+    /// The response to a refused request; `None` if the request is admitted.
     pub fn of(context: &Context) -> Option<Self> {
         let retry_after = retry_after(context);
         let (status, kind, title) = match context.decision {
@@ -95,7 +95,7 @@ impl Refused {
     }
 }
 
-/// The fields that tell of the limits, by lower-case name.
+/// The header fields that describe the limits, by lower-case name.
 pub fn fields(context: &Context) -> impl Iterator<Item = (&'static str, &str)> {
     let fields = [
         ("ratelimit-policy", &context.rate_limit_policy),
@@ -137,14 +137,14 @@ fn denied(reason: &str) -> (u16, &'static str, &'static str) {
     }
 }
 
-/// A sentence for people. A reason of another version has none.
+/// A sentence for people. A reason that this version does not know has none.
 fn detail(reason: &str) -> &'static str {
     let known = Reason::ALL.into_iter().find(|known| is(reason, *known));
     known.unwrap_or(Reason::BadEvent).sentence()
 }
 
-/// When to come back. A quota comes back for all its keys at once, so each comes a little later than it could, always the
-/// same for one key; where the store could not decide, a second is as good a guess as any.
+/// When the client should retry. A quota resets for all its keys at once, so each key waits a little longer than necessary,
+/// always by the same amount for one key. If the store could not decide, a wait of one second is an estimate.
 fn retry_after(context: &Context) -> Option<u64> {
     match context.decision {
         Decision::QuotaExceeded => context.retry_after.map(|wait| {
@@ -233,7 +233,7 @@ mod tests {
         assert!(waits.iter().all(|wait| (3600..=3660).contains(wait)));
         assert_eq!(waits.len(), 61);
         assert_eq!(wait(7, 3600), wait(7, 3600));
-        // Near the reset there is no time to spread over.
+        // Shortly before the reset there is no time to spread the retries over.
         assert_eq!(wait(7, 9), 9);
     }
 

@@ -1,4 +1,4 @@
-//! Metrics in CloudWatch's embedded metric format: log lines that CloudWatch turns into metrics, without a call.
+//! Metrics in CloudWatch's embedded metric format: log lines that CloudWatch turns into metrics, so that no API call is needed.
 //!
 //! Code counts through the `metrics` facade. This module adds the counts up, and writes at most one line in ten seconds (and one
 //! more for each plan, if plans are counted), whatever an instance's traffic.
