@@ -132,8 +132,8 @@ impl Sharing {
     }
 }
 
-/// After a failed attempt: a hold that lasts until the next attempt of another instance arrives, so that it finds the bucket
-/// busy and adds to it. A bucket that empties faster than that keeps half of its burst.
+/// After a failed attempt: a hold that lasts until another attempt arrives, so that it finds the bucket busy and adds to it.
+/// A bucket that empties faster than that keeps half of its burst.
 fn after_failure(bucket: &Bucket, elapsed: Nanos) -> Tactic {
     let outlasts_an_attempt = 2 * elapsed - bucket.interval();
     let half = bucket.increment(bucket.burst()) / 2;

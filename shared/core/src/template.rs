@@ -97,8 +97,8 @@ impl MethodTemplate {
     pub(crate) fn only_path(&self) -> Option<&str> {
         let is_exact = |segment| SegmentKind::of(segment) == SegmentKind::Exact;
         // A template that no request can match may contain characters that an IAM policy would read as a wildcard.
-        let one = can_be_met(&self.path) && segments(&self.path).all(is_exact);
-        one.then_some(&*self.path)
+        let is_single = can_be_met(&self.path) && segments(&self.path).all(is_exact);
+        is_single.then_some(&*self.path)
     }
 
     /// Whether some request matches both this template and `other`.

@@ -74,7 +74,7 @@ impl Memory {
         before: Date,
     ) -> Result<History, Failure> {
         let days = period.start.series(1.day());
-        // A meter's day after the period's end means that the item is corrupt; nothing was admitted on the days in between.
+        // If the meter's day is after the period's end, the item is corrupt, and nothing was admitted on the days before it.
         let days = days.take_while(|day| *day < before && *day < period.end());
         let counts = days.map(|day| self.admitted_on(scope, (key, plan), day, waiting));
         let counts = future::try_join_all(counts).await?;
