@@ -10,8 +10,7 @@
 //!    `cached_meter` is what they know of the meter, `lanes` mark their writes.
 //! 7. [`report`] counts the verdict. If the store did not answer, `outage` says what the verdict is.
 //!
-//! [`Engine::inspect`] reports what remains of a key's limits, without charging it. [`Config`](config::Config) reads the
-//! environment.
+//! [`Engine::inspect`] reports what remains of a key's limits, without charging it. [`Config`] reads the environment.
 //!
 //! The caches only determine which write to attempt, and how long a refusal may be repeated without calling the store
 //! ([`age`](tollgate_core::age)). A request is admitted only if the store confirms its charge.
