@@ -2,5 +2,5 @@
 
 prepare_emulator() {
   export TOLLGATE_TEST_EMULATOR=$tools/emulator/bin
-  python_environment emulator tests/setup/emulator-requirements.txt "an emulated AWS"
+  python_environment emulator tests/setup/emulator-requirements.txt
 }

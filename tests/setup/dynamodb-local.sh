@@ -2,11 +2,13 @@
 
 jar_package=amplify-dynamodb-simulator@2.9.30
 
+want_dynamodb_local() {
+  want java default-jre-headless
+  [ -f "$tools/package/emulator/DynamoDBLocal.jar" ] || want npm npm
+}
+
 start_dynamodb_local() {
-  command -v java >/dev/null || install default-jre-headless
   if [ ! -f "$tools/package/emulator/DynamoDBLocal.jar" ]; then
-    command -v npm >/dev/null || install npm
-    echo "test: fetching DynamoDB Local"
     # `pack` runs no install script.
     (cd "$tools" && npm pack --silent "$jar_package" >/dev/null && tar -xzf amplify-dynamodb-simulator-*.tgz && rm ./*.tgz)
   fi

@@ -10,7 +10,6 @@ build_previous() {
     echo "test: commit $previous_commit is needed, of the release before this one; try 'git fetch --unshallow'" >&2
     exit 1
   fi
-  echo "test: building the release before this one"
   local source=$tools/previous built=$tools/previous.new
   rm -rf "$source" "$built"
   mkdir -p "$source" "$built"

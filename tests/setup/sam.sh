@@ -11,14 +11,16 @@ cannot_run_sam() {
   exit 1
 }
 
+want_docker() {
+  docker info >/dev/null 2>&1 || [ "$(id -u)" != 0 ] || want dockerd docker.io iptables
+}
+
 # Docker where it runs already; or else Debian's, started for these tests.
 prepare_docker() {
   if ! docker info >/dev/null 2>&1; then
     if [ "$(id -u)" != 0 ]; then
       cannot_run_sam "Docker does not run, or not for you: start it, and be in the group docker, or run this as root"
     fi
-    command -v dockerd >/dev/null || install docker.io iptables
-    echo "test: starting Docker"
     dockerd >"$tools/dockerd.log" 2>&1 &
     started+=($!)
     for _ in $(seq 60); do
@@ -36,7 +38,6 @@ prepare_docker() {
 
 # A stand-in for Lambda's base image, where none can be pulled: a bare Debian has all that a bootstrap needs.
 make_base_image() {
-  echo "test: making a base image"
   command -v debootstrap >/dev/null || install debootstrap
   as_root rm -rf "$tools/rootfs"
   as_root debootstrap --variant=minbase --include=ca-certificates bookworm "$tools/rootfs" >"$tools/debootstrap.log" ||
@@ -45,9 +46,10 @@ make_base_image() {
   as_root rm -rf "$tools/rootfs"
 }
 
+# Without link-time optimization, which takes minutes and changes nothing that the tests look at.
 build_with_sam() {
-  echo "test: sam build"
   PATH=$TOLLGATE_TEST_PYTHON:$PATH AWS_DEFAULT_REGION=us-east-1 \
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     sam build --parameter-overrides "Architecture=$architecture" >"$tools/sam-build.log" 2>&1 ||
     { cat "$tools/sam-build.log" >&2; cannot_run_sam "sam build failed"; }
 }

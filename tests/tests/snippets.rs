@@ -194,6 +194,7 @@ async fn the_guard_for_python_guards_as_the_layer_does() {
 
 /// The example of a REST API answers as `tollgate dev --api rest` does, which has its body from the same text.
 #[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
 async fn the_rest_example_has_the_body_that_the_local_gateway_answers_with() {
     let example = tollgate_tests::sam::template("examples/rest-api/template.yaml").await;
     let denied = &example["Globals"]["Api"]["GatewayResponses"]["ACCESS_DENIED"];
