@@ -1,5 +1,6 @@
 //! The command line, as people run it.
 
+use std::fmt::Write;
 use std::process::Output;
 
 use serde_json::Value;
@@ -35,6 +36,16 @@ impl Tollgate {
     /// What a command that has to fail says, and its exit code.
     pub async fn fail(&self, line: &str) -> (i32, String) {
         failed(&self.run(line).await)
+    }
+
+    /// What commands print that have to fail, each with its exit code.
+    pub async fn failures(&self, lines: &[&str]) -> String {
+        let mut failures = String::new();
+        for line in lines {
+            let (code, error) = self.fail(line).await;
+            writeln!(failures, "$ tollgate {line}\n{error}[{code}]\n").unwrap();
+        }
+        failures
     }
 }
 
