@@ -1,4 +1,4 @@
-//! What a call is answered with if it fails: AWS's names and status codes. The texts are in [`messages`](crate::messages).
+//! What a call is answered with if it fails: AWS's names and status codes. The texts are in `messages.rs`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode};

@@ -1,4 +1,4 @@
-//! Lambda's events, looked at before they become requests: `lambda_http` panics on some that HTTP lets clients send.
+//! Lambda's events, checked before they become requests: `lambda_http` panics on some that clients can send.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::request_id;
 
-/// The parts of an event that can be wrong although API Gateway sent it.
+/// The parts of an event that can be malformed although API Gateway sent it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sent<'a> {
@@ -37,7 +37,7 @@ struct SentContext {
 }
 
 impl Sent<'_> {
-    /// Refuses a query that is no part of a URI, and a body that is not the base64 that it is said to be.
+    /// Rejects a query that no URI can have, and a body that is not base64 although the event says so.
     fn check(&self) -> Result<(), ApiError> {
         let query = self.raw_query_string.as_deref().unwrap_or_default();
         if let Err(error) = format!("/?{query}").parse::<Uri>() {
@@ -60,7 +60,7 @@ impl Sent<'_> {
 /// Answers one event.
 ///
 /// # Errors
-/// The event is no HTTP request.
+/// The event is not an HTTP request.
 pub async fn handle(
     app: Router,
     event: LambdaEvent<Box<RawValue>>,
@@ -71,19 +71,18 @@ pub async fn handle(
         return Ok(to_raw_value(&refusal(error, &sent, &context).await)?);
     }
     let payload: LambdaRequest = serde_json::from_str(payload.get())?;
-    let event = LambdaEvent::new(payload, context);
-    // A header or a path that no URI can be made of is found only there, by a panic.
-    let request_id = event.context.clone();
+    let event = LambdaEvent::new(payload, context.clone());
+    // Some headers and paths make no URI. Only the adapter finds out, and it panics.
     let call = catch_unwind(AssertUnwindSafe(|| Adapter::from(app).call(event)));
     let Ok(call) = call else {
-        let what = "Invalid request: expected a host, a scheme and a path that make a URI";
-        let error = ApiError::BadRequest(what.to_owned());
-        return Ok(to_raw_value(&refusal(error, &sent, &request_id).await)?);
+        let message = "Invalid request: expected a host, a scheme and a path that make a URI";
+        let error = ApiError::BadRequest(message.to_owned());
+        return Ok(to_raw_value(&refusal(error, &sent, &context).await)?);
     };
     Ok(to_raw_value(&call.await?)?)
 }
 
-/// An answer as HTTP APIs take it.
+/// An error in the form in which HTTP APIs take answers.
 async fn refusal(error: ApiError, sent: &Sent<'_>, context: &Context) -> Value {
     let response = error.into_response();
     let status = response.status().as_u16();

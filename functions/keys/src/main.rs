@@ -1,4 +1,4 @@
-//! The `keys` bootstrap: configuration, one connection, then the management API for every event.
+//! The `keys` bootstrap: reads the configuration, connects once, then answers every event as the management API.
 
 use std::sync::Arc;
 

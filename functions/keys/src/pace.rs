@@ -1,5 +1,5 @@
-//! How often holders of keys may ask what they have left. Each question reads the table, and nobody signs it: so there is a pace
-//! for each address and for each key, in each instance of the function.
+//! How often holders of keys may ask what they have left. Each question reads the table, and questions are not signed, so every
+//! instance of the function limits each address and each key.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -11,13 +11,14 @@ use lru::LruCache;
 use sha2::{Digest, Sha256};
 use tollgate_core::bucket::Bucket;
 
-/// Nanoseconds between a caller's questions, and how many may come at once.
+/// Nanoseconds between the questions of one key, and how many may come at once.
 const OF_A_KEY: (i128, u32) = (500_000_000, 10);
+/// The same for one address.
 const OF_AN_ADDRESS: (i128, u32) = (50_000_000, 50);
-/// Callers that are kept in mind.
+/// Callers of each kind that an instance remembers.
 const CALLERS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not 0");
 
-/// Who asks how often.
+/// The limits of all callers.
 pub struct Pace {
     keys: Paced<[u8; 32]>,
     addresses: Paced<IpAddr>,
@@ -33,17 +34,17 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Notes a question, if it is not one too many; otherwise the seconds until the next may come.
+    /// Counts a question.
     ///
     /// # Errors
-    /// Seconds, rounded up.
+    /// The seconds after which the caller may ask again, rounded up, if it asks too often.
     pub fn ask(
         &self,
         credential: Option<&str>,
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), u64> {
-        // The address first: who makes keys up has as many as there are questions.
+        // The address first: a caller that invents keys has a new one for each question.
         if let Some(address) = address {
             self.addresses.ask(address, now)?;
         }
@@ -55,28 +56,28 @@ impl Pace {
 /// Callers of one kind.
 struct Paced<K: Hash + Eq> {
     bucket: Bucket,
-    /// When each has paid for what it asked, nanoseconds since the epoch.
-    paid: Mutex<LruCache<K, i128>>,
+    /// The GCRA time of each caller (`tat`), nanoseconds since the epoch.
+    tats: Mutex<LruCache<K, i128>>,
 }
 
 impl<K: Hash + Eq> Paced<K> {
     fn new((interval, burst): (i128, u32)) -> Self {
         Self {
             bucket: Bucket::new(interval, burst),
-            paid: Mutex::new(LruCache::sparse(CALLERS)),
+            tats: Mutex::new(LruCache::sparse(CALLERS)),
         }
     }
 
     fn ask(&self, caller: K, now: Timestamp) -> Result<(), u64> {
         let now = now.as_nanosecond();
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = paid.get(&caller).copied().unwrap_or(now).max(now);
-        let ahead = known - now - self.bucket.tolerance(1).unwrap_or(0);
+        let mut tats = self.tats.lock().unwrap_or_else(PoisonError::into_inner);
+        let tat = tats.get(&caller).copied().unwrap_or(now).max(now);
+        let ahead = tat - now - self.bucket.tolerance(1).unwrap_or(0);
         if ahead > 0 {
             let seconds = (ahead + 999_999_999) / 1_000_000_000;
             return Err(u64::try_from(seconds).unwrap_or(u64::MAX));
         }
-        paid.put(caller, known + self.bucket.increment(1));
+        tats.put(caller, tat + self.bucket.increment(1));
         Ok(())
     }
 }
@@ -115,7 +116,7 @@ mod tests {
         }
         assert_eq!(ask(50, 1), Err(1));
         assert_eq!(ask(50, 2), Ok(()));
-        // Without either there is nobody to tell apart; the API's own limit holds.
+        // Callers without either cannot be distinguished; the API's own limit applies.
         assert_eq!(pace.ask(None, None, at(0)), Ok(()));
     }
 }

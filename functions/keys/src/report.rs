@@ -1,10 +1,10 @@
-//! Calls, counted.
+//! Metrics of calls.
 //!
-//! | metric | what |
+//! | metric | counts |
 //! |---|---|
 //! | `ManagementCalls` | calls of the management API |
-//! | `ManagementFailures` | of these, calls that were answered 5xx: DynamoDB or KMS did not do its part, or an item is damaged |
-//! | `WhoAmI`, `WhoAmIThrottled` | holders of keys that asked what they have left, and those that asked too often |
+//! | `ManagementFailures` | of these, answers with 5xx: DynamoDB or KMS failed, or an item is damaged |
+//! | `WhoAmI`, `WhoAmIThrottled` | questions of holders of keys, and those that came too often |
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -12,15 +12,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics::counter;
 
-/// The path of holders' questions.
+/// The path on which holders of keys ask.
 const WHOAMI: &str = "/whoami";
 
-/// Counts a call by its answer.
+/// Counts a call, and its answer by status.
 pub async fn count(request: Request, next: Next) -> Response {
-    let is_of_a_holder = request.uri().path() == WHOAMI;
+    let is_by_holder = request.uri().path() == WHOAMI;
     let response = next.run(request).await;
     let status = response.status();
-    if is_of_a_holder {
+    if is_by_holder {
         counter!("WhoAmI").increment(1);
         counter!("WhoAmIThrottled").increment(u64::from(status == StatusCode::TOO_MANY_REQUESTS));
     } else {

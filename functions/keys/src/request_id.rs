@@ -1,4 +1,4 @@
-//! The request's id on every answer: clients show it (`ResponseMetadata["RequestId"]` in boto3), and people search logs by it.
+//! The request's id on every answer. Clients show it (`ResponseMetadata["RequestId"]` in boto3), and people search logs for it.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ use lambda_http::request::RequestContext;
 /// The header that AWS's clients read.
 pub const HEADER: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// Answers with the request's id: API Gateway's, or else Lambda's, or else a random one.
+/// Adds the request's id to the answer: API Gateway's, or else Lambda's, or else a random one.
 pub async fn tag(request: Request, next: Next) -> Response {
     let id = given(&request).unwrap_or_else(random);
     let mut response = next.run(request).await;
@@ -34,7 +34,7 @@ pub fn value(id: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(id).ok().filter(|id| !id.is_empty())
 }
 
-/// An id in the form of a UUID. It has to be unique, not secret.
+/// An id in the form of a UUID. It has to be unique, but is no secret.
 fn random() -> HeaderValue {
     let digits = format!("{:032x}", fastrand::u128(..));
     let parts = [

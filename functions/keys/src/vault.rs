@@ -4,8 +4,8 @@
 //! costs one or two calls of KMS, and a reader of the table has nothing without KMS. Only the key-management function may use
 //! the KMS key; the authorizer does not even contain the code that decrypts a value.
 //!
-//! - [`data_key`]: encrypts and decrypts values.
-//! - [`keeper`]: makes and opens data keys, by KMS or for development.
+//! - `data_key`: encrypts and decrypts values.
+//! - `keeper`: makes and opens data keys, by KMS or for development.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;

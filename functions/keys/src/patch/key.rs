@@ -9,6 +9,7 @@ use tollgate_admin::{Admin, Error};
 use tollgate_api::object::Object;
 use tollgate_api::{KeyOverride, Op};
 use tollgate_core::id::PlanId;
+use tollgate_core::terms::Restriction;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
@@ -88,7 +89,7 @@ fn expiry(change: &Change, now: Timestamp) -> Result<Option<Timestamp>, ApiError
     Ok(Some(times::expiry(seconds, now)?))
 }
 
-fn restriction(change: &Change) -> Result<Option<tollgate_core::terms::Restriction>, ApiError> {
+fn restriction(change: &Change) -> Result<Option<Restriction>, ApiError> {
     if change.op == Op::Remove {
         return Ok(None);
     }

@@ -233,3 +233,69 @@ impl StageDraft {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tollgate_core::calendar::PeriodKind;
+    use tollgate_core::limit::{Quota, Throttle};
+    use tollgate_core::template::MethodTemplate;
+
+    use super::*;
+    use crate::input::limits::{LARGEST_NUMBER, QuotaLimit};
+    use crate::input::{InvalidSetting, PlanEdit};
+
+    fn record(quota: u64) -> PlanRecord {
+        let method: MethodTemplate = "/pets/{id}/GET".parse().expect("a method");
+        let throttle = Throttle::new(Some(2.5), Some(5)).expect("a throttle");
+        let stage = ApiStage {
+            api_id: "api".to_owned(),
+            stage: "prod".to_owned(),
+            throttle: BTreeMap::from([(method.clone(), throttle)]),
+            methods: Some([method].into()),
+        };
+        PlanRecord {
+            id: "plan".into(),
+            revision: 1,
+            deleted: false,
+            name: "name".to_owned(),
+            description: None,
+            product_code: Some("product".to_owned()),
+            tags: Tags::new(),
+            created: Timestamp::UNIX_EPOCH,
+            limits: Plan {
+                throttle: Some(throttle),
+                quota: Quota::new(quota, PeriodKind::Week, 6).ok(),
+                stages: vec![stage],
+            },
+        }
+    }
+
+    #[test]
+    fn a_draft_of_a_plan_states_the_plan_with_a_quota_that_no_caller_could_state() {
+        for quota in [0, 10, u64::MAX] {
+            let before = record(quota);
+            let mut after = before.clone();
+            let edit = PlanEdit::of(&before);
+            edit.finish().apply(&mut after).expect("valid");
+            assert_eq!(after, before);
+        }
+    }
+
+    #[test]
+    fn a_quota_that_a_caller_states_is_bounded() {
+        let mut draft = PlanDraft::of(&record(10));
+        let mut limit = |limit| {
+            draft.quota.get_or_insert_default().limit = Some(QuotaLimit::Given(limit));
+            draft.limits()
+        };
+        assert!(limit(LARGEST_NUMBER).is_ok());
+        for number in [-1, LARGEST_NUMBER + 1] {
+            let error = limit(number).expect_err("out of range");
+            assert!(matches!(
+                error,
+                Invalid::Setting(InvalidSetting::Number { got, .. }) if got == number
+            ));
+        }
+    }
+}
