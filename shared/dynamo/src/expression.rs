@@ -1,5 +1,6 @@
 //! Update expressions with their conditions. [`charge`](mod@charge) expresses a charge as an update.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -7,8 +8,20 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub mod charge;
 
-/// An update with its conditions, all of which must hold.
-#[derive(Debug, Default)]
+/// The expressions of a request, and what their placeholders stand for.
+pub(crate) struct Parts {
+    pub(crate) update: String,
+    pub(crate) condition: Option<String>,
+    pub(crate) names: Option<HashMap<String, String>>,
+    pub(crate) values: Option<HashMap<String, AttributeValue>>,
+}
+
+fn not_empty<T>(value: T, is_empty: impl Fn(&T) -> bool) -> Option<T> {
+    Some(value).filter(|value| !is_empty(value))
+}
+
+/// An update under its conditions, all of which must hold.
+#[derive(Debug, Clone, Default)]
 pub struct Update {
     sets: Vec<String>,
     removes: Vec<String>,
@@ -61,22 +74,35 @@ impl Update {
 
     /// Adds the expressions to a request.
     pub fn apply(self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let parts = self.into_parts();
+        request
+            .update_expression(parts.update)
+            .set_condition_expression(parts.condition)
+            .set_expression_attribute_names(parts.names)
+            .set_expression_attribute_values(parts.values)
+    }
+
+    /// The expressions, and what their placeholders stand for.
+    pub(crate) fn into_parts(self) -> Parts {
         let clause = |word: &str, parts: &[String]| {
             (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")))
         };
         let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
-        let expression: Vec<_> = clauses.into_iter().flatten().collect();
+        let clauses: Vec<_> = clauses.into_iter().flatten().collect();
         let names = self.names.into_iter().enumerate();
-        // DynamoDB rejects an empty map.
-        let values = (!self.values.is_empty()).then(|| self.values.into_iter().enumerate());
-        request
-            .update_expression(expression.join(" "))
-            .condition_expression(self.conditions.join(" AND "))
-            .set_expression_attribute_names(Some(
+        let values = self.values.into_iter().enumerate();
+        Parts {
+            update: clauses.join(" "),
+            // DynamoDB takes neither an empty expression nor an empty map.
+            condition: not_empty(self.conditions.join(" AND "), String::is_empty),
+            names: not_empty(
                 names.map(|(n, name)| (format!("#{n}"), name)).collect(),
-            ))
-            .set_expression_attribute_values(
-                values.map(|values| values.map(|(n, value)| (format!(":{n}"), value)).collect()),
-            )
+                HashMap::is_empty,
+            ),
+            values: not_empty(
+                values.map(|(n, value)| (format!(":{n}"), value)).collect(),
+                HashMap::is_empty,
+            ),
+        }
     }
 }
