@@ -5,6 +5,7 @@
 //! confirms the write; an outdated meter costs at most another attempt.
 //!
 //! - `effect`: the list of changes that a charge makes; `filling`: those to buckets; `rollover`: those to day and quota period.
+//! - `history`: the sum of a period's closed days.
 //! - `refusal`: why a request has no room, and until when; `set_remaining`: the charge with which management sets a quota.
 
 use std::collections::BTreeMap;
@@ -21,14 +22,16 @@ use crate::tactic::Tactic;
 
 mod effect;
 mod filling;
+mod history;
 mod refusal;
 mod rollover;
 mod set_remaining;
 
 pub use effect::{BucketUpdate, Charge, CloseDay, Effect, QuotaCharge, Spend, SpentBefore};
+pub use history::History;
 pub use refusal::{Refusal, refusal};
 use rollover::Rollover;
-pub use rollover::{History, missing_history, remaining, spent, today};
+pub use rollover::{missing_history, remaining, spent, today};
 pub use set_remaining::{SetRemaining, set_remaining};
 
 /// A request to charge a cost to a meter.

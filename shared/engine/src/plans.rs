@@ -74,30 +74,22 @@ impl Memory {
         before: Date,
     ) -> Result<History, Failure> {
         let days = period.start.series(1.day());
-        // If the meter's day is after the period's end, the item is corrupt, and nothing was admitted on the days before it.
+        // A day beyond the period's end is damage: nothing was admitted on the days before it.
         let days = days.take_while(|day| *day < before && *day < period.end());
-        let counts = days.map(|day| self.admitted_on(scope, (key, plan), day, waiting));
-        let counts = future::try_join_all(counts).await?;
-        Ok(History {
-            period,
-            before,
-            admitted: counts.iter().sum(),
-        })
+        let days = days.map(|day| self.archived_day(scope, (key, plan), day));
+        let days = future::try_join_all(days).await?.into_iter().flatten();
+        Ok(History::sum(period, before, days, waiting))
     }
 
-    async fn admitted_on(
+    async fn archived_day(
         &self,
         scope: Scope,
         (key, plan): (&KeyId, &PlanId),
         day: Date,
-        waiting: Option<ClosedDay>,
-    ) -> Result<u64, Failure> {
-        if let Some(closed) = waiting.filter(|closed| closed.day == day) {
-            return Ok(closed.count);
-        }
+    ) -> Result<Option<ClosedDay>, Failure> {
         let item = ItemKey::usage(key, plan, day);
         let usage = || self.table.get(&item, &scope.budget);
         let usage: Option<UsageRecord> = self.retrying(usage).await?;
-        Ok(usage.map_or(0, |usage| usage.count))
+        Ok(usage.map(|usage| usage.closed_day()))
     }
 }

@@ -3,21 +3,10 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{ChargeRequest, CloseDay, Effect, QuotaCharge, Spend, SpentBefore};
+use super::{ChargeRequest, CloseDay, Effect, History, QuotaCharge, Spend, SpentBefore};
 use crate::calendar::{Period, day_of};
 use crate::limit::Quota;
 use crate::meter::{ClosedDay, Meter};
-
-/// The cost admitted in a period before the meter's day: the sum of its closed days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct History {
-    /// The period.
-    pub period: Period,
-    /// The meter's day, which the sum does not include.
-    pub before: Date,
-    /// The sum.
-    pub admitted: u64,
-}
 
 /// Returns the quota's period at `now` and the amount spent in it, whenever the meter was last charged. If an edit changed the
 /// quota to a period that began before the meter's day, `history` supplies the cost admitted before that day; without it, that

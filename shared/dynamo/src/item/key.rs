@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::KeyHash;
 use tollgate_core::terms::{Override, Restriction, Terms};
+use tollgate_core::verdict::Reason;
 
 use super::plan::PlanRecord;
 
@@ -174,6 +175,27 @@ impl KeyRecord {
         }
     }
 
+    /// Checks that requests with the key may pass at `now`: it is enabled, not deleted and not expired. With `hash`, the value of
+    /// that hash counts too, which expires at the end of a rotation's overlap.
+    ///
+    /// # Errors
+    /// The reason to refuse: [`Reason::UnknownKey`], [`Reason::Disabled`] or [`Reason::Expired`].
+    pub fn check_usable(&self, hash: Option<&KeyHash>, now: Timestamp) -> Result<(), Reason> {
+        let end = match hash {
+            Some(hash) => self.good_until(hash),
+            None => self.expires,
+        };
+        if self.deleted {
+            Err(Reason::UnknownKey)
+        } else if !self.enabled {
+            Err(Reason::Disabled)
+        } else if end.is_some_and(|end| end <= now) {
+            Err(Reason::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
     /// The time at which the key, or this one of its values, expires; `None` if neither does.
     pub fn good_until(&self, hash: &KeyHash) -> Option<Timestamp> {
         let retiring = self.retiring.as_ref();
@@ -195,4 +217,44 @@ pub struct Sealed {
     pub data_key: String,
     /// Nonce, ciphertext and tag, in base64.
     pub value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_usable_while_it_is_enabled_there_and_not_expired() {
+        let second = |second| Timestamp::from_second(second).expect("in range");
+        let key = KeyRecord {
+            enabled: true,
+            expires: Some(second(10)),
+            retiring: Some(Retiring {
+                hash: KeyHash::default(),
+                until: second(5),
+            }),
+            ..KeyRecord::default()
+        };
+        let value = Some(&key.hash);
+        assert_eq!(key.check_usable(None, second(9)), Ok(()));
+        assert_eq!(key.check_usable(None, second(10)), Err(Reason::Expired));
+        assert_eq!(key.check_usable(value, second(4)), Ok(()));
+        assert_eq!(key.check_usable(value, second(5)), Err(Reason::Expired));
+        let disabled = KeyRecord {
+            enabled: false,
+            ..key.clone()
+        };
+        assert_eq!(
+            disabled.check_usable(None, second(1)),
+            Err(Reason::Disabled)
+        );
+        let deleted = KeyRecord {
+            deleted: true,
+            ..disabled
+        };
+        assert_eq!(
+            deleted.check_usable(None, second(1)),
+            Err(Reason::UnknownKey)
+        );
+    }
 }
