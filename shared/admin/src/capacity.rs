@@ -1,4 +1,4 @@
-//! What plans promise: the most that their active keys may send, beside what they sent.
+//! The capacity that plans promise: the most that their usable keys may send, beside what they sent.
 
 use std::collections::BTreeMap;
 
@@ -7,55 +7,58 @@ use jiff::civil::Date;
 use tollgate_core::calendar::day_of;
 use tollgate_core::id::StageId;
 use tollgate_core::limits::Limits;
+use tollgate_core::meter::Meter;
 
-use super::{Admin, Error, PageRequest};
+use crate::listing::string;
+use crate::{Admin, Error, PageRequest, logged};
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::meter;
 use tollgate_dynamo::item::plan::PlanRecord;
 use tollgate_dynamo::item::usage::UsageRecord;
-use tollgate_dynamo::item::{Item, ItemKey, from_item, name_of};
+use tollgate_dynamo::item::{Item, ItemKey, from_item};
+use tollgate_dynamo::schema::PK;
 
 const DAY_SECONDS: f64 = 86_400.0;
 
-/// What keys may send at most, and what they sent.
+/// The most that a number of keys may send.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Entitlement {
-    /// Keys that are counted in.
+    /// The number of keys.
     pub keys: u64,
-    /// Of these, those that no throttle holds.
+    /// Keys without a throttle.
     pub unthrottled: u64,
-    /// Requests per second of the others.
+    /// Requests per second, of the keys with a throttle.
     pub rate: f64,
-    /// Requests at once of the others.
+    /// Requests at once, of the keys with a throttle.
     pub burst: u64,
-    /// Keys that neither a throttle nor a quota holds.
+    /// Keys with neither a throttle nor a quota.
     pub unlimited: u64,
-    /// Requests on one day of the others: what the quota allows, or the throttle where that is less.
+    /// Requests per day of all other keys: what the quota allows, or the throttle if that is less.
     pub daily: f64,
 }
 
-/// What a page of a plan's keys comes to.
+/// The sum over a page of a plan's keys.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Capacity {
-    /// All stages together: a key's limits are over all of them.
+    /// All stages together, because a key's limits hold over all of them.
     pub plan: Entitlement,
-    /// Each method with a throttle of its own, by its stage.
+    /// Each method that has its own throttle, by stage and method.
     pub methods: BTreeMap<(StageId, String), Entitlement>,
-    /// By stage. A key may send all that it has to any one of them.
+    /// By stage. A key may send all its requests to any one of its stages.
     pub stages: BTreeMap<StageId, Entitlement>,
-    /// The cost that these keys were admitted yesterday under this plan, active or not.
+    /// The cost that these keys used yesterday under this plan, whether or not they are still usable.
     pub used_yesterday: u64,
-    /// The day that was.
+    /// The date of that day.
     pub yesterday: Date,
 }
 
 impl Entitlement {
     fn add(&mut self, limits: &Limits) {
         self.keys += 1;
-        let slowest = limits.buckets().map(|(_, bucket)| bucket);
-        let slowest = slowest.min_by(|a, b| a.rate().total_cmp(&b.rate()));
+        let lowest = limits.buckets().map(|(_, bucket)| bucket);
+        let lowest = lowest.min_by(|a, b| a.rate().total_cmp(&b.rate()));
         let burst = limits.buckets().map(|(_, bucket)| bucket.burst()).min();
-        let by_rate = slowest.map(|bucket| {
+        let by_rate = lowest.map(|bucket| {
             self.rate += bucket.rate();
             bucket
                 .rate()
@@ -77,8 +80,8 @@ impl Entitlement {
 }
 
 impl Admin {
-    /// What a page of a plan's keys is entitled to now, and what they used yesterday; and where the next page starts. The sums of
-    /// all pages are the plan's.
+    /// What a page of a plan's keys may send now and what they used yesterday, and the position of the next page. The plan's
+    /// capacity is the sum over all pages.
     ///
     /// # Errors
     /// [`Error::BadPosition`].
@@ -98,52 +101,55 @@ impl Admin {
         for stage in &plan.limits.stages {
             capacity.stages.entry(stage.id()).or_default();
         }
-        for key in keys.items.iter().filter(|key| self.is_active(key)) {
+        let now = self.now();
+        let usable = keys.items.iter();
+        for key in usable.filter(|key| key.check_usable(None, now).is_ok()) {
             capacity.add(key, plan, today);
         }
         Ok((capacity, keys.position))
     }
 
-    fn is_active(&self, key: &KeyRecord) -> bool {
-        let now = self.now();
-        key.enabled && key.expires.is_none_or(|expires| expires > now)
-    }
-
-    /// What these keys were admitted on a day that is over: it is written out, or still in the meter.
+    /// What these keys used on a day that is over. Each day is archived, or still in the meter.
     async fn used_on(
         &self,
         plan: &PlanRecord,
         keys: &[KeyRecord],
         day: Date,
     ) -> Result<u64, Error> {
-        // The meters first: a day that leaves one in between is then found written out.
+        // The meters are read first: a day that is archived between the two reads is then found in the archive.
         let meters = keys.iter().map(|key| ItemKey::meter(&key.id, &plan.id));
-        let meters = self.read_items(&meters.collect::<Vec<_>>()).await?;
-        let days = keys
+        let meters = self.items.get_many(&meters.collect::<Vec<_>>()).await?;
+        let archived = keys
             .iter()
             .map(|key| ItemKey::usage(&key.id, &plan.id, day));
-        let days = self.read_items(&days.collect::<Vec<_>>()).await?;
-        let mut used: BTreeMap<String, u64> = BTreeMap::new();
-        let of_key = |item: &Item| name_of(item).split(' ').next().map(str::to_owned);
-        for item in days {
-            let key = of_key(&item).unwrap_or_default();
-            if let Some(record) = super::logged(from_item::<UsageRecord>(item)) {
-                used.insert(key, record.count);
-            }
-        }
+        let archived = self.items.get_many(&archived.collect::<Vec<_>>()).await?;
+        let archived = archived.into_iter().filter_map(|item| {
+            let key = partition(&item);
+            logged(from_item::<UsageRecord>(item)).map(|record| (key, record.count))
+        });
+        let mut used: BTreeMap<String, u64> = archived.collect();
         for item in &meters {
-            let Some(meter) = super::logged(meter::read(item)).flatten() else {
-                continue;
-            };
-            let today = Some((meter.day, meter.count));
-            let live = [today, meter.closed.map(|closed| (closed.day, closed.count))];
-            for (_, count) in live.into_iter().flatten().filter(|(live, _)| *live == day) {
-                let known = used.entry(of_key(item).unwrap_or_default()).or_default();
-                *known = count.max(*known);
+            let meter = logged(meter::read(item)).flatten();
+            for live in meter.iter().filter_map(|meter| count_on(meter, day)) {
+                let known = used.entry(partition(item)).or_default();
+                *known = live.max(*known);
             }
         }
         Ok(used.values().sum())
     }
+}
+
+/// What a meter counted on a day, if it still says.
+fn count_on(meter: &Meter, day: Date) -> Option<u64> {
+    let closed = meter.closed.filter(|closed| closed.day == day);
+    let closed = closed.map(|closed| closed.count);
+    let today = (meter.day == day).then_some(meter.count);
+    today.max(closed)
+}
+
+/// The partition key of an item: all items of a key have the same.
+fn partition(item: &Item) -> String {
+    string(item, PK).unwrap_or_default().to_owned()
 }
 
 impl Capacity {
@@ -152,9 +158,9 @@ impl Capacity {
         let whole = terms.whole(today);
         self.plan.add(&whole);
         let restriction = key.restriction.as_ref();
-        for (stage, entitled) in &mut self.stages {
+        for (stage, entitlement) in &mut self.stages {
             if restriction.is_none_or(|restriction| restriction.contains_key(stage)) {
-                entitled.add(&whole);
+                entitlement.add(&whole);
             }
         }
         for (stage, template, method) in terms.methods(today) {

@@ -1,24 +1,47 @@
-//! Keys, plans, links and usage, as the management API needs them.
+//! Management of API keys, usage plans, links between them, and usage, on the table that the authorizer reads.
 //!
-//! The order of writes is what makes a revocation final: first the key's record, under the condition that its revision
-//! is the one that was read; then every meter is told the new revision; only then is the call answered. From then on
-//! no charge that was prepared under an older revision can be made.
+//! - [`keys`]: creating, reading, changing, listing and deleting keys.
+//! - [`plans`]: the same for usage plans.
+//! - [`links`]: putting keys into plans and taking them out.
+//! - [`moves`]: moving a key from one plan to another, with or without its spent quota.
+//! - [`rotations`]: giving a key a new value while the previous one stays valid for a while.
+//! - [`grants`]: setting what a key has left of its quota.
+//! - [`usage`]: what a key used, day by day.
+//! - [`capacity`]: what the keys of a plan may send at most.
+//! - [`imports`]: creating and changing many keys at once.
+//! - [`Error`]: what these operations can fail with.
+//!
+//! Inside, `unpublished` holds a key's record until its meters know about it, `meters` writes the meters, `damaged` revokes keys
+//! whose record cannot be read, `listing` and `paging` read the indexes, and `ids` makes ids and values.
+//!
+//! # The order of writes
+//!
+//! A revocation is final because of the order in which an operation writes:
+//!
+//! 1. The key's record, on the condition that it still has the revision that was read. The record gets the next revision.
+//! 2. Every meter of the key, which stores the record's revision. DynamoDB applies a charge only if it names the revision that
+//!    the meter stores, so a charge prepared under an older record fails from here on.
+//! 3. The look-up item of the key's value, which only says what to read together with the key.
+//! 4. Then the operation returns.
+//!
+//! An operation that is interrupted leaves meters behind the record. The next operation on the key brings them in line.
 
 use std::time::Instant;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+
 use tollgate_dynamo::connection::Connection;
-use tollgate_dynamo::failure::{Corrupt, Failure, conditional};
-use tollgate_dynamo::item::{Item, ItemKey, from_item};
+use tollgate_dynamo::failure::Corrupt;
+use tollgate_dynamo::item::{ItemKey, from_item};
+use tollgate_dynamo::items::{Items, Transacted, Write};
+use tollgate_dynamo::retry;
 
 pub mod capacity;
 mod damaged;
 mod error;
 pub mod grants;
+mod ids;
 pub mod imports;
 pub mod input;
 pub mod keys;
@@ -26,173 +49,63 @@ pub mod links;
 mod listing;
 mod meters;
 pub mod moves;
+mod paging;
 pub mod plans;
 pub mod rotations;
 mod unpublished;
 pub mod usage;
 
 pub use error::Error;
-pub use listing::{Page, PageRequest};
+pub use paging::{Page, PageRequest};
 
-/// Tries of a change that others keep getting ahead of.
-const MAX_TRIES: u32 = 12;
-/// Characters of an id at most; ours have ten.
-const MAX_ID: usize = 64;
-
-/// Keys, plans, links and usage of one table.
+/// Manages the keys, plans, links and usage of one table.
 #[derive(Debug)]
 pub struct Admin {
-    connection: Connection,
-    table: String,
+    items: Items,
 }
 
 impl Admin {
-    /// Of the table `table` through `connection`.
+    /// Manages the table `table`, reached through `connection`.
     pub fn new(connection: Connection, table: String) -> Self {
-        Self { connection, table }
+        Self {
+            items: Items::new(connection, table),
+        }
     }
 
-    /// The time, by the store's clock where ours is off.
+    /// The time, by DynamoDB's clock if ours is off.
     pub fn now(&self) -> Timestamp {
-        self.connection.clock().now()
+        self.items.connection().clock().now()
     }
 
-    fn client(&self) -> Client {
-        self.connection.client()
-    }
-
-    async fn read<T: DeserializeOwned>(&self, key: &ItemKey) -> Result<Option<T>, Error> {
-        let item = self.read_item(key).await?;
-        Ok(item.map(from_item).transpose()?)
-    }
-
-    async fn read_item(&self, key: &ItemKey) -> Result<Option<Item>, Error> {
-        let answer = self
-            .client()
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(Failure::from)?;
-        Ok(answer.item)
-    }
-
-    /// Reads many records at once, in the order asked for. Missing ones are left out, and so, with a line in the log,
-    /// are damaged ones: one bad item must not hide a whole list.
+    /// Reads many records, in the order of `keys`. Missing records are left out. So are damaged ones, with a line in the log: a
+    /// damaged record must not hide the rest of a list.
     async fn read_many<T: DeserializeOwned>(&self, keys: &[ItemKey]) -> Result<Vec<T>, Error> {
-        let items = self.read_items(keys).await?.into_iter();
+        let items = self.items.get_many(keys).await?.into_iter();
         Ok(items.filter_map(|item| logged(from_item(item))).collect())
     }
 
-    /// Reads many items at once, in the order asked for. Missing ones are left out.
-    async fn read_items(&self, keys: &[ItemKey]) -> Result<Vec<Item>, Error> {
-        let mut found = std::collections::HashMap::new();
-        for chunk in keys.chunks(100) {
-            let mut wanted: Vec<_> = chunk.iter().map(ItemKey::attributes).collect();
-            for tries in 0.. {
-                if wanted.is_empty() {
-                    break;
-                }
-                back_off(tries).await;
-                let request = KeysAndAttributes::builder()
-                    .set_keys(Some(wanted))
-                    .consistent_read(true)
-                    .build()
-                    .expect("keys are set");
-                let answer = self
-                    .client()
-                    .batch_get_item()
-                    .request_items(&self.table, request)
-                    .send()
-                    .await
-                    .map_err(Failure::from)?;
-                let items = answer.responses.unwrap_or_default().remove(&self.table);
-                for item in items.unwrap_or_default() {
-                    found.insert(tollgate_dynamo::item::name_of(&item), item);
-                }
-                let left = answer
-                    .unprocessed_keys
-                    .unwrap_or_default()
-                    .remove(&self.table);
-                wanted = left.map(|left| left.keys).unwrap_or_default();
-            }
+    /// Makes all of these writes or none. False if a condition does not hold.
+    async fn transact(&self, writes: Vec<Write>) -> Result<bool, Error> {
+        match self.items.transact(writes).await? {
+            Transacted::Applied => Ok(true),
+            Transacted::ConditionFailed => Ok(false),
+            Transacted::TooLarge => Err(Error::TooLarge),
+            Transacted::Contended => Err(Error::Contended),
         }
-        let items = keys.iter().filter_map(|key| found.remove(&key.to_string()));
-        Ok(items.collect())
     }
+}
 
-    /// Puts an item in the place of the one at `revision`. False where that one is not there any more.
-    async fn replace<T>(&self, key: &ItemKey, item: Item, revision: u64) -> Result<bool, Error>
-    where
-        T: DeserializeOwned + Serialize + PartialEq,
-    {
-        let put = self.put_in_place(item.clone(), revision);
-        let put = self
-            .client()
-            .put_item()
-            .table_name(put.table_name)
-            .set_item(Some(put.item))
-            .set_condition_expression(put.condition_expression)
-            .set_expression_attribute_names(put.expression_attribute_names)
-            .set_expression_attribute_values(put.expression_attribute_values)
-            .send()
-            .await;
-        if conditional(put)?.is_some() {
-            return Ok(true);
-        }
-        // The SDK may have tried twice and met its own first try.
-        let there: Option<T> = self.read(key).await?;
-        Ok(there == Some(from_item(item)?))
-    }
-
-    /// Puts a new item under a random id. That it is there already can only mean that the SDK tried twice.
-    async fn put_once(&self, item: Item) -> Result<(), Error> {
-        let put = self
-            .client()
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await;
-        conditional(put)?;
-        Ok(())
-    }
-
-    async fn delete_item(&self, key: &ItemKey) -> Result<(), Error> {
-        self.client()
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(key.attributes()))
-            .send()
-            .await
-            .map_err(Failure::from)?;
-        Ok(())
-    }
-
-    /// A put that passes only in the place of the item at `revision`.
-    fn put_in_place(&self, item: Item, revision: u64) -> Put {
-        Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("#revision = :known")
-            .expression_attribute_names("#revision", "revision")
-            .expression_attribute_values(":known", AttributeValue::N(revision.to_string()))
-            .build()
-            .expect("table and item are set")
-    }
-
-    /// A put that passes only where nothing is.
-    fn put_new(&self, item: Item) -> Put {
-        Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()
-            .expect("table and item are set")
-    }
+/// Makes attempts until one settles the matter; an attempt returns `None` if a concurrent write got ahead of it.
+///
+/// # Errors
+/// The first error of an attempt, or [`Error::Contended`] if every attempt lost.
+async fn until_settled<T, E, F>(attempt: impl FnMut() -> F) -> Result<T, E>
+where
+    E: From<Error>,
+    F: Future<Output = Result<Option<T>, E>>,
+{
+    let settled = retry::until_settled(attempt).await?;
+    settled.ok_or_else(|| Error::Contended.into())
 }
 
 fn logged<T>(outcome: Result<T, Corrupt>) -> Option<T> {
@@ -201,32 +114,7 @@ fn logged<T>(outcome: Result<T, Corrupt>) -> Option<T> {
         .ok()
 }
 
-/// Whether more may be begun.
+/// Whether there is time to begin something more.
 fn is_in_time(until: Option<Instant>) -> bool {
     until.is_none_or(|until| Instant::now() < until)
-}
-
-/// Waits before a try that others got ahead of: longer each time, and not all alike.
-async fn back_off(tries: u32) {
-    if tries > 0 {
-        let wait = u64::from(tries.min(100)) * fastrand::u64(5..15);
-        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
-    }
-}
-
-/// Whether a text can be an id at all. What cannot is unknown; DynamoDB would refuse to look for it.
-fn is_id(text: &str) -> bool {
-    (1..=MAX_ID).contains(&text.len())
-}
-
-/// A new id: ten characters of lower-case base 36, as API Gateway's are.
-fn new_id() -> String {
-    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let mut random = getrandom::u64().expect("the operating system gives random bytes");
-    let digits = (0..10).map(|_| {
-        let digit = DIGITS[usize::try_from(random % 36).unwrap_or(0)];
-        random /= 36;
-        char::from(digit)
-    });
-    digits.collect()
 }

@@ -1,24 +1,26 @@
-//! Which keys are in which plans. A key's record lists its plans; its meters are brought in line with it.
+//! Putting keys into plans and taking them out. A key's record lists its plans, and its meters are brought in line with it.
 
-use std::collections::HashSet;
-
-use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_core::id::{KeyId, PlanId};
-use tollgate_core::plan::ApiStage;
 
-use super::keys::prefix_of;
-use super::listing::List;
-use super::unpublished::Unpublished;
-use super::{Admin, Error, MAX_TRIES, Page, PageRequest, back_off, is_id};
+use crate::ids::is_id;
+use crate::meters::MeterPlacement;
+use crate::unpublished::Unpublished;
+use crate::{Admin, Error, until_settled};
+use aws_sdk_dynamodb::types::AttributeValue;
 use tollgate_dynamo::expression::Update;
-use tollgate_dynamo::failure::conditional;
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
-use tollgate_dynamo::schema::BY_CREATED;
+use tollgate_dynamo::items::Write;
 
-/// Bytes of a name that a meter holds for the index: every request writes the meter, and is billed by its size.
-pub(super) const NAME_BYTES: usize = 40;
+mod list;
+mod stages;
+
+pub(crate) use list::{keys_of, plan_list};
+pub(crate) use stages::shared_stage;
+
+/// Bytes of a name that a meter holds for the index: each request writes the meter, and is billed by its size.
+pub(crate) const NAME_BYTES: usize = 40;
 
 impl Admin {
     /// Puts a key into a plan.
@@ -27,28 +29,28 @@ impl Admin {
     /// [`Error::NoSuchPlan`], [`Error::NoSuchKey`], [`Error::AlreadyLinked`], [`Error::StageTaken`].
     pub async fn link(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<KeyRecord, Error> {
         let plan = self.plan(plan_id).await?;
-        let change = match self.record_link(&plan, key_id).await {
+        let recorded = until_settled(|| self.record_link(&plan, key_id)).await;
+        let change = match recorded {
             Err(Error::AlreadyLinked) if !self.is_listed(plan_id, key_id).await? => {
-                // An earlier call got no further than the record: finish what it began.
+                // An earlier call was interrupted after it wrote the record: complete it.
                 Unpublished::again(self.key(key_id).await?)
             }
             linked => linked?,
         };
         let record = self.sync_meters(change).await?;
         self.update_lookup(&record).await?;
-        self.unless_gone(plan_id, record).await
+        self.unlink_if_plan_gone(plan_id, record).await
     }
 
-    /// The key that was put into a plan, unless that was deleted meanwhile: the deletion may not have seen this key.
-    pub(super) async fn unless_gone(
+    /// The key that was put into a plan, unless the plan was deleted meanwhile: the deletion may not have seen this key.
+    pub(crate) async fn unlink_if_plan_gone(
         &self,
         plan_id: &PlanId,
         record: KeyRecord,
     ) -> Result<KeyRecord, Error> {
         match self.plan(plan_id).await {
             Err(Error::NoSuchPlan) => {
-                let linked = record.plans.iter().any(|plan| *plan == *plan_id);
-                if linked {
+                if record.plans.contains(plan_id) {
                     self.unlink(plan_id, &record.id).await?;
                 }
                 Err(Error::NoSuchPlan)
@@ -57,61 +59,35 @@ impl Admin {
         }
     }
 
-    /// Notes the link in the key's record, against which its other plans are checked in the same step.
-    async fn record_link(&self, plan: &PlanRecord, key_id: &KeyId) -> Result<Unpublished, Error> {
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
-            let key = self.key(key_id).await?;
-            if key.plans.contains(&plan.id) {
-                return Err(Error::AlreadyLinked);
-            }
-            // To put it back into the plan that it is leaving is to call the move off.
-            if key.moving.as_ref().is_some_and(|it| it.from != plan.id) {
-                // Its meter is being brought up; nothing may be charged to it before.
-                Box::pin(self.arrive_anywhere(key)).await?;
-                continue;
-            }
-            self.check_stages(&key, plan, None).await?;
-            let add = |record: &mut KeyRecord| {
-                record.enter(&plan.id);
-                Ok::<_, Error>(())
-            };
-            if let Some(change) = self.replace_key(key, add).await? {
-                return Ok(change);
-            }
-        }
-        Err(Error::Contended)
-    }
-
-    /// Whether the meter has been told that the key is in the plan.
-    async fn is_listed(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<bool, Error> {
-        let meter = self.read_item(&ItemKey::meter(key_id, plan_id)).await?;
-        Ok(meter.is_some_and(|meter| meter.contains_key(BY_CREATED.pk)))
-    }
-
-    /// No other plan of the key may open a stage that this one opens, but for the one that it leaves for it.
-    pub(super) async fn check_stages(
+    /// Adds a plan to the key's record, after a check against the key's other plans. `None` if the record changed meanwhile.
+    async fn record_link(
         &self,
-        key: &KeyRecord,
         plan: &PlanRecord,
-        leaves: Option<&PlanId>,
-    ) -> Result<(), Error> {
-        let others = key.plans.iter().filter(|id| Some(*id) != leaves);
-        let others: Vec<_> = others.map(ItemKey::plan).collect();
-        let others: Vec<PlanRecord> = self.read_many(&others).await?;
-        let wanted: HashSet<_> = plan.limits.stages.iter().map(ApiStage::id).collect();
-        for other in others.iter().filter(|other| !other.deleted) {
-            let mut stages = other.limits.stages.iter().map(ApiStage::id);
-            let taken = stages.find(|name| wanted.contains(name));
-            if let Some(stage) = taken {
-                return Err(Error::StageTaken {
-                    key: key.id.clone(),
-                    plan: other.id.clone(),
-                    stage,
-                });
-            }
+        key_id: &KeyId,
+    ) -> Result<Option<Unpublished>, Error> {
+        let key = self.key(key_id).await?;
+        if key.plans.contains(&plan.id) {
+            return Err(Error::AlreadyLinked);
         }
-        Ok(())
+        // Putting the key back into the plan that it is leaving cancels the move. Any other plan waits for the move: the new
+        // meter is not complete, and must not be charged before it is.
+        let moving = key.moving.as_ref();
+        if moving.is_some_and(|moving| moving.from != plan.id) {
+            Box::pin(self.finish_pending_move(key)).await?;
+            return Ok(None);
+        }
+        self.check_stages(&key, plan, None).await?;
+        let add = |record: &mut KeyRecord| {
+            record.enter(&plan.id);
+            Ok::<_, Error>(())
+        };
+        self.replace_key(key, add).await
+    }
+
+    /// Whether the meter is in the list of the plan's keys.
+    async fn is_listed(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<bool, Error> {
+        let meter = self.items.get(&ItemKey::meter(key_id, plan_id)).await?;
+        Ok(meter.is_some_and(|meter| MeterPlacement::of(&meter).is_listed()))
     }
 
     /// Takes a key out of a plan. Its usage stays.
@@ -129,96 +105,52 @@ impl Admin {
             }
             key => key?,
         };
-        let linked = key.plans.iter().any(|plan| *plan == *plan_id);
-        let moving = key.moving.as_ref();
-        let is_on_its_way = moving.is_some_and(|it| it.to == *plan_id || it.from == *plan_id);
-        if !linked && !is_on_its_way && !self.is_listed(plan_id, key_id).await? {
-            // An earlier call may have got no further than the record.
+        if !is_in_or_between(&key, plan_id) && !self.is_listed(plan_id, key_id).await? {
+            // An earlier call may have been interrupted after it wrote the record.
             self.sync_meters(Unpublished::again(key)).await?;
             self.plan(plan_id).await?;
             return Err(Error::NotLinked);
         }
-        let change = self
-            .change_key(key_id, |record| {
-                record.leave(plan_id);
-                Ok::<_, Error>(())
-            })
-            .await?;
+        let remove = |record: &mut KeyRecord| {
+            record.leave(plan_id);
+            Ok::<_, Error>(())
+        };
+        let change = self.change_key(key_id, remove).await?;
         let record = self.sync_meters(change).await?;
         self.update_lookup(&record).await
     }
 
-    /// A key of a plan.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchPlan`], [`Error::NotLinked`].
-    pub async fn linked_key(&self, plan_id: &PlanId, key_id: &KeyId) -> Result<KeyRecord, Error> {
-        self.plan(plan_id).await?;
-        match self.key(key_id).await {
-            Ok(record) if record.plans.iter().any(|plan| *plan == *plan_id) => Ok(record),
-            Ok(_) | Err(Error::NoSuchKey) => Err(Error::NotLinked),
-            Err(error) => Err(error),
+    /// Takes a key out of a plan, if the key exists and is in the plan.
+    pub(crate) async fn unlink_if_linked(
+        &self,
+        plan_id: &PlanId,
+        key_id: &KeyId,
+    ) -> Result<(), Error> {
+        match self.unlink(plan_id, key_id).await {
+            Err(Error::NoSuchKey | Error::NoSuchPlan | Error::NotLinked) => Ok(()),
+            unlinked => unlinked,
         }
     }
 
-    /// A page of a plan's keys, those linked last first; with a name prefix as in [`KeyFilter`](super::keys::KeyFilter).
-    ///
-    /// # Errors
-    /// [`Error::BadPosition`].
-    pub async fn linked_keys(
-        &self,
-        plan: &PlanRecord,
-        name_prefix: Option<&str>,
-        page: &PageRequest,
-    ) -> Result<Page<KeyRecord>, Error> {
-        let list = match name_prefix {
-            None => keys_of(&plan.id),
-            Some(prefix) => List::named(plan_list(&plan.id), prefix_of(prefix, NAME_BYTES)),
-        };
-        let found = self.page(&list, page).await?;
-        let keys: Vec<_> = found.items.iter().map(ItemKey::key).collect();
-        let mut records: Vec<KeyRecord> = self.read_many(&keys).await?;
-        records.retain(|record| {
-            let name = record.name.as_deref().unwrap_or_default();
-            !record.deleted
-                && record.plans.contains(&plan.id)
-                && name_prefix.is_none_or(|prefix| name.starts_with(prefix))
-        });
-        Ok(Page {
-            items: records,
-            position: found.position,
-        })
-    }
-
-    /// Notes the plans beside the value, so that they are read together with the key. Only a hint: the record decides.
-    pub(super) async fn update_lookup(&self, key: &KeyRecord) -> Result<(), Error> {
+    /// Writes the key's plans into the look-up of its value, which lets the authorizer read them together with the key. The
+    /// look-up is only a hint: the record decides.
+    pub(crate) async fn update_lookup(&self, key: &KeyRecord) -> Result<(), Error> {
         let mut update = Update::default();
-        let plans = key
-            .plans
-            .iter()
-            .cloned()
-            .map(|id| AttributeValue::S(id.into()))
-            .collect();
-        let (name, plans) = (update.name("plans"), update.value(AttributeValue::L(plans)));
+        let plans = key.plans.iter().map(|id| AttributeValue::S(id.to_string()));
+        let plans = AttributeValue::L(plans.collect());
+        let (name, plans) = (update.name("plans"), update.value(plans));
         let (owner, id) = (update.name("key_id"), update.text(&key.id));
         update.condition(format!("{owner} = {id}"));
         update.set(&name, plans);
-        let request = self
-            .client()
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(ItemKey::hash(&key.hash).attributes()));
-        conditional(update.apply(request).send().await)?;
+        let lookup = ItemKey::hash(&key.hash);
+        self.items.write(Write::Update(lookup, update)).await?;
         Ok(())
     }
 }
 
-/// The list of a plan's keys, those linked last first.
-pub(super) fn keys_of(plan_id: &PlanId) -> List {
-    List::newest_first(BY_CREATED, plan_list(plan_id))
-}
-
-/// The partition of the list of a plan's keys.
-pub(super) fn plan_list(plan_id: &PlanId) -> String {
-    format!("PLAN#{plan_id}")
+/// Whether a key is in the plan, or on a move from or to it.
+fn is_in_or_between(key: &KeyRecord, plan: &PlanId) -> bool {
+    let moving = key.moving.as_ref();
+    key.plans.contains(plan)
+        || moving.is_some_and(|moving| moving.to == *plan || moving.from == *plan)
 }

@@ -1,29 +1,91 @@
-//! Rotation: a key gets a new value, and the one before stays good for a while. It stays the same key, with the same meters:
+//! Rotation: a key gets a new value, and the previous one stays valid for a while. It stays the same key with the same meters:
 //! both values are charged to one balance.
 //!
-//! The order is the one of every revocation: first the record says until when the value before is good, then every meter is
-//! told, and only then is the value free to be another key's. Whatever is interrupted, the record still says what is left to
-//! do, and the next call does it.
+//! The order is the one of every revocation. First the record says until when the previous value is valid, then every meter
+//! learns it, and only then can another key have the value. After an interruption the record still says what is left to do, and
+//! the next call does it.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 use jiff::Timestamp;
 use tollgate_core::id::KeyId;
 use tollgate_core::key::{KeyHash, KeyValue};
 
-use super::unpublished::Unpublished;
-use super::{Admin, Error, MAX_TRIES, back_off};
-use tollgate_dynamo::failure::conditional;
+use crate::unpublished::Unpublished;
+use crate::{Admin, Error, until_settled};
+use tollgate_dynamo::expression::Update;
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::{KeyRecord, Retiring, Sealed};
 use tollgate_dynamo::item::lookup::LookupRecord;
+use tollgate_dynamo::items::{Condition, Write};
 use tollgate_dynamo::schema::{ITEM_VERSION, TTL};
 
-/// How long the item of a value is kept beyond its time, so that who still sends it is told why it is refused.
-const KEPT_SECONDS: i64 = 24 * 60 * 60;
+/// How long a value's look-up is kept after the value has expired, in seconds: clients that still send it learn why they are
+/// refused.
+const LOOKUP_KEPT_SECONDS: i64 = 24 * 60 * 60;
+
+/// The value that a key is to have.
+struct NewValue {
+    hash: KeyHash,
+    sealed: Option<Sealed>,
+    /// Until when the previous value stays valid; `None` if it ends at once.
+    overlap: Option<Timestamp>,
+}
+
+/// What has to be done for a rotation, given the key's record.
+#[derive(Debug, PartialEq, Eq)]
+enum RotationStep {
+    /// The key has the value, perhaps because this very rotation was interrupted.
+    Resume,
+    /// The key is disabled or expired: refuse.
+    RefuseInactive,
+    /// The overlap of an earlier rotation has not ended: refuse.
+    RefuseSecond,
+    /// The previous value of an earlier rotation has expired: forget it first.
+    ForgetPrevious,
+    /// Replace the value.
+    Replace,
+}
+
+impl RotationStep {
+    fn of(record: &KeyRecord, hash: &KeyHash, now: Timestamp) -> Self {
+        if record.has_value(hash) {
+            return Self::Resume;
+        }
+        if record.check_usable(None, now).is_err() {
+            return Self::RefuseInactive;
+        }
+        match &record.retiring {
+            Some(retiring) if retiring.until > now => Self::RefuseSecond,
+            Some(_) => Self::ForgetPrevious,
+            None => Self::Replace,
+        }
+    }
+}
+
+/// How a rotation to a value that the key already has goes on.
+#[derive(Debug, PartialEq, Eq)]
+enum Resumed {
+    /// It is complete.
+    Complete,
+    /// The previous value still has to end.
+    EndPrevious,
+    /// It is another rotation: the value was the key's before.
+    ValueExists,
+}
+
+impl Resumed {
+    fn of(record: &KeyRecord, hash: &KeyHash, overlap: Option<Timestamp>) -> Self {
+        let is_current = record.hash == *hash;
+        match (overlap, &record.retiring) {
+            (Some(_), Some(_)) | (None, None) if is_current => Self::Complete,
+            (None, Some(_)) if is_current => Self::EndPrevious,
+            _ => Self::ValueExists,
+        }
+    }
+}
 
 impl Admin {
-    /// Gives a key a new value. The one before is good until `until`, or not any more. When this returns, both hold
-    /// everywhere. Asking again for the value that a rotation has given finishes that rotation.
+    /// Gives a key a new value. The previous one stays valid until `until`, or ends at once. When this returns, both hold
+    /// everywhere. A second call with the same value completes an interrupted rotation.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::ValueExists`], [`Error::KeyNotActive`], [`Error::RotationInProgress`].
@@ -34,111 +96,105 @@ impl Admin {
         sealed: Option<Sealed>,
         until: Option<Timestamp>,
     ) -> Result<KeyRecord, Error> {
-        let hash = value.hash();
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
-            let before = self.key(id).await?;
-            let now = self.now();
-            if before.has_value(&hash) {
-                // Perhaps this very rotation, asked for again because it was interrupted.
-                let before = self.sync_meters(Unpublished::again(before)).await?;
-                let is_current = before.hash == hash;
-                return match (until, &before.retiring) {
-                    (Some(_), Some(_)) | (None, None) if is_current => Ok(before),
-                    (None, Some(_)) if is_current => self.end_rotation(id).await,
-                    _ => Err(Error::ValueExists),
-                };
+        let new = NewValue {
+            hash: value.hash(),
+            sealed,
+            overlap: until,
+        };
+        until_settled(|| self.try_rotate(id, &new)).await
+    }
+
+    async fn try_rotate(&self, id: &KeyId, new: &NewValue) -> Result<Option<KeyRecord>, Error> {
+        let before = self.key(id).await?;
+        let now = self.now();
+        match RotationStep::of(&before, &new.hash, now) {
+            RotationStep::Resume => self.resume_rotation(before, new).await.map(Some),
+            RotationStep::RefuseInactive => Err(Error::KeyNotActive),
+            RotationStep::RefuseSecond => {
+                self.sync_meters(Unpublished::again(before)).await?;
+                Err(Error::RotationInProgress(id.clone()))
             }
-            if !before.enabled || before.is_expired(&hash, now) {
-                return Err(Error::KeyNotActive);
+            RotationStep::ForgetPrevious => {
+                self.forget_previous(before).await?;
+                Ok(None)
             }
-            match &before.retiring {
-                Some(retiring) if retiring.until > now => {
-                    self.sync_meters(Unpublished::again(before)).await?;
-                    return Err(Error::RotationInProgress(id.clone()));
-                }
-                Some(_) => {
-                    self.drop_retired(before).await?;
-                    continue;
-                }
-                None => {}
-            }
-            let retiring = Retiring {
-                hash: before.hash,
-                until: until.unwrap_or(now),
-            };
-            let after = Unpublished::after(&before, |record| {
-                record.hash = hash;
-                record.sealed.clone_from(&sealed);
-                record.updated = now;
-                record.retiring = Some(retiring.clone());
-                Ok::<_, Error>(())
-            })?;
-            let writes = self.rotation(&before, &after, &hash, &retiring);
-            if self.transact(writes).await? {
-                let after = self.sync_meters(after).await?;
-                return match until {
-                    Some(_) => Ok(after),
-                    None => self.end_rotation(id).await,
-                };
-            }
-            let owner: Option<LookupRecord> = self.read(&ItemKey::hash(&hash)).await?;
-            if owner.is_some_and(|owner| owner.key_id != *id) {
-                return Err(Error::ValueExists);
-            }
+            RotationStep::Replace => self.replace_value(before, new, now).await,
         }
-        Err(Error::Contended)
     }
 
-    /// The writes of a rotation: the new value, the record, and for how long the item of the value before is kept.
-    fn rotation(
+    async fn resume_rotation(&self, record: KeyRecord, new: &NewValue) -> Result<KeyRecord, Error> {
+        let record = self.sync_meters(Unpublished::again(record)).await?;
+        match Resumed::of(&record, &new.hash, new.overlap) {
+            Resumed::Complete => Ok(record),
+            Resumed::EndPrevious => self.end_rotation(&record.id).await,
+            Resumed::ValueExists => Err(Error::ValueExists),
+        }
+    }
+
+    /// Writes the new value. `None` if the record changed meanwhile.
+    async fn replace_value(
         &self,
-        before: &KeyRecord,
-        after: &Unpublished,
-        hash: &KeyHash,
-        retiring: &Retiring,
-    ) -> Vec<TransactWriteItem> {
-        let new = self.put_new(after.value_item(hash));
-        let record = self.put_in_place(after.item(), before.revision);
-        let number = |number: i64| AttributeValue::N(number.to_string());
-        let earlier = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(ItemKey::hash(&retiring.hash).attributes()))
-            .update_expression("SET #ttl = :ttl, key_id = :id, v = :v")
-            .condition_expression("attribute_not_exists(pk) OR key_id = :id")
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":ttl", number(retiring.until.as_second() + KEPT_SECONDS))
-            .expression_attribute_values(":id", AttributeValue::S(before.id.to_string()))
-            .expression_attribute_values(":v", number(ITEM_VERSION.into()))
-            .build()
-            .expect("table, key and expression are set");
-        vec![
-            TransactWriteItem::builder().put(new).build(),
-            TransactWriteItem::builder().put(record).build(),
-            TransactWriteItem::builder().update(earlier).build(),
-        ]
+        before: KeyRecord,
+        new: &NewValue,
+        now: Timestamp,
+    ) -> Result<Option<KeyRecord>, Error> {
+        let retiring = Retiring {
+            hash: before.hash,
+            until: new.overlap.unwrap_or(now),
+        };
+        let after = Unpublished::after(&before, |record| {
+            record.hash = new.hash;
+            record.sealed.clone_from(&new.sealed);
+            record.updated = now;
+            record.retiring = Some(retiring.clone());
+            Ok::<_, Error>(())
+        })?;
+        let writes = vec![
+            Write::new_item(after.lookup_item(&new.hash)),
+            Write::Put(after.item(), Condition::AtRevision(before.revision)),
+            expire_lookup(&before.id, &retiring),
+        ];
+        if self.transact(writes).await? {
+            let after = self.sync_meters(after).await?;
+            return match new.overlap {
+                Some(_) => Ok(Some(after)),
+                None => self.end_rotation(&before.id).await.map(Some),
+            };
+        }
+        let lookup = ItemKey::hash(&new.hash);
+        let owner: Option<LookupRecord> = self.items.record(&lookup).await?;
+        match owner {
+            Some(owner) if owner.key_id != before.id => Err(Error::ValueExists),
+            _ => Ok(None),
+        }
     }
 
-    /// Ends the time of the value that a rotation has replaced. When this returns, it is refused everywhere, and can be
-    /// another key's.
+    /// Ends the overlap of a rotation. When this returns, the previous value is refused everywhere, and can be another key's.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`], [`Error::NoRotation`].
     pub async fn end_rotation(&self, id: &KeyId) -> Result<KeyRecord, Error> {
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
-            let before = self.key(id).await?;
-            let Some(retiring) = &before.retiring else {
-                let before = self.sync_meters(Unpublished::again(before)).await?;
-                return if tries == 0 {
-                    Err(Error::NoRotation)
-                } else {
-                    // Another call has ended it.
-                    Ok(before)
-                };
-            };
-            let now = self.now();
-            if retiring.until > now {
+        let mut is_first = true;
+        until_settled(|| self.try_end_rotation(id, std::mem::take(&mut is_first))).await
+    }
+
+    async fn try_end_rotation(
+        &self,
+        id: &KeyId,
+        is_first: bool,
+    ) -> Result<Option<KeyRecord>, Error> {
+        let before = self.key(id).await?;
+        let now = self.now();
+        match &before.retiring {
+            None => {
+                let record = self.sync_meters(Unpublished::again(before)).await?;
+                // On a later attempt, another call has ended it meanwhile.
+                if is_first {
+                    return Err(Error::NoRotation);
+                }
+                Ok(Some(record))
+            }
+            Some(retiring) if retiring.until > now => {
                 let end = |record: &mut KeyRecord| {
                     if let Some(retiring) = &mut record.retiring {
                         retiring.until = now;
@@ -149,15 +205,14 @@ impl Admin {
                 if let Some(change) = self.replace_key(before, end).await? {
                     self.sync_meters(change).await?;
                 }
-            } else if let Some(record) = self.drop_retired(before).await? {
-                return Ok(record);
+                Ok(None)
             }
+            Some(_) => self.forget_previous(before).await,
         }
-        Err(Error::Contended)
     }
 
-    /// Forgets a value whose time is over, once every meter has been told so. `None` where the record was changed meanwhile.
-    async fn drop_retired(&self, before: KeyRecord) -> Result<Option<KeyRecord>, Error> {
+    /// Forgets a previous value that has expired, once every meter knows that it has. `None` if the record changed meanwhile.
+    async fn forget_previous(&self, before: KeyRecord) -> Result<Option<KeyRecord>, Error> {
         let before = self.sync_meters(Unpublished::again(before)).await?;
         let Some(retiring) = before.retiring.clone() else {
             return Ok(Some(before));
@@ -166,39 +221,95 @@ impl Admin {
             record.retiring = None;
             Ok::<_, Error>(())
         })?;
-        let record = self.put_in_place(after.item(), before.revision);
-        let mut writes = vec![TransactWriteItem::builder().put(record).build()];
-        let item = ItemKey::hash(&retiring.hash);
-        let owner: Option<LookupRecord> = self.read(&item).await?;
-        // It may be gone by its time to live, and be another key's since.
+        let at_revision = Condition::AtRevision(before.revision);
+        let mut writes = vec![Write::Put(after.item(), at_revision)];
+        let lookup = ItemKey::hash(&retiring.hash);
+        let owner: Option<LookupRecord> = self.items.record(&lookup).await?;
+        // DynamoDB may have deleted it at its time to live, and another key may have the value since.
         if owner.is_some_and(|owner| owner.key_id == before.id) {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(item.attributes()))
-                .condition_expression("key_id = :id")
-                .expression_attribute_values(":id", AttributeValue::S(before.id.to_string()))
-                .build()
-                .expect("table and key are set");
-            writes.push(TransactWriteItem::builder().delete(delete).build());
+            writes.push(Write::Delete(lookup, Condition::OwnedBy(before.id)));
         }
         if !self.transact(writes).await? {
             return Ok(None);
         }
         Ok(Some(self.sync_meters(after).await?))
     }
+}
 
-    /// Deletes the item of a deleted key's value, unless the value belongs to another key by now.
-    pub(super) async fn release_value(&self, id: &KeyId, hash: &KeyHash) -> Result<(), Error> {
-        let deleted = self
-            .client()
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(ItemKey::hash(hash).attributes()))
-            .condition_expression("key_id = :id")
-            .expression_attribute_values(":id", AttributeValue::S(id.to_string()))
-            .send()
-            .await;
-        conditional(deleted)?;
-        Ok(())
+/// Gives the look-up of a key's previous value a time to live.
+fn expire_lookup(id: &KeyId, retiring: &Retiring) -> Write {
+    let mut update = Update::default();
+    let (owner, owner_id) = (update.name("key_id"), update.text(id));
+    let pk = update.name(tollgate_dynamo::schema::PK);
+    update.condition(format!(
+        "(attribute_not_exists({pk}) OR {owner} = {owner_id})"
+    ));
+    update.set(&owner, owner_id);
+    let kept_until = retiring.until.as_second() + LOOKUP_KEPT_SECONDS;
+    let (ttl, kept_until) = (update.name(TTL), update.number(kept_until));
+    update.set(&ttl, kept_until);
+    let (version, number) = (update.name("v"), update.number(ITEM_VERSION));
+    update.set(&version, number);
+    Write::Update(ItemKey::hash(&retiring.hash), update)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    fn hash(value: &str) -> KeyHash {
+        KeyValue::parse(value).expect("a value").hash()
+    }
+
+    fn record(retiring_until: Option<i64>) -> KeyRecord {
+        KeyRecord {
+            hash: hash("the-current-value-of-the-key"),
+            enabled: true,
+            retiring: retiring_until.map(|until| Retiring {
+                hash: hash("the-previous-value-of-the-key"),
+                until: at(until),
+            }),
+            ..KeyRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_rotation_waits_for_the_one_before_and_needs_an_active_key() {
+        let new = hash("the-new-value-of-the-key");
+        let step = |record: &KeyRecord| RotationStep::of(record, &new, at(10));
+        assert_eq!(step(&record(None)), RotationStep::Replace);
+        assert_eq!(step(&record(Some(11))), RotationStep::RefuseSecond);
+        assert_eq!(step(&record(Some(10))), RotationStep::ForgetPrevious);
+        let disabled = KeyRecord {
+            enabled: false,
+            ..record(None)
+        };
+        assert_eq!(step(&disabled), RotationStep::RefuseInactive);
+        let expired = KeyRecord {
+            expires: Some(at(10)),
+            ..record(None)
+        };
+        assert_eq!(step(&expired), RotationStep::RefuseInactive);
+        let current = record(None).hash;
+        let again = RotationStep::of(&disabled, &current, at(10));
+        assert_eq!(again, RotationStep::Resume);
+    }
+
+    #[test]
+    fn a_rotation_to_the_current_value_is_completed_as_it_was_begun() {
+        let current = record(None).hash;
+        let resumed = |record: &KeyRecord, overlap| Resumed::of(record, &current, overlap);
+        let overlap = Some(at(20));
+        assert_eq!(resumed(&record(Some(20)), overlap), Resumed::Complete);
+        assert_eq!(resumed(&record(None), None), Resumed::Complete);
+        assert_eq!(resumed(&record(Some(20)), None), Resumed::EndPrevious);
+        assert_eq!(resumed(&record(None), overlap), Resumed::ValueExists);
+        let previous = hash("the-previous-value-of-the-key");
+        let back = Resumed::of(&record(Some(20)), &previous, None);
+        assert_eq!(back, Resumed::ValueExists);
     }
 }

@@ -76,6 +76,8 @@ impl Memory {
         let days = period.start.series(1.day());
         // A day beyond the period's end is damage: nothing was admitted on the days before it.
         let days = days.take_while(|day| *day < before && *day < period.end());
+        let is_archived = |day: &Date| waiting.is_none_or(|waiting| waiting.day != *day);
+        let days = days.filter(is_archived);
         let days = days.map(|day| self.archived_day(scope, (key, plan), day));
         let days = future::try_join_all(days).await?.into_iter().flatten();
         Ok(History::sum(period, before, days, waiting))
