@@ -90,7 +90,7 @@ impl Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     log_to_stderr();
-    let outcome = Arguments::parse().command.run().await;
+    let outcome = Box::pin(Arguments::parse().command.run()).await;
     outcome.unwrap_or_else(|failure| {
         eprintln!("error: {}", failure::explain(&failure));
         failure::exit_code(&failure)

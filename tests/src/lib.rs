@@ -14,6 +14,8 @@
 //! - [`world`]: plans, keys and decisions in a few words.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
+#![expect(clippy::too_many_lines, reason = "a scenario is told in one piece")]
+#![recursion_limit = "256"]
 #![expect(clippy::missing_errors_doc, reason = "test support")]
 
 pub mod api;

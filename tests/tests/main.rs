@@ -1,9 +1,15 @@
-//! One program holds all tests that cross crates: the SDK and SQLite are linked once.
+//! One program holds all tests that cross crates: the SDK and `SQLite` are linked once.
 //!
 //! A bare `cargo test` needs nothing installed. Tests that need more say so in `#[ignore]`, and `./test` runs them too.
 //!
 //! The tests run in one process: each has a table, ports and folders of its own, and gives environment variables only to the
 //! programs that it starts.
+
+#![recursion_limit = "256"]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a test tells its story from beginning to end"
+)]
 
 mod answers;
 mod bootstrap;

@@ -191,7 +191,7 @@ impl Case<'_> {
             State::Disabled => self.update(|record| record.enabled = false).await,
             State::Expired => {
                 self.update(|record| record.expires = Some(Timestamp::UNIX_EPOCH))
-                    .await
+                    .await;
             }
             State::NotInPlan => self.admin.unlink(&self.plan.id, id).await.unwrap(),
             State::Unknown => self.admin.delete_key(id).await.unwrap(),
@@ -241,7 +241,7 @@ impl Case<'_> {
             Change::Enable => self.update(|record| record.enabled = true).await,
             Change::Expire => {
                 self.update(|record| record.expires = Some(Timestamp::UNIX_EPOCH))
-                    .await
+                    .await;
             }
             Change::NeverExpire => self.update(|record| record.expires = None).await,
             Change::Rotate if matches!(state, State::Disabled | State::Expired) => return false,

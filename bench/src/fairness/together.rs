@@ -39,7 +39,7 @@ const CALL: Duration = Duration::from_millis(3);
 pub(crate) async fn run() {
     let mut rows = Vec::new();
     for at_once in AT_ONCE {
-        rows.push(measure(at_once).await.row(at_once));
+        rows.push(Box::pin(measure(at_once)).await.row(at_once));
     }
     let header = [
         "requests at once",

@@ -1,5 +1,7 @@
 //! Real events, as `aws_lambda_events` keeps them beside its types.
 
+#![expect(clippy::too_many_lines, reason = "a table of events")]
+
 use std::fs;
 use std::path::Path;
 

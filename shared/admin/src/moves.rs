@@ -12,7 +12,7 @@ use tollgate_core::id::{KeyId, PlanId};
 use crate::unpublished::Unpublished;
 use crate::{Admin, Error, until_settled};
 use tollgate_dynamo::item::key::{KeyRecord, Moving};
-use tollgate_dynamo::retry::{MAX_TRIES, back_off};
+use tollgate_dynamo::retry::{MAX_ATTEMPTS, back_off};
 
 mod carry;
 
@@ -80,14 +80,14 @@ impl Admin {
         carries: bool,
     ) -> Result<KeyRecord, Error> {
         let wanted = Move { from, to, carries };
-        until_settled(|| self.try_move(id, wanted)).await
+        until_settled(|| Box::pin(self.try_move(id, wanted))).await
     }
 
     async fn try_move(&self, id: &KeyId, wanted: Move<'_>) -> Result<Option<KeyRecord>, Error> {
         let record = self.key(id).await?;
         match wanted.step(&record) {
             MoveStep::Finish => {
-                let moved = self.finish_move(Unpublished::again(record)).await?;
+                let moved = Box::pin(self.finish_move(Unpublished::again(record))).await?;
                 Ok(Some(moved))
             }
             MoveStep::FinishOther => {
@@ -99,7 +99,7 @@ impl Admin {
                 self.update_lookup(&record).await?;
                 Ok(Some(record))
             }
-            MoveStep::Begin => self.begin_move(record, wanted).await,
+            MoveStep::Begin => Box::pin(self.begin_move(record, wanted)).await,
         }
     }
 
@@ -123,14 +123,14 @@ impl Admin {
             Ok::<_, Error>(())
         };
         match self.replace_key(record, leave).await? {
-            Some(change) => Ok(Some(self.finish_move(change).await?)),
+            Some(change) => Ok(Some(Box::pin(self.finish_move(change)).await?)),
             None => Ok(None),
         }
     }
 
     /// Finishes the move that a key is on, if it can be finished.
     pub(crate) async fn finish_pending_move(&self, record: KeyRecord) -> Result<(), Error> {
-        match self.finish_move(Unpublished::again(record)).await {
+        match Box::pin(self.finish_move(Unpublished::again(record))).await {
             Ok(_) | Err(Error::NoSuchPlan | Error::MoveCalledOff) => Ok(()),
             Err(error) => Err(error),
         }
@@ -139,8 +139,8 @@ impl Admin {
     /// Finishes the move that a key is on. If its plan is gone, the key returns to the plan that it left.
     async fn finish_move(&self, mut change: Unpublished) -> Result<KeyRecord, Error> {
         let mut target: Option<PlanId> = None;
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
+        for attempts in 0..MAX_ATTEMPTS {
+            back_off(attempts).await;
             let record = self.sync_meters(change).await?;
             let id = record.id.clone();
             let Some(moving) = record.moving.clone() else {
@@ -150,7 +150,7 @@ impl Admin {
                 };
             };
             target = Some(moving.to.clone());
-            if let Some(moved) = self.arrive(record, &moving).await? {
+            if let Some(moved) = Box::pin(self.arrive(record, &moving)).await? {
                 return Ok(moved);
             }
             change = Unpublished::again(self.key(&id).await?);

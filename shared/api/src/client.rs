@@ -150,9 +150,9 @@ impl Client {
     pub async fn patch<T: DeserializeOwned>(
         &self,
         path: &[&str],
-        patch: &impl Serialize,
+        operations: &impl Serialize,
     ) -> Result<T, Error> {
-        let body = serde_json::to_string(patch).map_err(Error::request)?;
+        let body = serde_json::to_string(operations).map_err(Error::request)?;
         let url = self.resource(path, &[])?;
         self.call(Method::PATCH, url, body).await
     }

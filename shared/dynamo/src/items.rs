@@ -96,11 +96,11 @@ impl Items {
         let mut found = HashMap::new();
         for batch in keys.chunks(READS_PER_BATCH) {
             let mut wanted: Vec<_> = batch.iter().map(ItemKey::attributes).collect();
-            for tries in 0.. {
+            for attempts in 0.. {
                 if wanted.is_empty() {
                     break;
                 }
-                back_off(tries).await;
+                back_off(attempts).await;
                 let (items, unprocessed) = self.get_batch(wanted).await?;
                 found.extend(items.into_iter().map(|item| (name_of(&item), item)));
                 wanted = unprocessed;
@@ -192,11 +192,11 @@ impl Items {
     pub async fn delete_many(&self, items: &[Item]) -> Result<(), Failure> {
         for batch in items.chunks(DELETES_PER_BATCH) {
             let mut requests: Vec<_> = batch.iter().map(delete_request).collect();
-            for tries in 0.. {
+            for attempts in 0.. {
                 if requests.is_empty() {
                     break;
                 }
-                back_off(tries).await;
+                back_off(attempts).await;
                 let write = self.client().batch_write_item();
                 let write = write.request_items(&self.table, requests).send();
                 let mut unprocessed = write.await?.unprocessed_items.unwrap_or_default();

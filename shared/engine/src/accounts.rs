@@ -40,6 +40,16 @@ impl Memory {
         if self.is_unknown(scope, &hash) {
             return Ok(None);
         }
+        // Rare, and large.
+        Box::pin(self.read_account(attempt)).await
+    }
+
+    /// Reads the account from the value on.
+    async fn read_account(
+        &self,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<Arc<Account>>, Failure> {
+        let (hash, scope) = (attempt.hash, attempt.scope);
         let account = match self.resolve(scope, &hash).await? {
             Some(principal) => self.account_of(attempt, &principal).await?,
             None => None,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::future;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use tokio::time::sleep;
 use tollgate_core::charge::{self, Charge};
 use tollgate_core::flow::{Flow, Load, Next, Outcome, Reply, View, Write};
 use tollgate_core::lane::Stamp;
@@ -15,13 +14,14 @@ use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_dynamo::retry::back_off;
 use tollgate_dynamo::table::Written;
 
 use crate::account::Account;
 use crate::attempt::{Attempt, Scope};
 use crate::cached_meter::CachedMeter;
 use crate::combine::{Group, Member, Outcomes};
-use crate::lanes::{Lanes, back_off};
+use crate::lanes::Lanes;
 use crate::memory::Memory;
 use crate::request::TimeSource;
 
@@ -114,7 +114,7 @@ impl Charging {
         flow.keep_waiting(|position| members[position].is_waiting());
         match flow.next(&view) {
             Next::Done => return false,
-            Next::Wait { attempts } => sleep(back_off(attempts)).await,
+            Next::Wait { attempts } => back_off(attempts).await,
             Next::Load(load) => match self.load(&cached, load).await {
                 Ok(()) => flow.observe(&view, Reply::Done),
                 Err(failure) => flow.observe(&view, Reply::Failed(failure)),

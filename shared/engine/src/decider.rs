@@ -71,7 +71,7 @@ impl Decider {
                     drop(account);
                     self.charge(attempt, charging).await?
                 }
-                Err(reason) => self.refuse(attempt, &account, reason).await?,
+                Err(reason) => Box::pin(self.refuse(attempt, &account, reason)).await?,
             };
             if let Some(verdict) = verdict {
                 return Ok(verdict);
@@ -149,11 +149,8 @@ impl Decider {
     ) -> Result<Result<Charging, Reason>, Failure> {
         let (record, target) = (&account.record.value, attempt.request.target);
         attempt.scope.now = (attempt.request.clock)();
-        if !record.enabled {
-            return Ok(Err(Reason::Disabled));
-        }
-        if record.is_expired(&attempt.hash, attempt.scope.now) {
-            return Ok(Err(Reason::Expired));
+        if let Err(reason) = record.check_usable(Some(&attempt.hash), attempt.scope.now) {
+            return Ok(Err(reason));
         }
         let plans = self.memory.plans_of(attempt.scope, record).await;
         attempt.scope.now = (attempt.request.clock)();

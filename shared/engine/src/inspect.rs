@@ -85,11 +85,8 @@ impl Decider {
         };
         let (key, scope) = (&account.record.value, attempt.scope);
         attempt.about.key = Some(Arc::clone(key));
-        if !key.enabled {
-            return Ok(Err(Reason::Disabled));
-        }
-        if key.is_expired(&attempt.hash, scope.now) {
-            return Ok(Err(Reason::Expired));
+        if let Err(reason) = key.check_usable(Some(&attempt.hash), scope.now) {
+            return Ok(Err(reason));
         }
         let mut plans = Vec::new();
         for id in &key.plans {

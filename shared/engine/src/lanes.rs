@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -61,13 +60,6 @@ impl Lanes {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long to wait before attempt `attempts + 1`: about 10, 20, 40 ms. The wait is random within a range so that instances do
-/// not retry at the same moment.
-pub(crate) fn back_off(attempts: u32) -> Duration {
-    let step = 10_000u64 << attempts.saturating_sub(1).min(4);
-    Duration::from_micros(fastrand::u64(step / 2..step))
 }
 
 /// A lane that one batch uses. Dropping the guard frees the lane.

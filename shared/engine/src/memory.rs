@@ -5,18 +5,17 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::time::sleep;
 use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::KeyHash;
 use tollgate_core::moment::Nanos;
 use tollgate_dynamo::failure::Failure;
 use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_dynamo::retry::back_off;
 use tollgate_dynamo::table::Table;
 
 use crate::account::Account;
 use crate::cache::{Cache, Cached};
 use crate::cached_meter::CachedMeter;
-use crate::lanes::back_off;
 
 /// Attempts of a call.
 const MAX_ATTEMPTS: u32 = 4;
@@ -90,7 +89,7 @@ impl Memory {
                 {
                     tracing::warn!(%failure, "calling again");
                     before = Some(failure);
-                    sleep(back_off(attempts)).await;
+                    back_off(attempts).await;
                 }
                 // The failure before is what has taken the time.
                 Err(Failure::OutOfTime) => return Err(before.unwrap_or(Failure::OutOfTime)),

@@ -41,9 +41,8 @@ impl Decider {
             .is_some_and(|at| Cached::new((), at).is_within(age::CONFIRMED, now));
         !is_throttled
             && was_confirmed
-            && record.enabled
             && record.has_value(&attempt.hash)
-            && !record.is_expired(&attempt.hash, now)
+            && record.check_usable(Some(&attempt.hash), now).is_ok()
             && record
                 .plans
                 .iter()

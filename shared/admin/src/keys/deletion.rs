@@ -2,6 +2,7 @@
 
 use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyHash;
+use tollgate_dynamo::item::key::KeyRecord;
 
 use crate::unpublished::Unpublished;
 use crate::{Admin, Error};
@@ -26,7 +27,11 @@ impl Admin {
         let change = if found.deleted {
             Unpublished::again(found)
         } else {
-            let delete = |record: &mut _| mark_deleted(record);
+            let delete = |record: &mut KeyRecord| {
+                record.deleted = true;
+                record.enabled = false;
+                Ok::<_, Error>(())
+            };
             self.change_key(id, delete).await?
         };
         let record = self.sync_meters(change).await?;
@@ -37,11 +42,7 @@ impl Admin {
     }
 
     /// Deletes the items of a revoked key: its look-ups, its archived days, and its record last.
-    pub(crate) async fn delete_items(
-        &self,
-        id: &KeyId,
-        hashes: Vec<KeyHash>,
-    ) -> Result<(), Error> {
+    pub(crate) async fn delete_items(&self, id: &KeyId, hashes: Vec<KeyHash>) -> Result<(), Error> {
         for hash in hashes {
             // Unless the value belongs to another key by now.
             let key = ItemKey::hash(&hash);
@@ -65,10 +66,4 @@ impl Admin {
             }
         }
     }
-}
-
-fn mark_deleted(record: &mut tollgate_dynamo::item::key::KeyRecord) -> Result<(), Error> {
-    record.deleted = true;
-    record.enabled = false;
-    Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) fn by_name(name: &str, time: &str) -> String {
 
 /// The time in the sort key by name of the entry `id`. Release 0.2.0 wrote sort keys without one; these count as the oldest.
 pub(super) fn time_of(sort: &str, id: &str) -> String {
-    let time = sort.rsplitn(3, '#').nth(1);
+    let time = sort.rsplit('#').nth(1);
     let time = time
         .filter(|time| time.len() == TIME_DIGITS && time.bytes().all(|byte| byte.is_ascii_digit()));
     format!("{}#{id}", time.unwrap_or("00000000000000"))

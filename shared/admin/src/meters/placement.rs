@@ -11,6 +11,10 @@ use tollgate_dynamo::schema::{BY_CREATED, BY_NAME, SK, TTL};
 
 /// The place of a meter. The default is that of a missing meter.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "which attributes an item has"
+)]
 pub(crate) struct MeterPlacement {
     /// It has counters.
     pub(super) has_counters: bool,

@@ -7,7 +7,7 @@ use crate::meters::PlansAndMeters;
 use crate::{Admin, Error};
 use tollgate_dynamo::item::ItemKey;
 use tollgate_dynamo::item::key::KeyRecord;
-use tollgate_dynamo::retry::{MAX_TRIES, back_off};
+use tollgate_dynamo::retry::{MAX_ATTEMPTS, back_off};
 
 impl Admin {
     /// Brings every meter of a key in line with its record: those of its plans, and those that are to be retired. This also
@@ -45,8 +45,8 @@ impl Admin {
         published: KeyRecord,
         mut known: u64,
     ) -> Result<KeyRecord, Error> {
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
+        for attempts in 0..MAX_ATTEMPTS {
+            back_off(attempts).await;
             let Some(current) = self.any_key(&published.id).await? else {
                 return Ok(published);
             };

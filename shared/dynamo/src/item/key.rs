@@ -203,11 +203,6 @@ impl KeyRecord {
         let ends = [self.expires, retiring.map(|retiring| retiring.until)];
         ends.into_iter().flatten().min()
     }
-
-    /// Whether the key, or this one of its values, has expired.
-    pub fn is_expired(&self, hash: &KeyHash, now: Timestamp) -> bool {
-        self.good_until(hash).is_some_and(|end| end <= now)
-    }
 }
 
 /// A key's value, encrypted. The store does not interpret it; only the key-management function can decrypt it.

@@ -10,7 +10,7 @@ use crate::expression::Update;
 use crate::failure::{Failure, conditional};
 use crate::item::meter::KEY_REVISION;
 use crate::item::{Item, ItemKey};
-use crate::retry::{MAX_TRIES, back_off};
+use crate::retry::{MAX_ATTEMPTS, back_off};
 
 /// A write of one item that is applied only if its condition holds.
 #[derive(Debug, Clone)]
@@ -117,8 +117,8 @@ impl Items {
     pub async fn transact(&self, writes: Vec<Write>) -> Result<Transacted, Failure> {
         let writes = writes.into_iter().map(|write| self.in_transaction(write));
         let writes: Vec<_> = writes.collect();
-        for tries in 0..MAX_TRIES {
-            back_off(tries).await;
+        for attempts in 0..MAX_ATTEMPTS {
+            back_off(attempts).await;
             let request = self.client().transact_write_items();
             let request = request.set_transact_items(Some(writes.clone()));
             let Err(error) = request.send().await else {
