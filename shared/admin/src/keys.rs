@@ -18,11 +18,11 @@ use tollgate_dynamo::item::{Item, ItemKey};
 use tollgate_dynamo::items::Write;
 
 mod deletion;
-mod list;
+pub(crate) mod list;
 
 pub use crate::ids::generate_value;
 pub use list::KeyFilter;
-pub(crate) use list::{has_name_prefix, item_of};
+use list::item_of;
 
 /// A key to create.
 #[derive(Debug, Clone, Default)]

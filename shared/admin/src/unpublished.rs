@@ -8,7 +8,7 @@ use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyHash;
 
 use crate::Error;
-use crate::keys::item_of;
+use crate::keys::list::item_of;
 use tollgate_dynamo::failure::Corrupt;
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::lookup::LookupRecord;

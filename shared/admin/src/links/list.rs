@@ -3,7 +3,7 @@
 use tollgate_core::id::{KeyId, PlanId};
 
 use super::NAME_BYTES;
-use crate::keys::has_name_prefix;
+use crate::keys::list::has_name_prefix;
 use crate::listing::{List, prefix_of};
 use crate::{Admin, Error, Page, PageRequest};
 use tollgate_dynamo::item::ItemKey;
