@@ -1,23 +1,49 @@
-//! Any JSON as the body of an update, for each resource; what may be applied to a plan is applied to one.
+//! Any JSON as the body of an update, for each resource. Changes that a plan takes leave a plan that is valid or refused.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_keys::patch::plan::Patched;
-use tollgate_keys::patch::{API_KEY, Patch, USAGE, USAGE_PLAN};
-use tollgate_keys::wire::plan::UsagePlan;
+use tollgate_admin::input::PlanEdit;
+use tollgate_api::Patch;
+use tollgate_core::plan::Plan;
+use tollgate_dynamo::item::plan::PlanRecord;
+use tollgate_keys::patch::paths::{API_KEY, USAGE, USAGE_PLAN};
+use tollgate_keys::patch::{plan, read};
+
+fn empty_plan() -> PlanRecord {
+    PlanRecord {
+        id: "plan".into(),
+        revision: 1,
+        deleted: false,
+        name: "plan".to_owned(),
+        description: None,
+        product_code: None,
+        tags: Default::default(),
+        created: Default::default(),
+        limits: Plan::default(),
+    }
+}
 
 fuzz_target!(|json: &[u8]| {
-    let read = || serde_json::from_slice::<Patch>(json).ok();
+    let patch = || serde_json::from_slice::<Patch>(json).ok();
     for paths in [API_KEY, USAGE] {
-        let _ = read().map(|patch| patch.read(paths));
+        let _ = patch().map(|patch| read(patch, paths));
     }
-    let Some(Ok(operations)) = read().map(|patch| patch.read(USAGE_PLAN)) else {
+    let Some(Ok(changes)) = patch().map(|patch| read(patch, USAGE_PLAN)) else {
         return;
     };
-    let mut plan = Patched::of(UsagePlan::default());
-    for operation in &operations {
-        let _ = plan.apply(operation);
+    let mut record = empty_plan();
+    let mut edit = PlanEdit::of(&record);
+    for change in &changes {
+        if plan::apply(change, &mut edit).is_err() {
+            return;
+        }
     }
-    serde_json::to_string(&plan.into_plan()).expect("a patched plan can be shown");
+    let draft = edit.finish();
+    if draft.clone().apply(&mut record).is_ok() {
+        // A valid plan says of itself what it was said to be.
+        let mut again = record.clone();
+        PlanEdit::of(&record).finish().apply(&mut again).expect("a stored plan is valid");
+        assert_eq!(again, record);
+    }
 });

@@ -360,7 +360,8 @@ async fn a_plan_that_is_lowered_under_load_holds_once_one_has_seen_it(kind: Kind
         .unwrap();
     // An engine that starts now knows the new plan, and its first charge makes it known to all.
     let fresh = engine(&store, PATIENT).await;
-    decide(&fresh, &key.value).await;
+    // On a busy machine the load may get ahead of all its attempts.
+    while decide(&fresh, &key.value).await == Reason::Contended {}
     let today = day_of(Timestamp::now());
     let by_then = used(&admin, &plan.id, &key.record.id, today - 1.day()).await;
     tokio::time::sleep(Duration::from_millis(700)).await;

@@ -10,6 +10,7 @@ use tollgate_tests::api::{Api, ids, text};
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_told_what_was_expected_and_changes_nothing() {
     let api = Api::embedded().await;
+    let mut messages = Vec::new();
     for (path, body, expected) in [
         (
             "/apikeys",
@@ -145,7 +146,36 @@ async fn bad_input_is_told_what_was_expected_and_changes_nothing() {
             "{message:?} should start with {expected:?}"
         );
         assert_eq!(error["__type"], "BadRequestException");
+        messages.push(message.to_owned());
     }
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    Invalid API Key name, can be at most 1024 characters.
+    Invalid API Key description specified.
+    API Key value should be at least 20 characters
+    API Key value exceeds maximum size of 128 characters
+    API Key value must be visible ASCII characters without spaces
+    API Key value starts with tg_ but is not a generated value: its checksum does not match
+    Invalid customerId, can be at most 256 characters.
+    Invalid API Key description specified.
+    Invalid tags: expected keys of 1 to 128 characters and values of at most 256
+    Invalid value for tollgate.x: unknown field `x`, expected `expiresAt` or `restriction` at line 1 column 16
+    Invalid value for tollgate.typo: unknown field `typo`, expected `methods` at line 1 column 30
+    Invalid Usage Plan name, can be at most 1024 characters.
+    throttle: rateLimit must be 0 or a number of requests per second from 1e-9 to 1e12, got 1e308
+    Invalid value for enabled: invalid type: string "yes", expected a boolean at line 1 column 16
+    Invalid value for tags.a: invalid type: integer `1`, expected a string at line 1 column 14
+    Usage Plan name is required and must not be empty
+    throttle: rateLimit must be 0 or a number of requests per second from 1e-9 to 1e12, got -1e0
+    throttle.burstLimit must be a whole number from 0 to 2147483647, got -1
+    Invalid value for throttle.burstLimit: invalid type: floating point `1.5`, expected a whole number at line 1 column 40
+    quota.limit is required
+    quota.limit must be a whole number from 0 to 2147483647, got -1
+    quota.period: expected DAY, WEEK or MONTH; it is required
+    quota offset for WEEK must be from 0 to 6, got 9
+    Invalid API Stage specified: each of apiStages needs stage, which must not be empty
+    apiStages names a:s twice
+    apiStages[a:s].throttle[pets/GET]: expected a method throttle key such as /pets/{id}/GET, //GET for the root, or */* for each method of the stage, with one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, ANY; got "pets/GET"
+    "#);
     for path in [
         "/apikeys?limit=many",
         "/apikeys?position=%21",

@@ -220,6 +220,38 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_has_a_problem_document_for_people_and_programs() {
+        let refusals = Reason::ALL.into_iter().filter_map(|reason| {
+            let refused = Refused::of(&context(reason, None))?;
+            let problem = refused.problem;
+            let kind = problem.r#type.trim_start_matches(TYPES);
+            Some(format!(
+                "{} {}: {kind}: {}",
+                problem.status, problem.reason, problem.detail
+            ))
+        });
+        let refusals: Vec<_> = refusals.collect();
+        insta::assert_snapshot!(refusals.join("\n"), @"
+        401 missing_key: about:blank: the request carries no API key
+        401 malformed_key: about:blank: the API key is not known
+        401 unknown_key: about:blank: the API key is not known
+        401 disabled: about:blank: the API key is disabled
+        401 expired: about:blank: the API key has expired
+        403 not_in_plan: about:blank: the API key is in no usage plan for this API
+        403 method_not_allowed: about:blank: the API key may not call this method
+        400 malformed_path: about:blank: the path cannot be decoded: expected %XX to be bytes of UTF-8
+        429 rate: quota-exceeded: the usage plan's rate is exceeded
+        429 method_rate: quota-exceeded: the rate of this method is exceeded
+        429 quota: quota-exceeded: the usage plan's quota is spent
+        429 cost_exceeds_burst: quota-exceeded: the request costs more than the usage plan ever allows
+        503 contended: temporary-reduced-capacity: the request could not be decided; try again in 1 s
+        503 uncertain: temporary-reduced-capacity: the request could not be decided; try again in 1 s
+        503 store_unavailable: temporary-reduced-capacity: the request could not be decided; try again in 1 s
+        403 bad_event: about:blank: the request is refused
+        ");
+    }
+
+    #[test]
     fn keys_that_wait_for_one_reset_come_back_apart_and_never_before_it() {
         let wait = |key: usize, wait| {
             let context = Context {
