@@ -195,7 +195,9 @@ async fn stage_keys_are_kept_shown_and_patched() {
     ];
     let changed = api.patch(200, &path, &operations).await;
     assert_eq!(changed["stageKeys"], json!(["b/$default", "c/t"]));
-    for wrong in ["", "a", "/s", "a/", "a/s/t", "a b/s"] {
+    for wrong in [
+        "", "a", "/s", "a/", "a/s/t", "a b/s", "a:s", "a:s/t", "a/s:t",
+    ] {
         let operation = ["add", "/stages", wrong];
         let refused = api.patch(400, &path, &[operation]).await;
         let message = text(&refused["message"]);

@@ -92,6 +92,27 @@ async fn the_value_before_is_good_until_its_time_and_both_are_charged_to_one_met
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_with_an_expired_value_cost_those_with_the_live_one_no_calls() {
+    let store = Store::embedded().await;
+    let (api, admin) = Api::managed(&store).await;
+    let (_, key) = linked(&admin, plan(None, Some((100, PeriodKind::Month)))).await;
+    let rotations = format!("/apikeys/{}/rotations", key.record.id);
+    let rotated = api.post(&rotations, json!({ "overlapSeconds": 60 })).await;
+    let live = text(&rotated["value"]);
+    let over = Timestamp::now() + SignedDuration::from_secs(61);
+    let proxy = Proxy::to(&store.endpoint).await;
+    let engine = engine(&store.through(&proxy.endpoint), PATIENT).await;
+    assert_eq!(decide_at(&engine, &live, over).await.reason, Reason::Ok);
+    for _ in 0..3 {
+        let refused = decide_at(&engine, &key.value, over).await;
+        assert_eq!(refused.reason, Reason::Expired);
+        proxy.take_calls();
+        assert_eq!(decide_at(&engine, &live, over).await.reason, Reason::Ok);
+        assert_eq!(proxy.take_counts(), [("UpdateItem".to_owned(), 1)].into());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_overlap_that_is_ended_early_and_one_of_nothing_end_the_value_at_once() {
     let store = Store::embedded().await;
     let (api, admin) = Api::managed(&store).await;

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, TryFutureExt, stream};
 use jiff::Timestamp;
-use tollgate_core::id::{KeyId, PlanId};
+use tollgate_core::id::{KeyId, PlanId, StageId};
 use tollgate_core::key::KeyValue;
 use tollgate_core::terms::{Override, Restriction};
 
@@ -204,6 +204,16 @@ fn links(rows: &[Row]) -> Vec<(usize, PlanId)> {
 /// The text of a warning. Rows are numbered from 1, the first row under the header.
 pub fn warning(row: usize, reason: impl std::fmt::Display) -> String {
     format!("row {row}: {reason}")
+}
+
+fn no_such_plan(name: &str) -> String {
+    format!("there is no usage plan {name}; the key is not put into it")
+}
+
+fn overlaps(plan: &PlanId, stage: &StageId) -> String {
+    format!(
+        "usage plan {plan} opens API stage {stage} as another plan of the key does; it is not put into it"
+    )
 }
 
 fn rotated() -> &'static str {

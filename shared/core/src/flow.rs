@@ -151,6 +151,10 @@ impl<E: Clone> Flow<E> {
 
     /// The key, plan or limits that the batch shares have changed, so each request has to be decided from the start.
     pub fn restart(&mut self) {
+        if self.batch.is_decided() {
+            // What is learned after the decision does not change it.
+            return;
+        }
         if let Some(lost) = self.lost.take() {
             // The lost write may still be applied, and the next one would be made under other limits.
             self.uncertain(&lost);

@@ -105,7 +105,7 @@ impl World {
         match instance.flow.next(&view) {
             Next::Done => instance.is_done = true,
             Next::Wait { .. } => {}
-            Next::Load(Load::KeyAndPlan | Load::AgeingPlan) => {
+            Next::Load(Load::Key | Load::KeyAndPlan | Load::AgeingPlan) => {
                 instance.seen = self.store.meter.clone();
                 instance.flow.observe(&view, Reply::Done);
             }
@@ -218,6 +218,50 @@ fn fates() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::WriteLost),
         1 => Just(Fate::Throttled),
     ]
+}
+
+/// One instance whose batch of two requests has lost a call.
+fn with_a_lost_call(fate: Fate) -> World {
+    let mut world = World::new(100, 100, &[vec![1, 1]]);
+    world.step(0, fate, 0.5);
+    world
+}
+
+#[test]
+fn what_is_admitted_after_a_lost_answer_stays_admitted_when_the_key_or_plan_changes() {
+    for fate in [Fate::AnswerLost, Fate::WriteLost] {
+        let mut world = with_a_lost_call(fate);
+        world.step(0, Fate::Answered, 0.5);
+        world.instances[0].flow.restart();
+        let charged = world.store.charged;
+        let sums = summed_up(world.instances);
+        assert_eq!((charged, sums.admitted, sums.unknown), (2, 2, 0));
+        assert_eq!(sums.others, []);
+    }
+}
+
+#[test]
+fn a_lost_write_whose_limits_no_longer_apply_is_uncertain() {
+    for fate in [Fate::AnswerLost, Fate::WriteLost] {
+        let mut world = with_a_lost_call(fate);
+        world.instances[0].flow.restart();
+        let sums = summed_up(world.instances);
+        assert_eq!((sums.admitted, sums.unknown), (0, 2));
+    }
+}
+
+#[test]
+fn a_write_that_a_change_of_the_key_has_kept_out_is_decided_again() {
+    let mut world = with_a_lost_call(Fate::WriteLost);
+    world.store.meter.revisions.key += 1;
+    // The write fails, and the next call reads the key.
+    for _ in 0..2 {
+        world.step(0, Fate::Answered, 0.5);
+    }
+    assert_eq!(world.store.charged, 0);
+    let sums = summed_up(world.instances);
+    let again = Outcome::Again { reread: true };
+    assert_eq!(sums.others, [again.clone(), again]);
 }
 
 proptest! {

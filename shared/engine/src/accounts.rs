@@ -80,7 +80,7 @@ impl Memory {
             return Ok(Some(account));
         }
         let account = self.load_account(attempt.scope, key_id, plans).await?;
-        attempt.is_fresh = true;
+        attempt.fresh = Some(key_id.clone());
         // A value that was replaced is no longer this key's.
         let account = account.filter(|account| account.record.value.has_value(&attempt.hash));
         let account = account.map(Arc::new);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tollgate_core::id::KeyId;
 use tollgate_core::key::KeyHash;
 use tollgate_core::status::LimitStatus;
 use tollgate_core::terms::Reach;
@@ -27,8 +28,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) scope: Scope,
     /// When the decision began.
     pub(crate) began: Timestamp,
-    /// Whether this decision has read the key's record from the store. If so, a refusal by that record is final.
-    pub(crate) is_fresh: bool,
+    /// The key whose record this decision has read from the store. A refusal by that record is final.
+    pub(crate) fresh: Option<KeyId>,
     pub(crate) about: About,
 }
 

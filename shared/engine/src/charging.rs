@@ -42,24 +42,21 @@ pub(crate) struct Charging {
 }
 
 impl Charging {
+    /// The charge of a request that has to meet these limits on this day.
     pub(crate) fn new(
         (memory, lanes): (&Arc<Memory>, &Arc<Lanes>),
         attempt: &Attempt<'_>,
         record: &Arc<KeyRecord>,
         plan: Arc<PlanRecord>,
-        day: Date,
+        (limits, day): (Limits, Date),
     ) -> Self {
-        let target = attempt.request.target;
-        let terms = record.terms(&plan);
-        let stage = plan.limits.stage(target);
-        let limits = stage.map(|stage| terms.limits(stage, target, day));
         Self {
             memory: Arc::clone(memory),
             lanes: Arc::clone(lanes),
             scope: attempt.scope,
             clock: Arc::clone(&attempt.request.clock),
             record: Arc::clone(record),
-            limits: limits.unwrap_or_default(),
+            limits,
             plan,
             day,
             good_until: record.good_until(&attempt.hash),

@@ -54,7 +54,7 @@ impl Decider {
             hash,
             scope: Scope { now, budget },
             began: now,
-            is_fresh: false,
+            fresh: None,
             about: About::default(),
         }
     }
@@ -89,11 +89,14 @@ impl Decider {
         use tollgate_core::flow::Outcome;
         let (cost, end) = (attempt.request.cost, attempt.scope.budget.end);
         let group = charging.group();
+        let key_id = group.key.clone();
         let charge = |members| charging.run(members);
         match self.combiner.join(group, cost, end, charge).outcome().await {
             Outcome::Decided(verdict) => Ok(Some(*verdict)),
             Outcome::Again { reread } => {
-                attempt.is_fresh |= reread;
+                if reread {
+                    attempt.fresh = Some(key_id);
+                }
                 Ok(None)
             }
             Outcome::Failed(failure) => Err(failure),
@@ -109,7 +112,7 @@ impl Decider {
         reason: Reason,
     ) -> Result<Option<Verdict>, Failure> {
         let record = &account.record.value;
-        if attempt.is_fresh {
+        if attempt.fresh.as_ref() == Some(&record.id) {
             // While a key moves from one plan to another, it is linked to neither.
             let may_arrive = reason == Reason::NotInPlan && record.moving.is_some();
             if may_arrive && self.memory.await_move(attempt.scope, record).await? {
@@ -124,10 +127,8 @@ impl Decider {
         }
         // Management can lift a refusal at any moment, so the engine does not repeat one from memory.
         if reason == Reason::Expired {
-            // The value may be another key's by now: the next step starts from it.
+            // The value may be another key's by now, so the next step starts from the value.
             self.memory.principals.remove(&attempt.hash);
-            self.memory.accounts.remove(&record.id);
-            return Ok(None);
         }
         if reason.is_by_plan() {
             // An edit may have added this stage or method to a plan.
@@ -135,8 +136,8 @@ impl Decider {
                 self.memory.plans.remove(plan);
             }
         }
-        attempt.is_fresh = true;
         self.memory.reload(attempt.scope, record).await?;
+        attempt.fresh = Some(record.id.clone());
         Ok(None)
     }
 
@@ -154,29 +155,27 @@ impl Decider {
         }
         let plans = self.memory.plans_of(attempt.scope, record).await;
         attempt.scope.now = (attempt.request.clock)();
-        let Some(matched) = plan_match(account, plans, target)? else {
+        let Some(plan) = plan_match(account, plans, target)? else {
             return Ok(Err(Reason::NotInPlan));
         };
-        self.look_around(attempt, account, &matched.plan);
-        attempt.about.plan = Some(Arc::clone(&matched.plan));
-        if let Some(reason) = matched.refusal {
-            return Ok(Err(reason));
-        }
-        let Some(meter) = account.meter(&matched.plan.id) else {
+        self.look_around(attempt, account, &plan);
+        attempt.about.plan = Some(Arc::clone(&plan));
+        let terms = record.terms(&plan);
+        let stage = match terms.opens(target) {
+            Ok(stage) => stage,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let Some(meter) = account.meter(&plan.id) else {
             // It is looked at again by the next request.
             self.memory.accounts.remove(&record.id);
-            let corrupt = account.corrupt.get(&matched.plan.id).cloned();
+            let corrupt = account.corrupt.get(&plan.id).cloned();
             return corrupt.map_or(Ok(Err(Reason::NotInPlan)), |corrupt| Err(corrupt.into()));
         };
         let day = charge::today(&meter.meter.value, attempt.scope.now);
+        let limits = terms.limits(stage, target, day);
         let instance = (&self.memory, &self.lanes);
-        Ok(Ok(Charging::new(
-            instance,
-            attempt,
-            record,
-            matched.plan,
-            day,
-        )))
+        let charging = Charging::new(instance, attempt, record, plan, (limits, day));
+        Ok(Ok(charging))
     }
 
     /// Records what else the key may call and what remains of its limits, if verdicts should include that.

@@ -108,10 +108,10 @@ impl Decider {
         let Some(account) = self.memory.account(attempt).await? else {
             return Ok(None);
         };
-        if attempt.is_fresh {
+        let record = &account.record.value;
+        if attempt.fresh.as_ref() == Some(&record.id) {
             return Ok(Some(account));
         }
-        let record = &account.record.value;
         self.memory.reload(attempt.scope, record).await?;
         let account = self.memory.accounts.get(&record.id);
         Ok(account.filter(|account| account.record.value.has_value(&attempt.hash)))

@@ -11,14 +11,7 @@ use tollgate_dynamo::item::plan::PlanRecord;
 use crate::account::Account;
 use crate::memory::ReadPlan;
 
-/// The plan that covers a request's stage.
-pub(crate) struct PlanMatch {
-    pub(crate) plan: Arc<PlanRecord>,
-    /// Why the plan or the key does not open the method; `None` if both do.
-    pub(crate) refusal: Option<Reason>,
-}
-
-/// Finds the plan that covers a request's stage; `None` if none does.
+/// Finds the plan that covers a request's stage, whether or not it opens the method; `None` if none does.
 ///
 /// # Errors
 /// The failure to read a plan, if no other plan covers the stage: the unread one might.
@@ -26,7 +19,7 @@ pub(crate) fn plan_match(
     account: &Account,
     plans: Vec<ReadPlan>,
     target: &Target,
-) -> Result<Option<PlanMatch>, Failure> {
+) -> Result<Option<Arc<PlanRecord>>, Failure> {
     let mut unread = None;
     for plan in plans {
         let plan = match plan {
@@ -41,9 +34,9 @@ pub(crate) fn plan_match(
         if !is_linked {
             continue;
         }
-        let refusal = account.record.value.terms(&plan).opens(target).err();
-        if refusal != Some(Reason::NotInPlan) {
-            return Ok(Some(PlanMatch { plan, refusal }));
+        let opens = account.record.value.terms(&plan).opens(target).map(drop);
+        if opens != Err(Reason::NotInPlan) {
+            return Ok(Some(plan));
         }
     }
     unread.map_or(Ok(None), Err)

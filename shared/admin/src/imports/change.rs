@@ -3,7 +3,7 @@
 //! Meters are never part of a transaction here: DynamoDB would reject the charges of requests that arrive meanwhile.
 
 use super::rows::{Edit, Row};
-use super::{Outcome, Plans, being_deleted, rotated, warning};
+use super::{Outcome, Plans, being_deleted, no_such_plan, overlaps, rotated, warning};
 use crate::meters::PlansAndMeters;
 use crate::unpublished::Unpublished;
 use crate::{Admin, Error};
@@ -82,9 +82,13 @@ impl Admin {
         for plan in &row.plans {
             match self.link(&plan.id, &owner.id).await {
                 Ok(_) | Err(Error::AlreadyLinked) => {}
-                Err(error @ (Error::StageTaken { .. } | Error::NoSuchPlan | Error::NoSuchKey)) => {
-                    warnings.push(warning(key.row, error));
+                Err(Error::StageTaken { stage, .. }) => {
+                    warnings.push(warning(key.row, overlaps(&plan.id, &stage)));
                 }
+                Err(Error::NoSuchPlan) => {
+                    warnings.push(warning(key.row, no_such_plan(&plan.id)));
+                }
+                Err(Error::NoSuchKey) => warnings.push(warning(key.row, being_deleted())),
                 Err(error) => return Err(error),
             }
         }

@@ -6,7 +6,7 @@ use tollgate_core::id::{KeyId, PlanId};
 use tollgate_core::key::KeyHash;
 
 use super::rows::Row;
-use super::{ImportKey, Plans, being_deleted, rotated, warning};
+use super::{ImportKey, Plans, being_deleted, no_such_plan, overlaps, rotated, warning};
 use crate::ids::is_id;
 use crate::links::shared_stage;
 use crate::listing::string;
@@ -138,15 +138,11 @@ fn linkable(
             } else {
                 "of that id"
             };
-            let reason = format!("there is no usage plan {name}; the key is not put into it");
-            warnings.push(warning(key.row, reason));
+            warnings.push(warning(key.row, no_such_plan(name)));
             continue;
         };
         if let Some((_, stage)) = shared_stage(plan, others.iter().copied()) {
-            let reason = format!(
-                "usage plan {id} opens API stage {stage} as another plan of the key does; it is not put into it"
-            );
-            warnings.push(warning(key.row, reason));
+            warnings.push(warning(key.row, overlaps(id, &stage)));
             continue;
         }
         others.push(plan);

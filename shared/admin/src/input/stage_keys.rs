@@ -71,9 +71,10 @@ pub fn remove(stages: &mut Vec<String>, stage: &str) -> Result<(), InvalidStageK
 }
 
 fn check(stage: &str) -> Result<(), InvalidStageKeys> {
-    let id = stage.replacen('/', ":", 1).parse::<StageId>();
-    id.map(drop)
-        .map_err(|_| InvalidStageKeys::Stage(stage.to_owned()))
+    let invalid = || InvalidStageKeys::Stage(stage.to_owned());
+    let (api_id, name) = stage.split_once('/').ok_or_else(invalid)?;
+    let id = StageId::new(api_id, name).parse::<StageId>();
+    id.map(drop).map_err(|_| invalid())
 }
 
 fn check_number(stages: &[String]) -> Result<(), InvalidStageKeys> {

@@ -38,11 +38,10 @@ struct Positioned<T> {
     page: T,
 }
 
-/// A page of a list.
+/// A page of a list. Without entries, `item` may be absent or null.
 #[derive(Deserialize)]
 pub(super) struct Entries<T> {
-    #[serde(default = "Vec::new")]
-    item: Vec<T>,
+    item: Option<Vec<T>>,
 }
 
 impl<'a, T: DeserializeOwned> Pages<'a, T> {
@@ -83,7 +82,7 @@ pub(super) async fn entries<T: DeserializeOwned>(
     let mut entries = Vec::new();
     while entries.len() < limit {
         match pages.next().await? {
-            Some(page) => entries.extend(page.item),
+            Some(page) => entries.extend(page.item.into_iter().flatten()),
             None => break,
         }
     }

@@ -61,6 +61,15 @@ async fn a_list_is_read_page_by_page_until_its_limit() {
 }
 
 #[tokio::test]
+async fn a_list_without_entries_is_empty() {
+    for answer in ["{}", r#"{"item":null}"#, r#"{"item":[]}"#] {
+        let (client, _) = server(vec![(200, answer)]).await;
+        let list = client.list::<u8>(&["keys"], &[], None);
+        assert!(list.await.expect("a list").is_empty(), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn pages_end_where_no_position_follows() {
     let (client, _) = server(vec![
         (200, r#"{"values":{"a":1},"position":"2"}"#),

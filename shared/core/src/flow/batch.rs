@@ -61,7 +61,7 @@ impl<E: Clone> Batch<E> {
     }
 
     pub(super) fn decide(&mut self, position: usize, outcome: Outcome<E>) {
-        self.requests[position].outcome = Some(outcome);
+        self.requests[position].outcome.get_or_insert(outcome);
     }
 
     pub(super) fn has_outcome(&self, position: usize) -> bool {
