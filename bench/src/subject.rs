@@ -16,18 +16,33 @@ pub(crate) enum Program {
     Authorizer,
     /// One conditional `UpdateItem`, and nothing else.
     Bare,
+    /// The authorizer of the release before.
+    Previous,
 }
+
+/// Names the authorizer of the release before, if it was built.
+const PREVIOUS: &str = "TOLLGATE_BENCH_PREVIOUS";
 
 impl Program {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Authorizer => "authorizer",
             Self::Bare => "bare",
+            Self::Previous => "release before",
         }
+    }
+
+    /// The programs that are there.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let previous = std::env::var_os(PREVIOUS).map(|_| Self::Previous);
+        [Self::Authorizer, Self::Bare].into_iter().chain(previous)
     }
 
     /// Its release build.
     pub(crate) fn path(self) -> PathBuf {
+        if self == Self::Previous {
+            return std::env::var_os(PREVIOUS).expect("it is there").into();
+        }
         let bench = std::env::current_exe().expect("this program has a path");
         // target/measure/tollgate-bench -> target/release
         let target = bench.parent().and_then(|profile| profile.parent());

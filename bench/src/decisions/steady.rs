@@ -47,7 +47,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Row> {
     let (_, key) = linked(&admin(&store).await, generous).await;
     let request = request(&key.value);
     let mut subjects = Vec::new();
-    for program in [Program::Authorizer, Program::Bare] {
+    for program in Program::all() {
         let subject = Subject::start(program, &store).await;
         subject.round(&request, REQUESTS).await;
         subjects.push((program, subject, Vec::new()));
