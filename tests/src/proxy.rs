@@ -14,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// What happens to one call.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +23,10 @@ pub enum Fault {
     None,
     /// The store makes it, and the answer never comes back.
     CutAnswer,
-    /// It reaches the store only after this long, when the caller has given up.
+    /// It reaches the store only after this long. The caller may have given up by then.
     Delay(Duration),
+    /// It reaches the store only when the proxy is told to [`Proxy::release`] it.
+    Hold,
     /// It is not made, and answered with this DynamoDB error (status 400).
     Refuse(&'static str),
     /// It is not made, and answered 500.
@@ -66,6 +69,10 @@ struct Shared {
     rule: Mutex<Rule>,
     calls: Mutex<Vec<Call>>,
     arrived: Mutex<usize>,
+    /// Counts releases.
+    releases: watch::Sender<u64>,
+    /// The number of calls that are delayed or held.
+    late: watch::Sender<usize>,
     /// What the `Date` header is set to, where the store's clock has to be another one.
     date: Mutex<Option<HeaderValue>>,
 }
@@ -79,6 +86,8 @@ impl Proxy {
             rule: Mutex::new(Box::new(|_, _| Fault::None)),
             calls: Mutex::default(),
             arrived: Mutex::default(),
+            releases: watch::Sender::default(),
+            late: watch::Sender::default(),
             date: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -99,6 +108,24 @@ impl Proxy {
     /// From now on answers carry this `Date`.
     pub fn set_date(&self, date: &str) {
         *self.shared.date.lock().unwrap() = Some(date.parse().unwrap());
+    }
+
+    /// Waits until a call is held.
+    pub async fn holding(&self) {
+        let mut late = self.shared.late.subscribe();
+        late.wait_for(|late| *late > 0).await.unwrap();
+    }
+
+    /// Lets all held calls through and waits until the store has made them.
+    pub async fn release(&self) {
+        self.shared.releases.send_modify(|releases| *releases += 1);
+        self.settled().await;
+    }
+
+    /// Waits until the store has made all calls that are delayed.
+    pub async fn settled(&self) {
+        let mut late = self.shared.late.subscribe();
+        late.wait_for(|late| *late == 0).await.unwrap();
     }
 
     /// The calls that were answered since this was last asked.
@@ -135,6 +162,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     let fault = (shared.rule.lock().unwrap())(number, &operation);
     let body = body.collect().await.unwrap().to_bytes();
+    let mut releases = shared.releases.subscribe();
     let forward = forward(Arc::clone(&shared), parts, body, operation);
     match fault {
         Fault::None => forward.await,
@@ -142,13 +170,10 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             forward.await;
             never().await
         }
-        Fault::Delay(time) => {
-            // The caller may hang up meanwhile; the call is on its way all the same.
-            let late = tokio::spawn(async move {
-                tokio::time::sleep(time).await;
-                forward.await
-            });
-            late.await.unwrap()
+        Fault::Delay(time) => later(shared, tokio::time::sleep(time), forward).await,
+        Fault::Hold => {
+            let until_then = async move { releases.changed().await.unwrap() };
+            later(shared, until_then, forward).await
         }
         Fault::Refuse(code) => error(StatusCode::BAD_REQUEST, code),
         Fault::InternalError => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
@@ -158,6 +183,22 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         }
         Fault::Stall => never().await,
     }
+}
+
+/// Forwards a call after `wait`. The caller may hang up meanwhile; the call is on its way all the same.
+async fn later(
+    shared: Arc<Shared>,
+    wait: impl Future<Output = ()> + Send + 'static,
+    forward: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    shared.late.send_modify(|late| *late += 1);
+    let late = tokio::spawn(async move {
+        wait.await;
+        let response = forward.await;
+        shared.late.send_modify(|late| *late -= 1);
+        response
+    });
+    late.await.unwrap()
 }
 
 async fn never() -> Response {

@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{Timestamp, ToSpan};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_admin::{Admin, Error};
 use tollgate_core::calendar::{PeriodKind, day_of};
@@ -31,7 +33,7 @@ struct Bench {
     admin: Admin,
     plan: PlanRecord,
     key: Key,
-    engine: Engine,
+    engine: Arc<Engine>,
 }
 
 impl Bench {
@@ -44,7 +46,7 @@ impl Bench {
         let proxy = Proxy::to(&store.endpoint).await;
         let admin = admin(&store).await;
         let (plan, key) = linked(&admin, limits).await;
-        let engine = engine(&store.through(&proxy.endpoint), settings).await;
+        let engine = Arc::new(engine(&store.through(&proxy.endpoint), settings).await);
         Self {
             proxy,
             admin,
@@ -60,6 +62,22 @@ impl Bench {
         assert_eq!(first.reason, Reason::Ok);
         self.proxy.rule(move |_, _| Fault::Delay(call));
         self.proxy.take_calls();
+    }
+
+    /// The key, its meter and its plan are known, and the next write does not reach the store until it is let through.
+    async fn hold_the_next_write(&self) {
+        self.warm(1, Duration::ZERO).await;
+        self.proxy.rule(|number, _| match number {
+            0 => Fault::Hold,
+            _ => Fault::None,
+        });
+    }
+
+    /// A request that goes on by itself.
+    fn start(&self) -> JoinHandle<Reason> {
+        let engine = Arc::clone(&self.engine);
+        let key = self.key.value.clone();
+        tokio::spawn(async move { decide(&engine, &key).await })
     }
 
     async fn decide(&self, cost: u32) -> Verdict {
@@ -191,75 +209,60 @@ async fn requests_under_different_limits_are_charged_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_wait_go_on_when_the_one_who_began_gives_up() {
     let bench = Bench::new(generous()).await;
-    bench.warm(1, Duration::from_secs(1)).await;
-    // The first one's client hangs up while its write is under way; so does the first of those who wait for it.
-    let gives_up = async |after| {
-        let decision = decide(&bench.engine, &bench.key.value);
-        timeout(Duration::from_millis(after), decision)
-            .await
-            .is_err()
-    };
-    let stays = async || {
-        sleep(Duration::from_millis(10)).await;
-        decide(&bench.engine, &bench.key.value).await
-    };
-    let (first, second, others) = tokio::join!(
-        gives_up(50),
-        async {
-            sleep(Duration::from_millis(5)).await;
-            gives_up(60).await
-        },
-        join_all((0..20).map(|_| stays())),
-    );
-    assert!(first && second, "they have given up");
-    assert_eq!(others, vec![Reason::Ok; 20]);
+    bench.hold_the_next_write().await;
+    let first = bench.start();
+    bench.proxy.holding().await;
+    let second = bench.start();
+    // Time for it to be the first who waits.
+    sleep(Duration::from_millis(5)).await;
+    let others: Vec<_> = (0..20).map(|_| bench.start()).collect();
+    sleep(Duration::from_millis(5)).await;
+    // The first one's client hangs up while its write is under way; so does that of the first of those who wait for it.
+    for gone in [first, second] {
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+    }
+    bench.proxy.release().await;
+    for other in others {
+        assert_eq!(other.await.unwrap(), Reason::Ok);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_given_up_is_not_charged() {
     let bench = Bench::new(generous()).await;
-    bench.warm(1, Duration::from_secs(2)).await;
-    let (first, gone) = tokio::join!(decide(&bench.engine, &bench.key.value), async {
-        // They wait for the first one's write, and are gone when it is answered.
-        sleep(Duration::from_millis(20)).await;
-        let decide = || decide(&bench.engine, &bench.key.value);
-        let leaving = (0..10).map(|_| timeout(Duration::from_millis(50), decide()));
-        join_all(leaving)
-            .await
-            .iter()
-            .filter(|outcome| outcome.is_err())
-            .count()
-    });
-    assert_eq!((first, gone), (Reason::Ok, 10));
-    assert_eq!(decide(&bench.engine, &bench.key.value).await, Reason::Ok);
+    bench.hold_the_next_write().await;
+    let first = bench.start();
+    bench.proxy.holding().await;
+    // They wait for the first one's write, and are gone when it is answered.
+    let decide = || decide(&bench.engine, &bench.key.value);
+    let leaving = (0..10).map(|_| timeout(Duration::from_millis(50), decide()));
+    assert!(join_all(leaving).await.iter().all(Result::is_err));
+    bench.proxy.release().await;
+    assert_eq!(first.await.unwrap(), Reason::Ok);
+    assert_eq!(decide().await, Reason::Ok);
     assert_eq!(bench.used().await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_waits_no_longer_than_it_can() {
     let bench = Bench::new(generous()).await;
-    bench.warm(1, Duration::from_secs(6)).await;
-    let target = target("/");
-    let request = |deadline| Request {
+    bench.hold_the_next_write().await;
+    let first = bench.start();
+    bench.proxy.holding().await;
+    let hurried = Request {
         credential: Some(&bench.key.value),
-        target: &target,
+        target: &target("/"),
         cost: NonZeroU32::MIN,
         clock: bench.engine.time(),
-        deadline,
+        deadline: Some(Instant::now() + Duration::from_millis(200)),
     };
-    let hurried = async {
-        sleep(Duration::from_millis(50)).await;
-        let started = Instant::now();
-        let deadline = started + Duration::from_millis(200);
-        let verdict = bench.engine.decide(&request(Some(deadline))).await;
-        (verdict.reason, started.elapsed())
-    };
-    let patient = request(None);
-    let (first, (reason, waited)) = tokio::join!(bench.engine.decide(&patient), hurried);
-    assert_eq!(first.reason, Reason::Ok);
-    assert_eq!(reason, Reason::StoreUnavailable);
-    // It did not wait for the answer that took six seconds.
-    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    let verdict = bench.engine.decide(&hurried).await;
+    assert_eq!(verdict.reason, Reason::StoreUnavailable);
+    // The write that it would have waited for is still under way.
+    assert!(!first.is_finished());
+    bench.proxy.release().await;
+    assert_eq!(first.await.unwrap(), Reason::Ok);
 }
 
 #[tokio::test(flavor = "multi_thread")]

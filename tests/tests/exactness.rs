@@ -221,6 +221,8 @@ async fn midnight_at_the_months_end_under_load_loses_and_doubles_nothing(kind: K
 struct Load {
     stop: Arc<AtomicBool>,
     admitted: Arc<AtomicU64>,
+    /// Decided, whether admitted or refused.
+    decided: Arc<AtomicU64>,
     /// Admitted although asked after the moment that was set.
     late: Arc<AtomicU64>,
     /// Counts changes: odd while the key is revoked.
@@ -233,6 +235,7 @@ impl Load {
         let mut load = Self {
             stop: Arc::default(),
             admitted: Arc::default(),
+            decided: Arc::default(),
             late: Arc::default(),
             changes: Arc::default(),
             callers: Vec::new(),
@@ -242,10 +245,13 @@ impl Load {
                 let (engine, key) = (Arc::clone(engine), key.to_owned());
                 let (stop, admitted) = (Arc::clone(&load.stop), Arc::clone(&load.admitted));
                 let (late, changes) = (Arc::clone(&load.late), Arc::clone(&load.changes));
+                let decided = Arc::clone(&load.decided);
                 load.callers.push(tokio::spawn(async move {
                     while !stop.load(Ordering::SeqCst) {
                         let before = changes.load(Ordering::SeqCst);
-                        if decide(&engine, &key).await == Reason::Ok {
+                        let reason = decide(&engine, &key).await;
+                        decided.fetch_add(1, Ordering::SeqCst);
+                        if reason == Reason::Ok {
                             admitted.fetch_add(1, Ordering::SeqCst);
                             // One that is still under way when the key is given back may pass.
                             let is_late =
@@ -261,18 +267,14 @@ impl Load {
         load
     }
 
-    fn admitted(&self) -> u64 {
-        self.admitted.load(Ordering::SeqCst)
-    }
-
     /// Waits until some more were admitted.
     async fn more(&self) {
-        let before = self.admitted();
-        let patience = Instant::now() + Duration::from_secs(20);
-        while self.admitted() < before + 20 {
-            assert!(Instant::now() < patience, "nothing is admitted any more");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        more(&self.admitted, 20).await;
+    }
+
+    /// Waits until many more were decided, whatever came of them.
+    async fn go_on(&self) {
+        more(&self.decided, 200).await;
     }
 
     /// The key is revoked from here on, or about to be given back.
@@ -289,6 +291,16 @@ impl Load {
             self.admitted.load(Ordering::SeqCst),
             self.late.load(Ordering::SeqCst),
         )
+    }
+}
+
+/// Waits until a count has grown by so many.
+async fn more(count: &AtomicU64, many: u64) {
+    let enough = count.load(Ordering::SeqCst) + many;
+    let patience = Instant::now() + Duration::from_secs(20);
+    while count.load(Ordering::SeqCst) < enough {
+        assert!(Instant::now() < patience, "no more are counted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -312,13 +324,13 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
         load.more().await;
         enable(false).await.unwrap();
         load.changed();
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        load.go_on().await;
         load.changed();
         enable(true).await.unwrap();
         load.more().await;
         admin.unlink(&plan.id, id).await.unwrap();
         load.changed();
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        load.go_on().await;
         load.changed();
         admin.link(&plan.id, id).await.unwrap();
     }
@@ -332,7 +344,7 @@ async fn a_key_that_is_revoked_under_load_is_refused_from_the_answer_on(kind: Ki
     load.more().await;
     admin.delete_key(id).await.unwrap();
     load.changed();
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    load.go_on().await;
     assert_eq!(load.stop().await.1, 0);
 }
 
@@ -364,7 +376,7 @@ async fn a_plan_that_is_lowered_under_load_holds_once_one_has_seen_it(kind: Kind
     while decide(&fresh, &key.value).await == Reason::Contended {}
     let today = day_of(Timestamp::now());
     let by_then = used(&admin, &plan.id, &key.record.id, today - 1.day()).await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    load.go_on().await;
     let (admitted, _) = load.stop().await;
     let finally = used(&admin, &plan.id, &key.record.id, today - 1.day()).await;
     // Where the old plan had admitted more than 60 by then, the fresh engine was refused and made nothing known: the

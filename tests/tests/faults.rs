@@ -104,7 +104,7 @@ async fn an_original_that_arrives_after_its_retry_is_not_charged_again(kind: Kin
     for _ in 0..60 {
         assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
     }
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    bench.proxy.settled().await;
     assert_eq!(bench.used().await, 60);
 }
 
@@ -116,7 +116,7 @@ async fn an_original_that_arrives_after_later_requests_is_not_charged_at_all() {
     assert_eq!(decide(&engine, &bench.key.value).await, Reason::Ok);
     // Every try of one request is late: it is refused, and its writes are still under way.
     bench.proxy.rule(|_, operation| match operation {
-        "UpdateItem" => Fault::Delay(Duration::from_secs(3)),
+        "UpdateItem" => Fault::Hold,
         _ => Fault::None,
     });
     assert_eq!(
@@ -129,7 +129,7 @@ async fn an_original_that_arrives_after_later_requests_is_not_charged_at_all() {
         assert_eq!(decide(&other, &bench.key.value).await, Reason::Ok);
     }
     assert_eq!(bench.used().await, 11);
-    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    bench.proxy.release().await;
     assert_eq!(bench.used().await, 11);
 }
 
@@ -194,7 +194,7 @@ async fn with_many_instances_and_all_faults_it_is_never_over_and_nothing_is_lost
         admitted += counts.0;
         in_doubt += counts.1;
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.proxy.settled().await;
     let used = bench.used().await;
     assert!(used <= limit, "{used} used of {limit}");
     assert!(admitted <= used, "{admitted} admitted, {used} used");

@@ -29,10 +29,15 @@ fn per(period: PeriodKind, limit: u64) -> tollgate_core::plan::Plan {
     plan(None, Some((limit, period)))
 }
 
-/// How many requests are admitted until one is refused, which must be for the quota.
-async fn admitted(engine: &tollgate_engine::Engine, key: &Key) -> u64 {
+/// The time at which a spent quota is asked about again.
+fn a_second_later() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_millis(1_050)
+}
+
+/// How many requests are admitted at `now` until one is refused, which must be for the quota.
+async fn admitted(engine: &tollgate_engine::Engine, key: &Key, now: Timestamp) -> u64 {
     for count in 0..100 {
-        match decide(engine, &key.value).await {
+        match decide_at(engine, &key.value, now).await.reason {
             Reason::Ok => {}
             Reason::Quota => return count,
             other => panic!("{other}"),
@@ -47,13 +52,12 @@ async fn a_spent_quota_that_is_extended_admits_exactly_that_much_more_within_a_s
     let admin = admin(&store).await;
     let (plan, key) = linked(&admin, per(PeriodKind::Month, 3)).await;
     let engine = engine(&store, PATIENT).await;
-    assert_eq!(admitted(&engine, &key).await, 3);
+    assert_eq!(admitted(&engine, &key, Timestamp::now()).await, 3);
     admin
         .set_remaining(&plan.id, &key.record.id, 5)
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(1_050)).await;
-    assert_eq!(admitted(&engine, &key).await, 5);
+    assert_eq!(admitted(&engine, &key, a_second_later()).await, 5);
     let today = day_of(admin.now());
     let days = usage(&admin, &plan.id, &key.record.id, (today, today)).await;
     assert_eq!((days[0].used, days[0].remaining), (8, Some(0)));
@@ -69,13 +73,13 @@ async fn what_is_left_can_be_more_than_the_limit_and_nothing() {
         .set_remaining(&plan.id, &key.record.id, 20)
         .await
         .unwrap();
-    assert_eq!(admitted(&engine, &key).await, 20);
+    assert_eq!(admitted(&engine, &key, Timestamp::now()).await, 20);
     admin
         .set_remaining(&plan.id, &key.record.id, 2)
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(1_050)).await;
-    assert_eq!(decide(&engine, &key.value).await, Reason::Ok);
+    let later = decide_at(&engine, &key.value, a_second_later()).await;
+    assert_eq!(later.reason, Reason::Ok);
     admin
         .set_remaining(&plan.id, &key.record.id, 0)
         .await
@@ -159,7 +163,7 @@ async fn a_grant_whose_answer_is_lost_is_made_once(kind: Kind) {
     let store = Store::new(kind).await;
     let (plan, key) = linked(&admin(&store).await, per(PeriodKind::Month, 3)).await;
     let engine = engine(&store, PATIENT).await;
-    assert_eq!(admitted(&engine, &key).await, 3);
+    assert_eq!(admitted(&engine, &key, Timestamp::now()).await, 3);
     let proxy = Proxy::to(&store.endpoint).await;
     let admin = admin(&store.through(&proxy.endpoint)).await;
     // Between a lost answer and its retry, what was granted is spent.
