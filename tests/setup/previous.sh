@@ -39,7 +39,7 @@ unpack_previous() {
   mkdir -p "$source"
   git archive "$previous_commit" | tar -x -C "$source"
   # Under a version of its own, or cargo would take the crates of one release for those of the other.
-  sed -i 's/^version = "[0-9.]*"/&-previous/; s/"-previous/-previous"/' "$source/Cargo.toml"
+  sed -i -E 's/^version = "([0-9.]*)"/version = "\1-previous"/; s/(version = "[0-9.]*)", path/\1-previous", path/' "$source/Cargo.toml"
   # Its lock file has to say the same, and then it holds: what was released is built with what it was released with.
   sed -i '/^name = "tollgate-/{n;s/"$/-previous"/;}' "$source/Cargo.lock"
 }

@@ -29,6 +29,7 @@ pub struct Gate {
 
 /// The environment does not configure a gate.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum GateError {
     /// A variable has a value that it does not accept.
     Config(ConfigError),

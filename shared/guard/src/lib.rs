@@ -15,27 +15,13 @@
 //! **Behind an authorizer** ([`Guard::behind_authorizer`]): an HTTP API can only answer 403. With `TOLLGATE_ON_LIMIT=pass` the
 //! authorizer lets requests over a limit pass, and this layer refuses them before the handler runs, by the decision in the
 //! request's context. A request without a readable decision is refused too.
-//!
-//! ```no_run
-//! # use axum::{Router, routing::get};
-//! let app: Router = Router::new()
-//!     .route("/pets", get(async || "pets"))
-//!     .layer(tollgate_guard::Guard::behind_authorizer());
-//! // lambda_http::run(app).await
-//! ```
+//! Feature `lambda`.
 //!
 //! **In process** ([`Guard::in_process`]): the layer decides itself, without an authorizer. Use it with function URLs, load
-//! balancers and containers.
+//! balancers and containers. Feature `in-process`.
 //!
-//! ```no_run
-//! # use axum::{Router, routing::get};
-//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
-//! let gate = tollgate_guard::Gate::from_env().await?; // TOLLGATE_TABLE, TOLLGATE_API_STAGE=orders:prod ...
-//! let app: Router = Router::new()
-//!     .route("/pets", get(async || "pets"))
-//!     .layer(tollgate_guard::Guard::in_process(gate));
-//! # Ok(()) }
-//! ```
+//! No feature is on by default. [`Guard::behind_adapter`] needs none: it reads the decision from a header. Layers outside of this
+//! one find the decision as a [`Context`] in the response's extensions, for access logs.
 //!
 //! Decisions made in process are counted through the [`metrics`](https://docs.rs/metrics) facade, under the names of the
 //! authorizer's metrics (`Allowed`, `Throttled`, `StoreUnavailable` ...). Install the recorder of your choice.
@@ -85,6 +71,14 @@ enum Source {
 
 impl Guard {
     /// Applies the decision of an authorizer, from the event that `lambda_http` keeps with a request.
+    ///
+    /// ```no_run
+    /// # use axum::{Router, routing::get};
+    /// let app: Router = Router::new()
+    ///     .route("/pets", get(async || "pets"))
+    ///     .layer(tollgate_guard::Guard::behind_authorizer());
+    /// // lambda_http::run(app).await
+    /// ```
     #[cfg(feature = "lambda")]
     pub fn behind_authorizer() -> Self {
         Self::from_source(Source::Event)
@@ -97,6 +91,16 @@ impl Guard {
     }
 
     /// Decides in this process.
+    ///
+    /// ```no_run
+    /// # use axum::{Router, routing::get};
+    /// # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gate = tollgate_guard::Gate::from_env().await?; // TOLLGATE_TABLE, TOLLGATE_API_STAGE=orders:prod ...
+    /// let app: Router = Router::new()
+    ///     .route("/pets", get(async || "pets"))
+    ///     .layer(tollgate_guard::Guard::in_process(gate));
+    /// # Ok(()) }
+    /// ```
     #[cfg(feature = "in-process")]
     pub fn in_process(gate: Gate) -> Self {
         Self::from_source(Source::InProcess(Box::new(gate)))
@@ -173,12 +177,15 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let context = source.decision(&parts).await;
-            if let Some(refused) = refusal(&context) {
+            if let Some(mut refused) = refusal(&context) {
+                refused.extensions_mut().insert(context);
                 return Ok(refused);
             }
             parts.extensions.insert(context.clone());
             let mut response = inner.call(Request::from_parts(parts, body)).await?;
             answer::add_limits(&context, response.headers_mut());
+            // Layers around this one can log the decision.
+            response.extensions_mut().insert(context);
             Ok(response)
         })
     }
