@@ -5,12 +5,14 @@ use clap::Args;
 use crate::endpoint::Endpoint;
 use crate::output::Output;
 
+/// The heading of these options in every command's help.
+pub(crate) const HEADING: &str = "Options of all commands";
+
 /// Which API, and how its answer is printed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ApiOptions {
     #[command(flatten)]
     pub(crate) endpoint: Endpoint,
-    /// How the answer is printed
-    #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
+    #[command(flatten)]
     pub(crate) output: Output,
 }

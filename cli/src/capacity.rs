@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use comfy_table::Table;
 use serde_json::{Value, json};
 use tollgate_api::client::Client;
 
 use crate::api_options::ApiOptions;
-use crate::arguments::id;
+use crate::completion;
 use crate::failure::Failure;
+use crate::names::{self, IdOrName};
 use crate::output::table::{entries, list, number, text};
 
 /// The sums that every line has.
@@ -27,9 +29,9 @@ const SUMS: [&str; 6] = [
 pub(crate) struct Capacity {
     #[command(flatten)]
     options: ApiOptions,
-    /// Of this plan only
-    #[arg(long, value_name = "PLAN", value_parser = id)]
-    plan: Option<String>,
+    /// Only this plan, by id or name
+    #[arg(long, value_name = "PLAN", add = ArgValueCandidates::new(completion::plans))]
+    plan: Option<IdOrName>,
 }
 
 /// What may be sent to one API stage, or to a method of it.
@@ -46,20 +48,15 @@ impl Capacity {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let api = self.options.endpoint.client().await?;
         let plans = match self.plan {
-            Some(plan) => vec![plan],
-            None => all_plans(&api).await?,
+            Some(plan) => vec![plan.plan(&api).await?],
+            None => names::of_plans(&api).await?,
         };
         let mut lines = Lines::new();
         for plan in plans {
-            add_plan(&api, &plan, &mut lines).await?;
+            add_plan(&api, &plan.id, &mut lines).await?;
         }
         self.options.output.print(&to_json(&lines), table)
     }
-}
-
-async fn all_plans(api: &Client) -> Result<Vec<String>, Failure> {
-    let plans: Vec<Value> = api.list(&["usageplans"], &[], None).await?;
-    Ok(plans.iter().map(|plan| text(&plan["id"])).collect())
 }
 
 async fn add_plan(api: &Client, plan: &str, lines: &mut Lines) -> Result<(), Failure> {

@@ -10,9 +10,9 @@ pub(crate) fn confirm(action: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(format!("{action}: this cannot be undone; say --yes to do it").into());
+        return Err(format!("{action}: this cannot be undone; add --yes to do it").into());
     }
-    eprint!("{action}? This cannot be undone. [y/N] ");
+    eprint!("{}? This cannot be undone. [y/N] ", capitalized(action));
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
@@ -20,4 +20,10 @@ pub(crate) fn confirm(action: &str, yes: bool) -> Result<(), Failure> {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err("nothing was changed".into()),
     }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }

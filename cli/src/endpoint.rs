@@ -3,28 +3,48 @@
 //! The command line goes before the environment, and a URL before a stack whose outputs contain the URL. Calls to this machine
 //! are not signed; all others are, with the credentials that the AWS CLI would use.
 
-use aws_config::SdkConfig;
+use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use clap::Args;
 use tollgate_api::client::{Client, Signer};
-use tollgate_dynamo::connection::{is_loopback, sdk_config};
+use tollgate_dynamo::connection::{is_loopback, sdk_loader};
 use tollgate_dynamo::failure::chain;
 use url::Url;
 
+use crate::api_options::HEADING;
 use crate::arguments::url::management_url;
 use crate::failure::{EndpointError, Failure};
 
 mod stack;
 
-/// The options that name the management API.
-#[derive(Debug, Clone, Args)]
+const HELP_URL: &str =
+    "URL of the management API, http://127.0.0.1:3001 for `tollgate dev` [env: TOLLGATE_URL]";
+const HELP_STACK: &str =
+    "CloudFormation stack whose outputs name the management API [env: TOLLGATE_STACK]";
+
+/// The options that name the management API, and the identity that calls it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = HEADING)]
 pub(crate) struct Endpoint {
-    /// The management API's URL; of `tollgate dev`, <http://127.0.0.1:3001>. Without it, `TOLLGATE_URL`
-    #[arg(long, value_name = "URL", global = true, value_parser = management_url)]
+    #[arg(long, value_name = "URL", global = true, value_parser = management_url, help = HELP_URL)]
     url: Option<Url>,
-    /// The CloudFormation stack that Tollgate was deployed as; its outputs name the URL. Without it, `TOLLGATE_STACK`
-    #[arg(long, value_name = "NAME", global = true, conflicts_with = "url")]
+    #[arg(long, value_name = "NAME", global = true, conflicts_with = "url", help = HELP_STACK)]
     stack: Option<String>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        help = "AWS profile to sign calls with [env: AWS_PROFILE]"
+    )]
+    profile: Option<String>,
+    #[arg(
+        long,
+        value_name = "REGION",
+        global = true,
+        help = "AWS region of the stack [env: AWS_REGION]"
+    )]
+    region: Option<String>,
 }
 
 /// How the API is named.
@@ -48,7 +68,7 @@ impl Endpoint {
         }
         let sdk = match sdk {
             Some(sdk) => sdk,
-            None => sdk_config().await,
+            None => self.sdk_config().await,
         };
         let signer = signer(&url, &sdk).await?;
         Ok(Client::signed(url, signer)?)
@@ -60,11 +80,23 @@ impl Endpoint {
         Ok(Client::for_key_holder(url, key)?)
     }
 
+    /// The SDK's configuration, from its own sources where the options do not say otherwise.
+    async fn sdk_config(&self) -> SdkConfig {
+        let mut loader = sdk_loader();
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        loader.load().await
+    }
+
     async fn resolve(&self) -> Result<Resolved, EndpointError> {
         match self.named()? {
             Named::Url(url) => Ok(Resolved { url, sdk: None }),
             Named::Stack(stack) => {
-                let sdk = sdk_config().await;
+                let sdk = self.sdk_config().await;
                 let url = stack::management_url(&sdk, &stack).await?;
                 let sdk = Some(sdk);
                 Ok(Resolved { url, sdk })
@@ -105,15 +137,23 @@ impl Named {
 async fn signer(url: &Url, sdk: &SdkConfig) -> Result<Signer, EndpointError> {
     let unresolved = |cause: &str| {
         EndpointError::Unresolved(format!(
-            "cannot sign calls to {url}: {cause}; see `aws configure`, or set AWS_PROFILE or AWS_REGION"
+            "cannot sign calls to {url}: {cause}; see `aws configure`, or give --profile and --region"
         ))
     };
     let provider = sdk.credentials_provider();
     let provider = provider.ok_or_else(|| unresolved("no AWS credentials are configured"))?;
     let credentials = provider.provide_credentials().await;
-    let credentials = credentials.map_err(|error| unresolved(&chain(&error)))?;
+    let credentials = credentials.map_err(|error| unresolved(&without_credentials(&error)))?;
     let configured = || sdk.region().map(ToString::to_string);
     let region = Signer::region_in(url).or_else(configured);
     let region = region.ok_or_else(|| unresolved("no AWS region is configured"))?;
     Ok(Signer::new(credentials, region))
+}
+
+/// Why there are no credentials. If no source has any, the chain of causes is a list of all the sources.
+fn without_credentials(error: &CredentialsError) -> String {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => "no AWS credentials are configured".to_owned(),
+        error => chain(error),
+    }
 }

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use tollgate_api::client::{Access, Error, Refusal};
 use tollgate_dynamo::failure::chain;
 
+use crate::names::NameError;
+
 /// What a command fails with: a text for people.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,6 +30,12 @@ pub(crate) fn exit_code(failure: &Failure) -> ExitCode {
         return ExitCode::from(match error {
             EndpointError::NotNamed(_) => 2,
             EndpointError::Unresolved(_) => 4,
+        });
+    }
+    if let Some(error) = failure.downcast_ref::<NameError>() {
+        return ExitCode::from(match error {
+            NameError::NotFound { .. } | NameError::NotLinked { .. } => 3,
+            NameError::Ambiguous { .. } => 2,
         });
     }
     match failure.downcast_ref::<Error>() {
@@ -77,12 +85,15 @@ fn explain_call(error: &Error) -> String {
         Error::Unreachable { url, source } => {
             let cause = chain(source);
             format!(
-                "no answer from {url}: {cause}; is it running, and is this the management API (`tollgate dev` prints its URL)?"
+                "no answer from {url}: {cause}; is it running, and is this the management API? `tollgate dev` prints its URL"
             )
         }
         Error::Refused(refusal) => explain_refusal(refusal),
-        Error::InvalidKey => "no key has such characters".to_owned(),
+        Error::InvalidKey => "a key has visible ASCII characters only".to_owned(),
         Error::Request(cause) => cause.to_string(),
+        Error::UnexpectedResponse { .. } => {
+            format!("{error}; is this the management API? `tollgate dev` prints its URL")
+        }
         error => error.to_string(),
     }
 }
@@ -97,8 +108,7 @@ fn explain_refusal(refusal: &Refusal) -> String {
     match refused(refusal) {
         Refused::Key | Refused::NotFound => message.clone(),
         Refused::Unsigned => format!(
-            "{url} refuses: {message}; calls to this machine are not signed, so this cannot be a management API: \
-             `tollgate dev` prints the URL of its own"
+            "{url} refuses: {message}; it is not the management API of `tollgate dev`, which prints its URL (port 3001)"
         ),
         Refused::Identity => format!(
             "{url} does not let you in: {message}; your AWS identity needs execute-api:Invoke on the stack's \

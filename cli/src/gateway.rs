@@ -85,6 +85,7 @@ async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {
 
 /// Adds the decision and its reason to a response, which only the local gateway does.
 fn show_decision(response: &mut Response, context: &Context) {
+    response.extensions_mut().insert(context.clone());
     let decision = serde_json::to_value(context.decision).unwrap_or_default();
     for (name, word) in [
         ("x-tollgate-decision", decision.as_str().unwrap_or_default()),

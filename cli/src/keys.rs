@@ -40,33 +40,33 @@ pub(crate) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a key and show its value, this once
+    /// Create a key and show its value, once
     Create(create::Create),
     /// List keys, newest first
     List(list::List),
     /// Show a key and its plans
     Show(show::Show),
-    /// Change what a key is called, whom it belongs to and when it expires
+    /// Change a key's name, description, customer, expiry or restriction
     Update(update::Update),
-    /// Give a key limits of its own in place of a plan's
+    /// Give a key its own limits, instead of a plan's
     Override(overrides::Override),
-    /// End a key's own limits: the plan's hold
+    /// Remove a key's own limits: the plan's apply again
     EndOverride(KeyAndPlan),
     /// Move a key from one plan to another
     Move(moves::Move),
-    /// Give a key a new value and show it; the value before stays good for a while
+    /// Give a key a new value and show it; the old value works until the overlap ends
     Rotate(rotate::Rotate),
-    /// End the time of the value before, which is refused from then on
+    /// End the overlap: the old value stops working
     EndRotation(Key),
-    /// Let a key's requests pass again
+    /// Admit a key's requests again
     Enable(Key),
     /// Refuse a key's requests from now on
     Disable(Key),
     /// Delete a key
     Delete(delete::Delete),
-    /// Make keys from a CSV file; a key whose value is there already is changed
+    /// Create keys from a CSV file; a key whose value exists already is updated
     Import(import::Import),
-    /// Print all keys with their plans; values only where the stack keeps them
+    /// Print all keys with their plans as CSV; with their values if the stack keeps them
     Export(export::Export),
     /// Put a key into a plan
     Link(KeyAndPlan),
@@ -86,14 +86,20 @@ impl Keys {
             Action::EndOverride(of) => overrides::end(&api, output, &of).await,
             Action::Move(to) => to.run(&api, output).await,
             Action::Rotate(rotate) => rotate.run(&api, output).await,
-            Action::EndRotation(Key { key }) => rotate::end(&api, output, &key).await,
-            Action::Enable(Key { key }) => update::enable(&api, output, &key, true).await,
-            Action::Disable(Key { key }) => update::enable(&api, output, &key, false).await,
+            Action::EndRotation(key) => rotate::end(&api, output, &key).await,
+            Action::Enable(key) => update::enable(&api, output, &key, true).await,
+            Action::Disable(key) => update::enable(&api, output, &key, false).await,
             Action::Delete(delete) => delete.run(&api, output).await,
             Action::Import(import) => import.run(&api, output).await,
-            Action::Export(export) => export.run(&api).await,
-            Action::Link(link) => output.done(&links::link(&api, &link).await?),
-            Action::Unlink(link) => output.done(&links::unlink(&api, &link).await?),
+            Action::Export(export) => export.run(&api, output).await,
+            Action::Link(both) => {
+                let (key, plan) = both.find(&api).await?;
+                output.done(&links::link(&api, &key, &plan).await?)
+            }
+            Action::Unlink(both) => {
+                let (key, plan) = both.find(&api).await?;
+                output.done(&links::unlink(&api, &key, &plan).await?)
+            }
         }
     }
 }

@@ -4,12 +4,14 @@
 //! - [`table`]: plans, for people.
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCandidates;
 use serde_json::Value;
 use tollgate_api::client::Client;
 
 use crate::api_options::ApiOptions;
-use crate::arguments::id;
+use crate::completion;
 use crate::failure::Failure;
+use crate::names::IdOrName;
 use crate::output::Output;
 
 mod create;
@@ -29,20 +31,21 @@ pub(crate) struct Plans {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a plan
+    /// Create a plan
     Create(create::Create),
     /// List plans
     List {
-        /// At most so many; without it, all
+        /// Maximum to list [default: all]
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
     /// Show a plan
     Show {
-        #[arg(value_parser = id)]
-        plan: String,
+        /// The plan's id or name
+        #[arg(add = ArgValueCandidates::new(completion::plans))]
+        plan: IdOrName,
     },
-    /// Change a plan; all of the changes are made, or none
+    /// Change a plan; either all changes are made, or none
     Update(Box<update::Update>),
     /// Delete a plan
     Delete(delete::Delete),
@@ -66,7 +69,8 @@ async fn list(api: &Client, output: Output, limit: Option<usize>) -> Result<(), 
     output.print(&Value::Array(plans), table::list)
 }
 
-async fn show(api: &Client, output: Output, plan: &str) -> Result<(), Failure> {
-    let plan: Value = api.get(&["usageplans", plan], &[]).await?;
+async fn show(api: &Client, output: Output, plan: &IdOrName) -> Result<(), Failure> {
+    let plan = plan.plan(api).await?;
+    let plan: Value = api.get(&["usageplans", &plan.id], &[]).await?;
     output.print(&plan, table::plan)
 }

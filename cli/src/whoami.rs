@@ -7,15 +7,16 @@ use serde_json::Value;
 use crate::api_options::ApiOptions;
 use crate::arguments::value::{Secret, value_or_stdin};
 use crate::failure::Failure;
-use crate::output::table::{cell, entries, fields, list, number, text, time};
-use crate::output::{Output, print};
+use crate::output::limits::restriction;
+use crate::output::print;
+use crate::output::table::{cell, duration, entries, fields, list, number, text, time};
 
 /// `tollgate whoami`.
 #[derive(Debug, Args)]
 pub(crate) struct WhoAmI {
     #[command(flatten)]
     options: ApiOptions,
-    /// The key's value, or - to read it from standard input
+    /// The key's value; - reads it from standard input
     #[arg(
         long,
         value_name = "VALUE",
@@ -32,10 +33,10 @@ impl WhoAmI {
         let api = endpoint.client_as_key_holder(&key).await?;
         let response: Value = api.get(&["whoami"], &[]).await?;
         if response.get("usagePlans").is_none() {
-            return Err("the answer tells of no key; is this the management API (`tollgate dev` prints its URL)?".into());
+            return Err("the answer describes no key; is this the management API? `tollgate dev` prints its URL".into());
         }
         output.print(&response, who)?;
-        if output == Output::Table {
+        if !output.is_json() {
             print("")?;
             output.print(&response, limits)?;
         }
@@ -49,13 +50,22 @@ fn who(response: &Value) -> Table {
         ("name", text(&response["name"])),
         ("customer", text(&response["customerId"])),
         ("expires", time(&response["expiresAt"])),
+        ("only", restriction(&response["restriction"])),
     ])
 }
 
 /// A row for each limit of each plan.
 fn limits(response: &Value) -> Table {
     list(
-        &["PLAN", "LIMIT", "OF", "USED", "LEFT", "WHOLE AGAIN IN"],
+        &[
+            "PLAN",
+            "LIMIT",
+            "RATE/S",
+            "AT MOST",
+            "USED",
+            "LEFT",
+            "FULL AGAIN IN",
+        ],
         entries(&response["usagePlans"]).flat_map(limits_of_plan),
     )
 }
@@ -74,10 +84,11 @@ fn limits_of_plan(plan: &Value) -> Vec<Vec<Cell>> {
             vec![
                 cell(&plan["name"]),
                 name.into(),
+                number(text(&limit["rateLimit"])),
                 number(text(&limit["limit"])),
                 number(text(&limit["used"])),
                 number(text(&limit["left"])),
-                number(format!("{} s", text(&limit["resetAfter"]))),
+                number(duration(&limit["resetAfter"])),
             ]
         })
         .collect()

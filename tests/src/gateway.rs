@@ -18,7 +18,7 @@ use crate::stores::Store;
 /// A running `tollgate dev`.
 pub struct Dev {
     /// Stops it when dropped.
-    _process: Child,
+    process: Child,
     /// What it prints after the ready line.
     pub lines: Lines<BufReader<ChildStdout>>,
     /// Where the gateway listens.
@@ -37,6 +37,7 @@ impl Dev {
         command
             .args([
                 "dev",
+                "--quiet",
                 "--gateway-port",
                 "0",
                 "--management-port",
@@ -64,7 +65,7 @@ impl Dev {
             gateway: part("gateway"),
             management: part("management"),
             dynamodb: part("dynamodb"),
-            _process: process,
+            process,
             lines,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
@@ -79,6 +80,11 @@ impl Dev {
             &store.table,
         ];
         Self::start(&table, &[]).await
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn stop(mut self) {
+        self.process.kill().await.unwrap();
     }
 
     /// Calls the gateway with a key: the status, the decision and the reason.

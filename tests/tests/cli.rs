@@ -132,12 +132,108 @@ async fn a_made_key_is_shown_once_and_says_so() {
     assert!(text(&output.stderr).contains("Store the value now"));
     assert!(!tollgate.json("keys list").await.to_string().contains(value));
 
-    // It is shown even if the plan is not there, and what is left to do is said.
-    let output = tollgate.run("keys create --plan nosuchplan").await;
-    assert!(!output.status.success());
-    assert!(text(&output.stdout).contains("value"));
+    // A value of one's own is known already.
+    let output = tollgate
+        .run("keys create --value a-value-of-20-letters-at-least")
+        .await;
+    assert!(!text(&output.stderr).contains("Store the value"));
+    let quiet = tollgate.run("keys create --quiet").await;
+    assert!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
+}
+
+#[tokio::test]
+async fn nothing_is_made_for_a_plan_that_does_not_exist() {
+    let (_dev, tollgate) = start().await;
+    let (code, error) = tollgate.fail("keys create --plan Basic").await;
+    assert!(code == 3 && error.contains("\"Basic\""), "{error}");
+    assert_eq!(tollgate.json("keys list").await, json!([]));
+}
+
+#[tokio::test]
+async fn keys_and_plans_are_found_by_their_names() {
+    let (dev, tollgate) = start().await;
+    for plan in ["Basic", "Premium"] {
+        tollgate
+            .json(&format!(
+                "plans create --name {plan} --stage local:$default --quota 5 --period day"
+            ))
+            .await;
+    }
+    let key = tollgate
+        .json("keys create --name acme --plan Basic --quiet")
+        .await;
+    let value = key["value"].as_str();
+    assert_eq!(dev.get("/", value).await.2, "ok");
+    for line in [
+        "keys show acme",
+        "keys list --plan Basic",
+        "keys update acme --description x",
+        "keys override acme Basic --quota 4",
+        "keys end-override acme Basic",
+        "keys move acme Basic Premium --usage carry",
+        "usage show Premium --key acme",
+        "usage export Premium",
+        "capacity --plan Premium",
+        "keys unlink acme Premium",
+        "keys link acme Premium",
+        "plans show Premium",
+        "plans update Premium --rate 5",
+        "keys disable acme",
+    ] {
+        tollgate.say(line).await;
+    }
+    assert_eq!(dev.get("/", value).await.2, "disabled");
+    for line in [
+        "keys unlink acme Basic",
+        "keys override acme Basic --quota 4",
+    ] {
+        let (code, error) = tollgate.fail(line).await;
+        let expected = format!("key acme ({}) is not in plan Basic", id(&key));
+        assert!(code == 3 && error.contains(&expected), "{line}: {error}");
+    }
+    // A name that two have says which ids there are to choose from.
+    let other = tollgate.json("keys create --name acme").await;
+    let (code, error) = tollgate.fail("keys delete acme --yes").await;
+    assert!(code == 2 && error.contains(id(&other)), "{error}");
+    tollgate
+        .say(&format!("keys delete {} --yes", id(&other)))
+        .await;
+    tollgate.say("keys delete acme --yes").await;
+    tollgate.say("plans delete Basic --with-stages --yes").await;
+}
+
+#[tokio::test]
+async fn a_plan_that_is_hardly_meant_gets_a_note() {
+    let (_dev, tollgate) = start().await;
+    tollgate.json("plans create --name p --stage a:b").await;
+    let mut notes = String::new();
+    for line in ["--rate 0 --stage a:b", "--burst 5", "--stage a:b"] {
+        let output = tollgate.run(&format!("plans create --name p {line}")).await;
+        assert!(output.status.success());
+        notes += &text(&output.stderr);
+    }
+    for expected in [
+        "opens no API stage",
+        "a limit of 0 refuses every request",
+        "a burst without a rate throttles nothing",
+        "another plan has this name",
+    ] {
+        assert!(notes.contains(expected), "{expected}: {notes}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_in_which_every_row_fails_has_failed() {
+    let (_dev, tollgate) = start().await;
+    let file = std::env::temp_dir().join(format!("tollgate-import-{}.csv", std::process::id()));
+    std::fs::write(&file, "name,key\na,short\nb,short too\n").unwrap();
+    let output = tollgate
+        .run(&format!("keys import {}", file.display()))
+        .await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
-    assert!(error.contains("then try `tollgate keys link"), "{error}");
+    assert!(error.contains("no row could be imported"), "{error}");
 }
 
 #[tokio::test]
@@ -178,6 +274,8 @@ async fn usage_is_a_table_with_bars_and_the_apis_own_json() {
     let one = tollgate.say(&format!("{line} --key {}", keys[0])).await;
     assert!(one.lines().last().unwrap().contains(" 97 "), "{one}");
     let usage = tollgate.json(&line).await;
+    let exported = tollgate.json(&line.replace("show", "export")).await;
+    assert_eq!(exported, usage);
     let days = usage["values"][&keys[0]].as_array().unwrap();
     assert_eq!((days.len(), days.last().unwrap()), (30, &json!([3, 97])));
     let (code, error) = tollgate
@@ -247,7 +345,8 @@ async fn a_key_expires_and_is_rotated() {
     let (code, error) = tollgate
         .fail(&format!("keys rotate {id} --overlap 1h"))
         .await;
-    assert!(code == 1 && error.contains("end that first"), "{error}");
+    let remedy = format!("`tollgate keys end-rotation {id}`");
+    assert!(code == 1 && error.contains(&remedy), "{error}");
     tollgate.say(&format!("keys end-rotation {id}")).await;
     assert_eq!(dev.get("/", Some(first)).await.2, "unknown_key");
     assert_eq!(dev.get("/", Some(second)).await.2, "ok");
@@ -264,17 +363,14 @@ async fn a_key_expires_and_is_rotated() {
     for (line, expected) in [
         (
             "update {id} --expires 2020-01-01",
-            "Invalid expiresAt: expected epoch seconds in the future",
+            "expected a time in the future",
         ),
         ("update {id} --expires soon", "expected a date (2027-01-31)"),
         (
             "rotate {id} --overlap 1y",
             "expected a duration such as 30m",
         ),
-        (
-            "rotate {id} --overlap 91d",
-            "Invalid overlapSeconds: expected a whole number from 0 to 7776000",
-        ),
+        ("rotate {id} --overlap 91d", "expected at most 90d"),
     ] {
         let line = line.replace("{id}", id);
         let (_, error) = tollgate.fail(&format!("keys {line}")).await;
@@ -315,5 +411,26 @@ async fn completions_are_what_the_shell_can_read() {
         .await
         .unwrap();
     std::fs::remove_file(&file).unwrap();
-    assert!(check.success() && text(&script).contains("usage"));
+    assert!(check.success() && text(&script).contains("COMPLETE"));
+}
+
+#[tokio::test]
+async fn a_shell_completes_ids_and_names() {
+    let (_dev, tollgate) = start().await;
+    let plan = tollgate
+        .json("plans create --name Gold --stage local:$default")
+        .await;
+    let mut shell = Command::new(binary("tollgate"));
+    shell
+        .args(["--", "tollgate", "plans", "show", ""])
+        .env("COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", "3")
+        .env("TOLLGATE_URL", &tollgate.url)
+        .env_remove("TOLLGATE_STACK");
+    let offered = text(&shell.output().await.unwrap().stdout);
+    let offered: Vec<_> = offered.lines().collect();
+    assert!(
+        offered.contains(&"Gold") && offered.contains(&id(&plan)),
+        "{offered:?}"
+    );
 }

@@ -43,25 +43,25 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
     let causes = (r"error sending request: .*\(os error \d+\)", "[CAUSE]");
     let failures = tollgate.failures(IMPOSSIBLE).await;
     insta::with_settings!({ filters => vec![causes] }, {
-        insta::assert_snapshot!(failures, @r"
+        insta::assert_snapshot!(failures, @r#"
         $ tollgate keys show nosuchkey
-        error: Invalid API Key identifier specified
+        error: no API key has the id or the name "nosuchkey"; `tollgate keys list` shows them all
         [3]
 
         $ tollgate keys disable nosuchkey
-        error: Invalid API Key identifier specified
+        error: no API key has the id or the name "nosuchkey"; `tollgate keys list` shows them all
         [3]
 
         $ tollgate plans show nosuchplan
-        error: Invalid Usage Plan ID specified
+        error: no usage plan has the id or the name "nosuchplan"; `tollgate plans list` shows them all
         [3]
 
         $ tollgate keys list --plan nosuchplan
-        error: Invalid Usage Plan ID specified
+        error: no usage plan has the id or the name "nosuchplan"; `tollgate plans list` shows them all
         [3]
 
         $ tollgate usage show nosuchplan
-        error: Invalid Usage Plan ID specified
+        error: no usage plan has the id or the name "nosuchplan"; `tollgate plans list` shows them all
         [3]
 
         $ tollgate keys create --value short
@@ -69,7 +69,7 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
         [1]
 
         $ tollgate keys update some
-        error: nothing to change; give one of --name, --description, --customer, --expires, --never-expires, --only, --unrestricted
+        error: nothing to change; give at least one of --name, --description, --customer, --expires, --never-expires, --only, --unrestricted
         [1]
 
         $ tollgate plans update some
@@ -129,16 +129,14 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
         [2]
 
         $ tollgate keys show tg_4D1Ixid000000000000000000000000000000000
-        error: invalid value 'tg_4D1Ixid000000000000000000000000000000000' for '<KEY>': expected an id such as h9ptnx8gre, which `list` shows; a key's value is none
+        error: invalid value 'tg_4D1Ixid000000000000000000000000000000000' for '<KEY>': expected an id or a name, got a key's value
 
         For more information, try '--help'.
         [2]
 
         $ tollgate keys delete ..
-        error: invalid value '..' for '<KEY>': expected an id such as h9ptnx8gre, which `list` shows; a key's value is none
-
-        For more information, try '--help'.
-        [2]
+        error: no API key has the id or the name ".."; `tollgate keys list` shows them all
+        [3]
 
         $ tollgate keys list --customer
         error: a value is required for '--customer <ID>' but none was supplied
@@ -147,7 +145,7 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
         [2]
 
         $ tollgate usage show p --from yesterday
-        error: invalid value 'yesterday' for '--from <YYYY-MM-DD>': failed to parse four digit integer as year: invalid digit, expected 0-9 but got y
+        error: invalid value 'yesterday' for '--from <YYYY-MM-DD>': expected a day, such as 2027-01-31
 
         For more information, try '--help'.
         [2]
@@ -159,7 +157,7 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
         [2]
 
         $ tollgate keys list --url http://127.0.0.1:1
-        error: no answer from http://127.0.0.1:1/: [CAUSE]; is it running, and is this the management API (`tollgate dev` prints its URL)?
+        error: no answer from http://127.0.0.1:1/: [CAUSE]; is it running, and is this the management API? `tollgate dev` prints its URL
         [4]
 
         $ tollgate keys list --url http://127.0.0.1:1 --stack x
@@ -169,13 +167,13 @@ async fn what_cannot_be_done_says_why_and_what_to_do_and_has_its_exit_code() {
 
         For more information, try '--help'.
         [2]
-        ");
+        "#);
     });
     let key = tollgate.json("keys create").await;
     let (code, error) = tollgate.fail(&format!("keys delete {}", id(&key))).await;
     // Nobody is there to ask.
     let expected = format!(
-        "error: delete key {} : this cannot be undone; say --yes to do it\n",
+        "error: delete key {}: this cannot be undone; add --yes to do it\n",
         id(&key)
     );
     assert_eq!((code, error), (1, expected));
@@ -245,7 +243,7 @@ async fn an_api_that_refuses_or_is_none_is_told_from_others() {
         error: [URL]/ does not let you in: Forbidden; your AWS identity needs execute-api:Invoke on the stack's ManagementInvokeArn
         [4]
         200 <html>
-        error: [URL]/ did not answer as a management API does: expected JSON, got 6 bytes of something else
+        error: [URL]/ did not answer as a management API does: expected JSON, got 6 bytes of something else; is this the management API? `tollgate dev` prints its URL
         [1]
         503 {"message":"Service Unavailable"}
         error: Service Unavailable (503)

@@ -79,8 +79,8 @@ async fn a_key_has_limits_of_its_own_moves_and_its_holder_is_told() {
         words[2..5].join(" ")
     };
     assert_eq!(row("quota"), "5 3 2", "{told}");
-    assert_eq!(row("throttle"), "50 0 50", "{told}");
-    assert_eq!(row("//GET"), "40 0 40", "{told}");
+    assert_eq!(row("throttle"), "0.001 50 0", "{told}");
+    assert_eq!(row("//GET"), "0.001 40 0", "{told}");
     for expected in ["ok", "ok", "quota"] {
         assert_eq!(dev.get("/", Some(value)).await.2, expected);
     }
@@ -94,7 +94,7 @@ async fn a_key_has_limits_of_its_own_moves_and_its_holder_is_told() {
         tollgate
             .say(&carry)
             .await
-            .contains(&format!("in plan {other}"))
+            .contains(&format!("to plan Other ({other})"))
     );
     let told = tollgate.json(&format!("whoami --key {value}")).await;
     assert_eq!(told["usagePlans"][0]["name"], "Other");
@@ -111,7 +111,7 @@ async fn a_key_has_limits_of_its_own_moves_and_its_holder_is_told() {
         ),
         (
             format!("keys override {key_id} {plan} --quota 5"),
-            Some("Usage Plan Key"),
+            Some("is not in plan"),
         ),
         (
             format!("keys override {key_id} {other} --quota 5 --until 2020-01-01"),

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -338,5 +339,74 @@ fn a_reader_that_has_left_is_no_panic() {
         let output = Command::new("sh").args(["-c", &command]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_served_and_each_request_is_told_on_standard_error() {
+    let mut command = Command::new(binary("tollgate"));
+    command
+        .args(["dev", "--demo", "--gateway-port", "0"])
+        .args(["--management-port", "0", "--dynamodb-port", "0"])
+        .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut dev = command.spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().unwrap().unwrap();
+    let ready = line();
+    let gateway = ready.split("gateway=").nth(1).unwrap();
+    let gateway = gateway.split(' ').next().unwrap().to_owned();
+    let key = line().split("key=").nth(1).unwrap().to_owned();
+    let export = std::iter::repeat_with(line).find(|line| line.starts_with("export "));
+    assert!(export.unwrap().contains(&format!(" KEY={key} ")));
+
+    let client = reqwest::Client::new();
+    for _ in 0..6 {
+        let request = client.get(format!("{gateway}/pets"));
+        request.header("x-api-key", &key).send().await.unwrap();
+    }
+    // What is written comes after what is answered.
+    let errors = BufReader::new(dev.stderr.take().unwrap()).lines();
+    let mut errors = errors.map_while(Result::ok);
+    let banner: Vec<_> = errors.by_ref().take(6).collect();
+    assert!(
+        banner.iter().any(|line| line.contains(&gateway)),
+        "{banner:?}"
+    );
+    let refused = errors.find(|line| line.contains(" 403 ")).unwrap();
+    for expected in ["throttled", "rate", "GET /pets", "key ", "again in 1 s"] {
+        assert!(refused.contains(expected), "{refused}");
+    }
+    assert!(!refused.contains(&key) && !refused.contains('\u{1b}'));
+    dev.kill().unwrap();
+    dev.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_state_file_keeps_keys_and_what_they_have_used() {
+    let file = std::env::temp_dir().join(format!("tollgate-state-{}", std::process::id()));
+    let arguments = ["--demo", "--state", file.to_str().unwrap()];
+    let mut dev = Dev::start(&arguments, &[]).await;
+    let keys = demo_keys(&mut dev).await;
+    let key = Some(keys[1].1.as_str());
+    assert_eq!(dev.get("/", key).await.2, "ok");
+    dev.stop().await;
+    let dev = Dev::start(&arguments, &[]).await;
+    assert_eq!(dev.get("/", key).await.2, "ok");
+    let whoami = reqwest::Client::new().get(format!("{}/whoami", dev.management));
+    let whoami = whoami
+        .header("x-api-key", key.unwrap())
+        .send()
+        .await
+        .unwrap();
+    let whoami: Value = serde_json::from_str(&whoami.text().await.unwrap()).unwrap();
+    assert_eq!(whoami["usagePlans"][0]["quota"]["used"], 2);
+    // The demo's plans are there once.
+    let plans = dev.manage(Method::GET, "/usageplans", Value::Null).await.1;
+    assert_eq!(plans["item"].as_array().unwrap().len(), 2);
+    dev.stop().await;
+    for suffix in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(format!("{}{suffix}", file.display())));
     }
 }

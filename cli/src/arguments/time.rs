@@ -10,10 +10,14 @@ pub(crate) fn future_time(text: &str) -> Result<Timestamp, String> {
     let time = time
         .or_else(|| start_of_day(text))
         .or_else(|| from_now(text));
-    time.ok_or_else(|| {
+    let time = time.ok_or_else(|| {
         "expected a date (2027-01-31), a time (2027-01-31T12:00:00Z) or a duration from now (90d)"
             .to_owned()
-    })
+    })?;
+    if time <= Timestamp::now() {
+        return Err("expected a time in the future".to_owned());
+    }
+    Ok(time)
 }
 
 /// The first moment of a date.
@@ -32,8 +36,20 @@ fn from_now(text: &str) -> Option<Timestamp> {
     Timestamp::from_second(second).ok()
 }
 
+/// The longest overlap of a rotation, in days.
+const MAX_OVERLAP_DAYS: i64 = 90;
+
+/// The overlap of a rotation, in seconds.
+pub(crate) fn overlap(text: &str) -> Result<i64, String> {
+    let seconds = duration(text)?;
+    if seconds > MAX_OVERLAP_DAYS * 86_400 {
+        return Err(format!("expected at most {MAX_OVERLAP_DAYS}d"));
+    }
+    Ok(seconds)
+}
+
 /// A duration in whole seconds. A day has 24 hours.
-pub(crate) fn duration(text: &str) -> Result<i64, String> {
+fn duration(text: &str) -> Result<i64, String> {
     let expected = || "expected a duration such as 30m, 24h, 7d or 0s".to_owned();
     let span: Span = text.parse().map_err(|_| expected())?;
     let days = SpanRelativeTo::days_are_24_hours();

@@ -2,33 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_admin::Admin;
 use tollgate_admin::keys::{NewKey, generate_value};
 use tollgate_admin::plans::NewPlan;
+use tollgate_admin::{Admin, PageRequest};
 use tollgate_core::calendar::PeriodKind;
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage, Plan};
 use tollgate_keys::vault::Vault;
 
+use super::Urls;
 use crate::failure::Failure;
 use crate::gateway::{API_ID, STAGE};
 use crate::output::announce;
 
+/// Whether the store has plans already, of an earlier run.
+pub(super) async fn has_plans(admin: &Admin) -> Result<bool, Failure> {
+    let first = PageRequest {
+        limit: 1,
+        ..PageRequest::default()
+    };
+    Ok(!admin.plans(&first).await?.items.is_empty())
+}
+
 /// Creates the plans and keys, and prints commands to try them with.
-pub(super) async fn create(admin: &Admin, vault: &Vault, gateway: &str) -> Result<(), Failure> {
+pub(super) async fn create(admin: &Admin, vault: &Vault, urls: &Urls) -> Result<(), Failure> {
+    let Urls {
+        gateway,
+        management,
+        ..
+    } = urls;
     let basic = limits(2.0, 5, 100, PeriodKind::Day)?;
     let premium = limits(50.0, 100, 100_000, PeriodKind::Month)?;
     let basic = create_plan_and_key(admin, vault, "Basic", basic).await?;
     let premium = create_plan_and_key(admin, vault, "Premium", premium).await?;
-    announce("");
-    announce("# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:");
-    announce(format!(
-        "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -H 'x-api-key: {basic}' {gateway}/pets; done"
-    ));
-    announce("# Premium: 50 requests/s, burst 100, 100,000 a month:");
-    announce(format!("curl -i -H 'x-api-key: {premium}' {gateway}/pets"));
-    announce("# No key:");
-    announce(format!("curl -i {gateway}/pets"));
+    for line in [
+        "",
+        "# In another terminal:",
+        &format!("export TOLLGATE_URL={management} KEY={basic} PREMIUM_KEY={premium}"),
+        "# Basic: 2 requests/s, burst 5, 100 a day. The sixth of these comes too fast:",
+        &format!(
+            "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%{{http_code}}\\n' -H \"x-api-key: $KEY\" {gateway}/pets; done"
+        ),
+        "# Premium: 50 requests/s, burst 100, 100,000 a month:",
+        &format!("curl -i -H \"x-api-key: $PREMIUM_KEY\" {gateway}/pets"),
+        "# No key:",
+        &format!("curl -i {gateway}/pets"),
+    ] {
+        announce(line);
+    }
     Ok(())
 }
 

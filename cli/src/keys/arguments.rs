@@ -1,33 +1,54 @@
 //! Arguments that several commands about keys take.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
+use tollgate_api::client::Client;
 
-use crate::arguments::id;
+use crate::completion;
+use crate::failure::Failure;
+use crate::names::{Found, IdOrName};
 
 #[derive(Debug, Args)]
 pub(super) struct Key {
-    #[arg(value_parser = id)]
-    pub(super) key: String,
+    /// The key's id or name
+    #[arg(add = ArgValueCandidates::new(completion::keys))]
+    key: IdOrName,
+}
+
+impl Key {
+    /// The key, which must exist.
+    pub(super) async fn find(&self, api: &Client) -> Result<Found, Failure> {
+        self.key.key(api).await
+    }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct KeyAndPlan {
-    #[arg(value_parser = id)]
-    pub(super) key: String,
-    #[arg(value_parser = id)]
-    pub(super) plan: String,
+    /// The key's id or name
+    #[arg(add = ArgValueCandidates::new(completion::keys))]
+    key: IdOrName,
+    /// The plan's id or name
+    #[arg(add = ArgValueCandidates::new(completion::plans))]
+    plan: IdOrName,
+}
+
+impl KeyAndPlan {
+    /// The key and the plan, which must exist.
+    pub(super) async fn find(&self, api: &Client) -> Result<(Found, Found), Failure> {
+        Ok((self.key.key(api).await?, self.plan.plan(api).await?))
+    }
 }
 
 /// What people call a key, and whom they gave it to.
 #[derive(Debug, Args)]
 pub(super) struct Labels {
-    /// What it is called
+    /// Name the key
     #[arg(long)]
     name: Option<String>,
-    /// What it is for
+    /// Say what the key is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Whom it belongs to
+    /// Record your own id of the customer who holds the key
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
 }

@@ -1,63 +1,76 @@
 //! `tollgate keys create`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tollgate_api::client::Client;
 
-use super::arguments::{KeyAndPlan, Labels};
+use super::arguments::Labels;
 use super::restriction::{Only, restriction};
 use super::{links, new_value};
-use crate::arguments::id;
 use crate::arguments::time::future_time;
 use crate::arguments::value::{Secret, value_or_stdin};
+use crate::completion;
 use crate::failure::{Failure, explain};
+use crate::names::{Found, IdOrName};
 use crate::output::Output;
-use crate::output::table::text;
 
 /// `tollgate keys create`.
 #[derive(Debug, Args)]
 pub(super) struct Create {
     #[command(flatten)]
     labels: Labels,
-    /// A value that the key's holder has already, 20 to 128 characters, or - to read it from standard input; without one,
-    /// one is made
+    /// Use a value that the holder has already, 20 to 128 characters; - reads it from standard input [default: generate one]
     #[arg(long)]
     value: Option<Secret>,
-    /// Refuse its requests until it is enabled
+    /// Refuse the key's requests until you enable it
     #[arg(long)]
     disabled: bool,
-    /// Refuse it from then on: a date, a time, or a duration from now such as 90d
+    /// Refuse the key from this time on: a date, a time, or a duration from now such as 90d
     #[arg(long, value_name = "WHEN", value_parser = future_time)]
     expires: Option<Timestamp>,
-    /// Open only this stage, or this method, to it, of all that its plans open; can be given several times
+    /// Let the key call only this stage or method of those that its plans open; repeatable
     #[arg(long, value_name = "API:STAGE[/PATH/METHOD]")]
     only: Vec<Only>,
-    /// A plan to put it into; can be given several times
-    #[arg(long, value_name = "PLAN", value_parser = id)]
-    plan: Vec<String>,
+    /// Put the key into this plan, by id or name; repeatable
+    #[arg(long, value_name = "PLAN", add = ArgValueCandidates::new(completion::plans))]
+    plan: Vec<IdOrName>,
 }
 
 impl Create {
     pub(super) async fn run(self, api: &Client, output: Output) -> Result<(), Failure> {
-        let key: Value = api.post(&["apikeys"], &self.body()?).await?;
-        let key_id = text(&key["id"]);
+        // A plan that does not exist is found out before a key is made for it.
+        let mut plans = Vec::new();
+        for plan in &self.plan {
+            plans.push(plan.plan(api).await?);
+        }
+        let made: Value = api.post(&["apikeys"], &self.body()?).await?;
+        let key = Found::of(&made);
         // The value is shown before anything else can go wrong.
-        let remedy = format!("delete it with `tollgate keys delete {key_id}`, and make another");
-        new_value::show(&key, output, &remedy)?;
-        for plan in self.plan {
-            let link = KeyAndPlan {
-                key: key_id.clone(),
-                plan,
-            };
-            let KeyAndPlan { key, plan } = &link;
-            let done = links::link(api, &link).await.map_err(|failure| {
+        let remedy = format!(
+            "delete it with `tollgate keys delete {}`, and make another",
+            key.id
+        );
+        new_value::show(&made, output, &remedy)?;
+        if self.value.is_none() {
+            output.note(new_value::NOTE);
+        }
+        for plan in plans {
+            let done = links::link(api, &key, &plan).await.map_err(|failure| {
                 let cause = explain(&failure);
                 format!(
-                    "key {key} was made, and is not in plan {plan}: {cause}; then try `tollgate keys link {key} {plan}`"
+                    "key {key} was made, but is not in plan {plan}: {cause}; then try `tollgate keys link {} {}`",
+                    key.id, plan.id
                 )
             })?;
             output.done(&done)?;
+        }
+        if self.plan.is_empty() {
+            output.note(format!(
+                "note: the key is in no plan, so every API refuses it; add it with `tollgate keys link {} PLAN`",
+                key.id
+            ));
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use tollgate_api::client::Client;
 
 use crate::failure::Failure;
 use crate::output::csv_file::{self, Format};
-use crate::output::print;
 use crate::output::table::{entries, text, time};
+use crate::output::{Output, print};
 
 const COLUMNS: [&str; 11] = [
     "Id",
@@ -29,18 +29,18 @@ const COLUMNS: [&str; 11] = [
 /// `tollgate keys export`.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// How they are written
-    #[arg(long, value_enum, default_value = "csv")]
-    format: Format,
-    /// Put a ' before what a spreadsheet would run as a formula; such a file is not for importing
+    /// File format [default: csv, or json with --output json]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Put a ' before values that a spreadsheet would run as formulas; do not import such a file
     #[arg(long)]
     for_spreadsheets: bool,
 }
 
 impl Export {
-    pub(super) async fn run(self, api: &Client) -> Result<(), Failure> {
+    pub(super) async fn run(self, api: &Client, output: Output) -> Result<(), Failure> {
         let keys = keys_with_plans(api).await?;
-        if self.format == Format::Json {
+        if output.file_format(self.format) == Format::Json {
             return print(format!("{:#}", Value::Array(keys)));
         }
         let rows = keys.iter().map(row);

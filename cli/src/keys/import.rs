@@ -24,10 +24,10 @@ const ROWS: usize = 500;
 /// `tollgate keys import`.
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// A CSV file whose header names Name and Key, and perhaps Description, Enabled, `UsagePlanIds`, `CustomerId`, Expires,
+    /// CSV file with the columns Name and Key, and optionally Description, Enabled, `UsagePlanIds`, `CustomerId`, Expires,
     /// Restriction and Overrides, as `keys export` writes them
     file: PathBuf,
-    /// Import all or nothing: with any warning nothing is imported. The file then goes in one call, 4 MB at most
+    /// Import nothing if there is any warning; the file may have 4 MB at most
     #[arg(long)]
     fail_on_warnings: bool,
 }
@@ -61,7 +61,11 @@ impl Import {
             bar.inc(u64::try_from(rows.len())?);
         }
         bar.finish_and_clear();
-        imported.print(output)
+        imported.print(output)?;
+        if imported.ids.is_empty() && done > 0 {
+            return Err("no row could be imported".into());
+        }
+        Ok(())
     }
 
     /// The rows of each call. A file without rows takes a call as well: its header may be wrong.
@@ -96,7 +100,10 @@ fn after(done: usize, failure: Failure) -> Failure {
         return failure;
     }
     let cause = explain(&failure);
-    format!("{cause}; {done} rows were imported before. Importing the file again changes nothing of those").into()
+    format!(
+        "{cause}; {done} rows were imported before. Importing the file again does not change those"
+    )
+    .into()
 }
 
 impl Imported {
@@ -119,12 +126,12 @@ impl Imported {
         for warning in warnings {
             eprintln!("warning: {warning}");
         }
-        match output {
-            Output::Json => print(format!("{:#}", json!({ "ids": ids, "warnings": warnings }))),
-            Output::Table => {
-                let (keys, warnings) = (ids.len(), warnings.len());
-                print(format!("{keys} keys imported, {warnings} warnings"))
-            }
+        if output.is_json() {
+            return print(format!("{:#}", json!({ "ids": ids, "warnings": warnings })));
         }
+        let (keys, warnings) = (ids.len(), warnings.len());
+        print(format!(
+            "{keys} keys are as the file says, {warnings} warnings"
+        ))
     }
 }

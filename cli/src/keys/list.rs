@@ -2,28 +2,30 @@
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap_complete::ArgValueCandidates;
 use comfy_table::Table;
 use serde_json::Value;
 use tollgate_api::client::Client;
 
-use crate::arguments::id;
+use crate::completion;
 use crate::failure::Failure;
+use crate::names::IdOrName;
 use crate::output::Output;
 use crate::output::table::{cell, entries, list, time};
 
 /// `tollgate keys list`.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only those whose names start so
+    /// Only names starting with PREFIX
     #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
-    /// Only those of a customer
+    /// Only keys of this customer
     #[arg(long, value_name = "ID", conflicts_with = "name", value_parser = NonEmptyStringValueParser::new())]
     customer: Option<String>,
-    /// Only those in a plan
-    #[arg(long, value_name = "PLAN", value_parser = id, conflicts_with = "customer")]
-    plan: Option<String>,
-    /// At most so many; without it, all
+    /// Only keys in this plan, by id or name
+    #[arg(long, value_name = "PLAN", conflicts_with = "customer", add = ArgValueCandidates::new(completion::plans))]
+    plan: Option<IdOrName>,
+    /// Maximum to list [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
@@ -46,12 +48,10 @@ impl List {
         ))
     }
 
-    /// The keys of a plan. The plan is read first: if it does not exist the API answers with an empty list, and people want to
-    /// know.
-    async fn in_plan(&self, api: &Client, plan: &str) -> Result<Value, Failure> {
-        let _: Value = api.get(&["usageplans", plan], &[]).await?;
+    async fn in_plan(&self, api: &Client, plan: &IdOrName) -> Result<Value, Failure> {
+        let plan = plan.plan(api).await?;
         let query = [("name", self.prefix())];
-        let path = ["usageplans", plan, "keys"];
+        let path = ["usageplans", &plan.id, "keys"];
         Ok(Value::Array(api.list(&path, &query, self.limit).await?))
     }
 

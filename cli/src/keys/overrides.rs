@@ -3,36 +3,35 @@
 use clap::Args;
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use tollgate_api::client::Client;
+use tollgate_api::client::{Client, Error};
 
 use super::arguments::KeyAndPlan;
+use super::links::not_linked;
 use super::update::update;
-use crate::arguments::id;
 use crate::arguments::throttle::{self, MethodThrottle, rate};
 use crate::changes::Change;
 use crate::failure::Failure;
+use crate::names::Found;
 use crate::output::Output;
 
 /// `tollgate keys override`.
 #[derive(Debug, Args)]
 pub(super) struct Override {
-    #[arg(value_parser = id)]
-    key: String,
-    #[arg(value_parser = id)]
-    plan: String,
-    /// Requests per second, in place of the plan's
+    #[command(flatten)]
+    of: KeyAndPlan,
+    /// Requests per second, instead of the plan's rate
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
-    /// Requests that may come at once, with --rate
+    /// Requests that may come at once, with --rate [default: one second's worth]
     #[arg(long, value_name = "N", requires = "rate")]
     burst: Option<u32>,
-    /// Requests per period of the plan's quota, in place of its limit
+    /// Requests per period of the plan's quota, instead of its limit
     #[arg(long, value_name = "N")]
     quota: Option<u64>,
-    /// A limit on one method, in place of the plan's or besides
+    /// Rate and burst of one method, instead of the plan's or in addition; repeatable
     #[arg(long, value_name = "API:STAGE/PATH/METHOD=RATE[:BURST]")]
     method_throttle: Vec<MethodThrottle>,
-    /// The last day on which they hold, UTC; without it they always do
+    /// Last day (UTC) on which these limits apply [default: no end]
     #[arg(long, value_name = "YYYY-MM-DD")]
     until: Option<Date>,
 }
@@ -46,8 +45,9 @@ impl Override {
         if let Some(until) = self.until {
             limits["until"] = json!(until.to_string());
         }
-        let change = Change::replace(path(&self.plan), limits);
-        update(api, output, &self.key, &[change]).await
+        let (key, plan) = self.of.find(api).await?;
+        let change = Change::replace(path(&plan), limits);
+        change_limits(api, output, &key, &plan, change).await
     }
 
     fn limits(&self) -> Value {
@@ -68,10 +68,26 @@ impl Override {
 
 /// Ends a key's own limits: the plan's apply again.
 pub(super) async fn end(api: &Client, output: Output, of: &KeyAndPlan) -> Result<(), Failure> {
-    update(api, output, &of.key, &[Change::remove(path(&of.plan))]).await
+    let (key, plan) = of.find(api).await?;
+    let change = Change::remove(path(&plan));
+    change_limits(api, output, &key, &plan, change).await
+}
+
+async fn change_limits(
+    api: &Client,
+    output: Output,
+    key: &Found,
+    plan: &Found,
+    change: Change,
+) -> Result<(), Failure> {
+    let changed = update(api, output, key, &[change]).await;
+    changed.map_err(|failure| match failure.downcast::<Error>() {
+        Ok(error) => not_linked(*error, key, plan),
+        Err(failure) => failure,
+    })
 }
 
 /// The PATCH path of a key's own limits under a plan.
-fn path(plan: &str) -> String {
-    format!("/tollgate/overrides/{plan}")
+fn path(plan: &Found) -> String {
+    format!("/tollgate/overrides/{}", plan.id)
 }

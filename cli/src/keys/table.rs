@@ -3,12 +3,13 @@
 use comfy_table::Table;
 use serde_json::Value;
 
-use crate::output::table::{entries, fields, members, text, time};
+use crate::names;
+use crate::output::limits::{self, restriction};
+use crate::output::table::{fields, members, text, time};
 
 pub(super) fn table(key: &Value) -> Table {
     let own = &key["tollgate"];
-    let plans = entries(&key["usagePlans"]);
-    let plans = plans.map(|plan| format!("{} {}", text(&plan["id"]), text(&plan["name"])));
+    let plans = names::listed(&key["usagePlans"]).map(|plan| plan.to_string());
     fields([
         ("id", text(&key["id"])),
         ("value", text(&key["value"])),
@@ -20,30 +21,19 @@ pub(super) fn table(key: &Value) -> Table {
         ("updated", time(&key["lastUpdatedDate"])),
         ("expires", time(&own["expiresAt"])),
         ("last used", text(&own["lastUsedDay"])),
-        ("value before, until", time(&own["earlierValueUntil"])),
+        ("old value ends", time(&own["earlierValueUntil"])),
         ("only", restriction(&own["restriction"])),
         ("plans", plans.collect::<Vec<_>>().join("\n")),
-        ("own limits", overrides(&own["overrides"])),
+        ("own limits", overrides(key)),
     ])
 }
 
-/// A line for each method, or for each stage that is open as a whole.
-fn restriction(restriction: &Value) -> String {
-    let mut lines = Vec::new();
-    for (stage, methods) in members(restriction) {
-        match methods.as_array() {
-            Some(methods) if !methods.is_empty() => {
-                let methods = methods.iter().filter_map(Value::as_str);
-                lines.extend(methods.map(|method| format!("{stage}{method}")));
-            }
-            _ => lines.push(stage.clone()),
-        }
-    }
-    lines.join("\n")
-}
-
-/// A line for each plan whose limits are overridden.
-fn overrides(overrides: &Value) -> String {
-    let lines = members(overrides).map(|(plan, limits)| format!("{plan} {limits}"));
+/// A line for each plan whose limits are overridden. The plan has its name where the answer has it.
+fn overrides(key: &Value) -> String {
+    let lines = members(&key["tollgate"]["overrides"]).map(|(id, own)| {
+        let plan = names::listed(&key["usagePlans"]).find(|plan| plan.id == *id);
+        let plan = plan.map_or_else(|| id.clone(), |plan| plan.to_string());
+        format!("{plan}: {}", limits::overrides(own))
+    });
     lines.collect::<Vec<_>>().join("\n")
 }

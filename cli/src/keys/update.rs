@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tollgate_api::client::Client;
 
-use super::arguments::Labels;
+use super::arguments::{Key, Labels};
 use super::restriction::{Only, restriction};
 use super::table::table;
-use crate::arguments::id;
 use crate::arguments::time::future_time;
 use crate::changes::{self, Change};
 use crate::failure::Failure;
+use crate::names::Found;
 use crate::output::Output;
 
 /// The PATCH path of a key's expiry.
@@ -22,20 +22,20 @@ const RESTRICTION: &str = "/tollgate/restriction";
 /// `tollgate keys update`.
 #[derive(Debug, Args)]
 pub(super) struct Update {
-    #[arg(value_parser = id)]
-    key: String,
+    #[command(flatten)]
+    key: Key,
     #[command(flatten)]
     labels: Labels,
-    /// Refuse it from then on: a date, a time, or a duration from now such as 90d
+    /// Refuse the key from this time on: a date, a time, or a duration from now such as 90d
     #[arg(long, value_name = "WHEN", value_parser = future_time)]
     expires: Option<Timestamp>,
-    /// Take its expiry off
+    /// Remove the expiry
     #[arg(long, conflicts_with = "expires")]
     never_expires: bool,
-    /// Open only this stage, or this method, to it, of all that its plans open; can be given several times
+    /// Let the key call only this stage or method of those that its plans open; repeatable
     #[arg(long, value_name = "API:STAGE[/PATH/METHOD]")]
     only: Vec<Only>,
-    /// Open all that its plans open
+    /// Let the key call all that its plans open
     #[arg(long, conflicts_with = "only")]
     unrestricted: bool,
 }
@@ -45,11 +45,11 @@ impl Update {
         let changes = self.changes();
         if changes.is_empty() {
             return Err(
-                "nothing to change; give one of --name, --description, --customer, --expires, --never-expires, --only, --unrestricted"
+                "nothing to change; give at least one of --name, --description, --customer, --expires, --never-expires, --only, --unrestricted"
                     .into(),
             );
         }
-        update(api, output, &self.key, &changes).await
+        update(api, output, &self.key.find(api).await?, &changes).await
     }
 
     fn changes(&self) -> Vec<Change> {
@@ -76,20 +76,21 @@ impl Update {
 pub(super) async fn enable(
     api: &Client,
     output: Output,
-    key: &str,
+    key: &Key,
     enabled: bool,
 ) -> Result<(), Failure> {
-    update(api, output, key, &[Change::replace("/enabled", enabled)]).await
+    let change = Change::replace("/enabled", enabled);
+    update(api, output, &key.find(api).await?, &[change]).await
 }
 
 /// Applies changes to a key and shows it.
 pub(super) async fn update(
     api: &Client,
     output: Output,
-    key: &str,
+    key: &Found,
     changes: &[Change],
 ) -> Result<(), Failure> {
     let patch = changes::body(changes);
-    let key: Value = api.patch(&["apikeys", key], &patch).await?;
+    let key: Value = api.patch(&["apikeys", &key.id], &patch).await?;
     output.print(&key, table)
 }

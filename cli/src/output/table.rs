@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Span, SpanRound, Timestamp, Unit};
 use serde_json::Value;
 
 /// A list: a row for each entry.
@@ -38,10 +38,14 @@ fn borderless() -> Table {
     table
 }
 
-/// The lines of a table without the spaces around them.
+/// The lines of a table, from the left edge on and without spaces at their ends.
 pub(super) fn lines(table: &Table) -> String {
-    let lines: Vec<_> = table.lines().map(|line| line.trim().to_owned()).collect();
-    lines.join("\n")
+    // Each cell has a space on either side. The first of a line is dropped, and those of a cell's further lines stay.
+    let lines = table.lines().map(|line| {
+        let line = line.strip_prefix(' ').unwrap_or(&line);
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A cell of plain text.
@@ -49,9 +53,14 @@ pub(crate) fn cell(value: &Value) -> Cell {
     Cell::new(text(value))
 }
 
-/// A cell of a number.
+/// A cell of a number, or of text that is aligned like one.
 pub(crate) fn number(value: impl ToString) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)
+}
+
+/// A cell of a count.
+pub(crate) fn count(value: u64) -> Cell {
+    number(grouped(&value.to_string()))
 }
 
 /// The entries of an array; none if `value` is something else.
@@ -72,9 +81,54 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         // Rates are floats on the wire: 10.0 is 10.
-        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+        Value::Number(number) if number.is_f64() => {
+            grouped(&number.as_f64().unwrap_or_default().to_string())
+        }
+        Value::Number(number) => grouped(&number.to_string()),
         other => other.to_string(),
     }
+}
+
+/// A decimal number with commas between its thousands.
+fn grouped(number: &str) -> String {
+    let (sign, digits) = match number.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", number),
+    };
+    let (whole, fraction) = match digits.find('.') {
+        Some(point) => digits.split_at(point),
+        None => (digits, ""),
+    };
+    let mut grouped = sign.to_owned();
+    for (index, digit) in whole.char_indices() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + fraction
+}
+
+/// Seconds as a duration of at most two units: `3d 23h`.
+pub(crate) fn duration(value: &Value) -> String {
+    let Some(seconds) = value.as_f64() else {
+        return String::new();
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+    let seconds = seconds.ceil() as i64;
+    let smallest = match seconds {
+        ..3_600 => Unit::Second,
+        3_600..86_400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    let round = SpanRound::new()
+        .largest(Unit::Day)
+        .smallest(smallest)
+        .mode(jiff::RoundMode::Ceil)
+        .days_are_24_hours();
+    let span = Span::new().try_seconds(seconds);
+    let span = span.and_then(|span| span.round(round));
+    span.map_or_else(|_| format!("{seconds}s"), |span| format!("{span:#}"))
 }
 
 /// Names may contain control characters, and a terminal would carry them out.
@@ -102,4 +156,54 @@ pub(crate) fn time(value: &Value) -> String {
         let time = time.to_zoned(TimeZone::UTC);
         time.strftime("%Y-%m-%d %H:%M UTC").to_string()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_have_commas_between_their_thousands() {
+        for (number, expected) in [
+            (json!(0), "0"),
+            (json!(999), "999"),
+            (json!(1_000), "1,000"),
+            (json!(-1_234_567), "-1,234,567"),
+            (json!(100_000.5), "100,000.5"),
+            (json!(10.0), "10"),
+        ] {
+            assert_eq!(text(&number), expected);
+        }
+    }
+
+    #[test]
+    fn durations_have_the_units_that_people_use_and_are_never_too_short() {
+        for (seconds, expected) in [
+            (json!(0), "0s"),
+            (json!(0.2), "1s"),
+            (json!(90), "1m 30s"),
+            (json!(3_599), "59m 59s"),
+            (json!(3_601), "1h 1m"),
+            (json!(343_199), "4d"),
+            (json!(300_000), "3d 12h"),
+        ] {
+            assert_eq!(duration(&seconds), expected);
+        }
+    }
+
+    #[test]
+    fn a_wrapped_cell_keeps_its_column() {
+        let mut table = fields([
+            ("id", "h9ptnx8gre".to_owned()),
+            ("stages", "abc123:prod abc123:test".to_owned()),
+        ]);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(24);
+        assert_eq!(
+            lines(&table),
+            "id      h9ptnx8gre\nstages  abc123:prod\n        abc123:test"
+        );
+    }
 }

@@ -10,31 +10,64 @@ use super::table;
 use crate::arguments::method::{Method, by_stage, stage};
 use crate::arguments::throttle;
 use crate::failure::Failure;
+use crate::names::{self, Found};
 use crate::output::Output;
 
 /// `tollgate plans create`.
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// What it is called
+    /// Name the plan
     #[arg(long)]
     name: String,
-    /// What it is for
+    /// Say what the plan is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// An API stage that its keys may call; can be given several times
+    /// Open this API stage to the plan's keys; repeatable
     #[arg(long, value_name = "API:STAGE", value_parser = stage)]
     stage: Vec<StageId>,
     #[command(flatten)]
     limits: Limits,
-    /// Open only this method of its stage; can be given several times
+    /// Open only this method of its stage; repeatable
     #[arg(long, value_name = "API:STAGE/PATH/METHOD")]
     open_method: Vec<Method>,
 }
 
 impl Create {
     pub(super) async fn run(self, api: &Client, output: Output) -> Result<(), Failure> {
-        let plan: Value = api.post(&["usageplans"], &self.body()?).await?;
-        output.print(&plan, table::plan)
+        let body = self.body()?;
+        let others = names::of_plans(api).await?;
+        let plan: Value = api.post(&["usageplans"], &body).await?;
+        output.print(&plan, table::plan)?;
+        for note in self.notes(&Found::of(&plan), &others) {
+            output.note(format!("note: {note}"));
+        }
+        Ok(())
+    }
+
+    /// What is valid and hardly meant.
+    fn notes(&self, plan: &Found, others: &[Found]) -> Vec<String> {
+        let Limits {
+            rate, burst, quota, ..
+        } = self.limits;
+        let mut notes = Vec::new();
+        if self.stage.is_empty() {
+            notes.push(format!(
+                "the plan opens no API stage, so its keys are refused everywhere; add one with `tollgate plans update {} \
+                 --add-stage API:STAGE`",
+                plan.id
+            ));
+        }
+        if rate == Some(0.0) || burst == Some(0) || quota == Some(0) {
+            notes.push("a limit of 0 refuses every request".to_owned());
+        } else if burst.is_some() && rate.is_none() {
+            notes.push("a burst without a rate throttles nothing; add --rate".to_owned());
+        }
+        if let Some(other) = others.iter().find(|other| other.name == plan.name) {
+            notes.push(format!(
+                "another plan has this name: {other}; commands then need the id"
+            ));
+        }
+        notes
     }
 
     fn body(&self) -> Result<Value, Failure> {

@@ -1,54 +1,55 @@
 //! `tollgate plans delete`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde_json::Value;
 use tollgate_api::client::Client;
 
 use super::table::stages;
-use crate::arguments::id;
 use crate::changes::{self, Change};
+use crate::completion;
 use crate::confirm::confirm;
 use crate::failure::Failure;
+use crate::names::IdOrName;
 use crate::output::Output;
-use crate::output::table::text;
 
 /// `tollgate plans delete`.
 #[derive(Debug, Args)]
 pub(super) struct Delete {
-    #[arg(value_parser = id)]
-    plan: String,
-    /// Take its API stages off first; without, a plan that has some is kept
+    /// The plan's id or name
+    #[arg(add = ArgValueCandidates::new(completion::plans))]
+    plan: IdOrName,
+    /// Remove its API stages first, which refuses its keys there; without this, a plan with stages is kept
     #[arg(long)]
     with_stages: bool,
-    /// Do not ask
+    /// Delete without asking
     #[arg(long)]
     yes: bool,
 }
 
 impl Delete {
     pub(super) async fn run(self, api: &Client, output: Output) -> Result<(), Failure> {
-        let plan = &self.plan;
-        let found: Value = api.get(&["usageplans", plan], &[]).await?;
+        let plan = self.plan.plan(api).await?;
+        let found: Value = api.get(&["usageplans", &plan.id], &[]).await?;
         let stages = stages(&found);
         if !stages.is_empty() && !self.with_stages {
             return Err(format!(
-                "plan {plan} still opens {}; say --with-stages to take them off, which refuses its keys there, and delete it",
+                "plan {plan} still opens {}; to close them to its keys and delete the plan, add --with-stages",
                 stages.join(", ")
             )
             .into());
         }
-        let name = text(&found["name"]);
-        confirm(&format!("delete plan {plan} {name}"), self.yes)?;
+        confirm(&format!("delete plan {plan}"), self.yes)?;
         if !stages.is_empty() {
             let changes: Vec<_> = stages
                 .iter()
                 .map(|stage| Change::remove_entry("/apiStages", stage))
                 .collect();
             let patch = changes::body(&changes);
-            let _: Value = api.patch(&["usageplans", plan], &patch).await?;
+            let _: Value = api.patch(&["usageplans", &plan.id], &patch).await?;
         }
-        delete_completely(api, plan).await?;
-        output.done(&format!("plan {plan}: deleted"))
+        delete_completely(api, &plan.id).await?;
+        output.done(&format!("Plan {plan} is deleted."))
     }
 }
 

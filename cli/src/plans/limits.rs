@@ -6,22 +6,22 @@ use crate::arguments::throttle::{MethodThrottle, rate};
 
 #[derive(Debug, Args)]
 pub(super) struct Limits {
-    /// Requests per second of each key
+    /// Requests per second of each key [default: no throttle]
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(super) rate: Option<f64>,
-    /// Requests that may come at once
+    /// Requests that may come at once [default: one second's worth of --rate]
     #[arg(long, value_name = "N")]
     pub(super) burst: Option<u32>,
-    /// Requests per period of each key
+    /// Requests per period of each key [default: no quota]
     #[arg(long, value_name = "N")]
     pub(super) quota: Option<u64>,
-    /// When the quota begins anew
+    /// Period of the quota; periods begin at 00:00 UTC
     #[arg(long, value_enum)]
     pub(super) period: Option<Period>,
-    /// The day on which a period begins: 0 to 6 from Sunday on, or 0 to 27 from the 1st on
+    /// Day on which a period begins: 0 (Sunday) to 6 for weeks, 0 (the 1st) to 27 for months [default: 0]
     #[arg(long, value_name = "DAYS")]
     pub(super) offset: Option<u32>,
-    /// A limit of each key on one method, such as abc123:prod/pets/{id}/GET=5:10
+    /// Rate and burst of each key on one method, such as abc123:prod/pets/{id}/GET=5:10; repeatable
     #[arg(long, value_name = "API:STAGE/PATH/METHOD=RATE[:BURST]")]
     pub(super) method_throttle: Vec<MethodThrottle>,
 }

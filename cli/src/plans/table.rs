@@ -3,6 +3,7 @@
 use comfy_table::Table;
 use serde_json::Value;
 
+use crate::output::limits::{quota, throttle};
 use crate::output::table::{self, cell, entries, fields, members, number, text};
 
 /// A list of plans.
@@ -15,8 +16,8 @@ pub(super) fn list(plans: &Value) -> Table {
                 cell(&plan["name"]),
                 number(text(&plan["throttle"]["rateLimit"])),
                 number(text(&plan["throttle"]["burstLimit"])),
-                quota(plan).into(),
-                stages(plan).join(" ").into(),
+                quota(&plan["quota"]).into(),
+                stages(plan).join("\n").into(),
             ]
         }),
     )
@@ -29,7 +30,7 @@ pub(super) fn plan(plan: &Value) -> Table {
         ("name", text(&plan["name"])),
         ("description", text(&plan["description"])),
         ("throttle", throttle(&plan["throttle"])),
-        ("quota", quota(plan)),
+        ("quota", quota(&plan["quota"])),
         ("stages", stages(plan).join("\n")),
         ("methods", method_throttles(plan).join("\n")),
         ("open only", open_methods(plan).join("\n")),
@@ -63,27 +64,4 @@ fn open_methods(plan: &Value) -> Vec<String> {
         lines.extend(entries(methods).map(|method| format!("{stage}{}", text(method))));
     }
     lines
-}
-
-fn throttle(throttle: &Value) -> String {
-    let (rate, burst) = (text(&throttle["rateLimit"]), text(&throttle["burstLimit"]));
-    match (rate.is_empty(), burst.is_empty()) {
-        (true, true) => String::new(),
-        (false, true) => format!("{rate}/s"),
-        (true, false) => format!("burst {burst}"),
-        (false, false) => format!("{rate}/s, burst {burst}"),
-    }
-}
-
-fn quota(plan: &Value) -> String {
-    let quota = &plan["quota"];
-    if quota.is_null() {
-        return String::new();
-    }
-    let period = text(&quota["period"]).to_lowercase();
-    let per_period = format!("{} a {period}", text(&quota["limit"]));
-    match quota["offset"].as_u64() {
-        None | Some(0) => per_period,
-        Some(offset) => format!("{per_period}, from day {offset} on"),
-    }
 }

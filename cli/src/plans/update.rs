@@ -1,17 +1,19 @@
 //! `tollgate plans update`.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 use tollgate_api::client::Client;
 use tollgate_core::id::StageId;
 
 use super::limits::Limits;
 use super::table;
-use crate::arguments::id;
 use crate::arguments::method::{Method, by_stage, stage};
 use crate::arguments::throttle::MethodThrottle;
 use crate::changes::{self, Change};
+use crate::completion;
 use crate::failure::Failure;
+use crate::names::IdOrName;
 use crate::output::Output;
 
 /// The PATCH path of a plan's stages.
@@ -20,35 +22,36 @@ const STAGES: &str = "/apiStages";
 /// `tollgate plans update`.
 #[derive(Debug, Args)]
 pub(super) struct Update {
-    #[arg(value_parser = id)]
-    plan: String,
-    /// What it is called
+    /// The plan's id or name
+    #[arg(add = ArgValueCandidates::new(completion::plans))]
+    plan: IdOrName,
+    /// Rename the plan
     #[arg(long)]
     name: Option<String>,
-    /// What it is for
+    /// Say what the plan is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// An API stage that its keys may call from now on
+    /// Open this API stage to the plan's keys; repeatable
     #[arg(long, value_name = "API:STAGE", value_parser = stage)]
     add_stage: Vec<StageId>,
-    /// An API stage that its keys may no longer call
+    /// Close this API stage to the plan's keys; repeatable
     #[arg(long, value_name = "API:STAGE", value_parser = stage)]
     remove_stage: Vec<StageId>,
     #[command(flatten)]
     limits: Limits,
-    /// Take the plan's throttle off
+    /// Remove the plan's throttle
     #[arg(long, conflicts_with_all = ["rate", "burst"])]
     no_throttle: bool,
-    /// Take the quota off
+    /// Remove the quota
     #[arg(long, conflicts_with_all = ["quota", "period", "offset"])]
     no_quota: bool,
-    /// Take the throttle of a method off
+    /// Remove the throttle of this method; repeatable
     #[arg(long, value_name = "API:STAGE/PATH/METHOD")]
     no_method_throttle: Vec<Method>,
-    /// Open only this method of its stage, and others that are given so; all others are closed
+    /// Open only this method of its stage; repeatable
     #[arg(long, value_name = "API:STAGE/PATH/METHOD")]
     open_method: Vec<Method>,
-    /// Open all methods of a stage
+    /// Open all methods of this stage; repeatable
     #[arg(long, value_name = "API:STAGE", value_parser = stage)]
     open_all_methods: Vec<StageId>,
 }
@@ -60,7 +63,8 @@ impl Update {
             return Err("nothing to change; see `tollgate plans update --help`".into());
         }
         let patch = changes::body(&changes);
-        let plan: Value = api.patch(&["usageplans", &self.plan], &patch).await?;
+        let plan = self.plan.plan(api).await?;
+        let plan: Value = api.patch(&["usageplans", &plan.id], &patch).await?;
         output.print(&plan, table::plan)
     }
 

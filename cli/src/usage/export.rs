@@ -18,7 +18,7 @@ pub(super) fn print(usage: &Value, from: Date, format: Format) -> Result<(), Fai
     for (key, days) in members(&usage["values"]) {
         for (day, pair) in (0_i64..).zip(entries(days)) {
             let date = from.saturating_add(day.days()).to_string();
-            let (used, remaining) = (text(&pair[0]), text(&pair[1]));
+            let (used, remaining) = (pair[0].to_string(), pair[1].to_string());
             rows.push([plan.clone(), key.clone(), date, used, remaining]);
         }
     }

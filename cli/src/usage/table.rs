@@ -1,14 +1,18 @@
 //! Tables of usage, with bars.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{Cell, Table};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
-use crate::output::table::{cell, entries, list, members, number};
+use crate::output::table::{count, entries, list, members, number};
 
-/// Columns of the longest bar.
-const BAR: u64 = 40;
+/// Columns of the longest bar. A row then fits into 80 columns.
+const BAR: u64 = 30;
+/// Keys that are shown unless all are asked for.
+const TOP_KEYS: usize = 20;
 
 /// One key's usage of one day.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +32,9 @@ impl Used {
     }
 }
 
-/// A row for each day with the use of all keys together; for a single key also with what its quota had left.
-pub(super) fn by_day(usage: &Value, from: Date) -> Table {
+/// A row for each day with the usage of all keys together; for a single key also with what its quota had left. Days before the
+/// first usage and after the last are left out, unless `all` are asked for.
+pub(super) fn by_day(usage: &Value, from: Date, all: bool) -> Table {
     let empty = Map::new();
     let keys = usage["values"].as_object().unwrap_or(&empty);
     let days = keys
@@ -42,9 +47,13 @@ pub(super) fn by_day(usage: &Value, from: Date) -> Table {
         .map(|day| on_day(day).map(|key| key.used).sum())
         .collect();
     let most = used.iter().copied().max().unwrap_or(0);
+    let first = used.iter().position(|used| *used > 0).unwrap_or(0);
+    let last = used.iter().rposition(|used| *used > 0).unwrap_or(0);
+    let days = used.iter().enumerate();
+    let days = days.filter(|(day, _)| all || (first..=last).contains(day));
     list(
         &["DAY", "USED", "LEFT", ""],
-        used.iter().enumerate().map(|(day, used)| {
+        days.map(|(day, used)| {
             let date = from.saturating_add(i64::try_from(day).unwrap_or(0).days());
             let single = on_day(day).next().filter(|_| keys.len() == 1);
             let remaining = single.and_then(|key| key.remaining);
@@ -53,8 +62,8 @@ pub(super) fn by_day(usage: &Value, from: Date) -> Table {
     )
 }
 
-/// A row for each key with its use in all the days, the most first.
-pub(super) fn by_key(usage: &Value) -> Table {
+/// A row for each key with its usage in all the days, the most first. Without `all`, the top keys and a row for the rest.
+pub(super) fn by_key(usage: &Value, names: &BTreeMap<String, String>, all: bool) -> Table {
     let mut keys: Vec<_> = members(&usage["values"])
         .map(|(key, days)| {
             let days: Vec<_> = entries(days).map(Used::read).collect();
@@ -64,17 +73,28 @@ pub(super) fn by_key(usage: &Value) -> Table {
         .collect();
     keys.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
     let most = keys.first().map_or(0, |(used, ..)| *used);
-    list(
-        &["KEY", "USED", "LEFT", ""],
-        keys.into_iter().map(|(used, key, remaining)| {
-            row(cell(&Value::from(key.as_str())), used, remaining, most)
-        }),
-    )
+    let shown = if all { keys.len() } else { TOP_KEYS };
+    let rest = keys.split_off(shown.min(keys.len()));
+    let name = |key| names.get(key).cloned().unwrap_or_default();
+    let mut rows: Vec<_> = keys
+        .into_iter()
+        .map(|(used, key, remaining)| {
+            let mut cells = vec![Cell::new(key)];
+            cells.extend(row(Cell::new(name(key)), used, remaining, most));
+            cells
+        })
+        .collect();
+    if !rest.is_empty() {
+        let used = rest.iter().map(|(used, ..)| used).sum();
+        let others = format!("{} other keys (--all)", rest.len());
+        rows.push(vec![Cell::new(""), Cell::new(others), count(used)]);
+    }
+    list(&["KEY", "NAME", "USED", "LEFT", ""], rows)
 }
 
 fn row(of: Cell, used: u64, remaining: Option<u64>, most: u64) -> Vec<Cell> {
-    let remaining = remaining.map_or_else(String::new, |remaining| remaining.to_string());
-    vec![of, number(used), number(remaining), bar(used, most).into()]
+    let remaining = remaining.map_or_else(|| number(""), count);
+    vec![of, count(used), remaining, bar(used, most).into()]
 }
 
 /// A bar as long as the value's share of the largest one. Anything above 0 shows at least a sliver.
@@ -97,11 +117,11 @@ mod tests {
 
     #[test]
     fn a_bar_is_as_long_as_its_share_of_the_most() {
-        assert_eq!(bar(10, 10), "█".repeat(40));
-        assert_eq!(bar(5, 10), "█".repeat(20));
+        assert_eq!(bar(10, 10), "█".repeat(30));
+        assert_eq!(bar(5, 10), "█".repeat(15));
         assert_eq!(bar(1, 1_000_000), "▏");
         assert_eq!(bar(0, 10), "");
         assert_eq!(bar(0, 0), "");
-        assert_eq!(bar(u64::MAX, u64::MAX), "█".repeat(40));
+        assert_eq!(bar(u64::MAX, u64::MAX), "█".repeat(30));
     }
 }

@@ -9,13 +9,13 @@ use tollgate_admin::input::limits::LARGEST_NUMBER;
 use tollgate_admin::input::methods::{open_lists, texts};
 use tollgate_api::limits::{QuotaSettings, ThrottleSettings};
 use tollgate_api::object::ObjectOnly;
-use tollgate_api::plan::{ApiStage, PlanFields};
+use tollgate_api::plan::{ApiStage, MethodLists, PlanFields};
 use tollgate_api::plan_key::API_KEY;
 use tollgate_api::{ApiKey, Items, KeyFields, KeyOverride, Secret, UsagePlan, UsagePlanKey};
 use tollgate_core::limit::{Quota, Throttle};
 use tollgate_core::plan::{ApiStage as StageRecord, Plan};
 use tollgate_core::template::MethodTemplate;
-use tollgate_core::terms::Override;
+use tollgate_core::terms::{Override, Restriction};
 use tollgate_dynamo::item::key::KeyRecord;
 use tollgate_dynamo::item::plan::PlanRecord;
 
@@ -84,12 +84,7 @@ pub(crate) fn plan_key(record: KeyRecord, value: Option<String>) -> UsagePlanKey
 
 /// Tollgate's own fields of a key; `None` if none is set.
 fn key_fields(record: &KeyRecord) -> Option<KeyFields> {
-    let restriction = record.restriction.as_ref().map(|restriction| {
-        let stages = restriction.iter();
-        stages
-            .map(|(stage, methods)| (stage.to_string(), texts(methods)))
-            .collect()
-    });
+    let restriction = record.restriction.as_ref().map(restriction);
     let overrides = record.overrides.iter();
     let fields = KeyFields {
         expires_at: record.expires.map(seconds),
@@ -104,6 +99,14 @@ fn key_fields(record: &KeyRecord) -> Option<KeyFields> {
             .collect(),
     };
     (fields != KeyFields::default()).then_some(fields)
+}
+
+/// The methods that a key may call.
+pub(crate) fn restriction(restriction: &Restriction) -> MethodLists {
+    let stages = restriction.iter();
+    stages
+        .map(|(stage, methods)| (stage.to_string(), texts(methods)))
+        .collect()
 }
 
 fn key_override(given: &Override) -> KeyOverride {

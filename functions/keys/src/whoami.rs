@@ -23,6 +23,7 @@ use tollgate_protocol::credential::{self, Carrier, KeySource};
 
 use crate::error::ApiError;
 use crate::pace::Pace;
+use crate::show::restriction;
 
 /// Shows what a key has left of every limit. The key comes in the header `x-api-key` or as a bearer token. A key that is not
 /// valid gets a 401 with a problem document, and a caller that asks too often a 429.
@@ -78,6 +79,7 @@ fn who_am_i(inspection: &Inspection) -> WhoAmI {
         name: key.name.clone(),
         customer_id: key.customer_id.clone(),
         expires_at: key.expires.map(Timestamp::as_second),
+        restriction: key.restriction.as_ref().map(restriction),
         usage_plans: inspection.plans.iter().map(plan).collect(),
     }
 }
@@ -104,6 +106,7 @@ fn plan(status: &inspect::PlanStatus) -> PlanStatus {
 fn throttle(bucket: status::BucketStatus) -> ThrottleStatus {
     let full_in = (bucket.full_in + SECOND - 1) / SECOND;
     ThrottleStatus {
+        rate_limit: bucket.rate(),
         limit: bucket.burst,
         used: bucket.burst.saturating_sub(bucket.remaining),
         left: bucket.remaining,

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tollgate_core::id::{KeyId, PlanId, StageId};
 
+use crate::plan::MethodLists;
+
 /// A key, as its holder sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WhoAmI {
     /// The key's id.
@@ -18,12 +20,15 @@ pub struct WhoAmI {
     /// When the key expires, epoch seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
+    /// The methods that the key may call, by stage: absent if all that its plans open, an empty list if the whole stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restriction: Option<MethodLists>,
     /// The key's plans.
     pub usage_plans: Vec<PlanStatus>,
 }
 
 /// What the key has left under one plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanStatus {
     /// The plan.
@@ -44,9 +49,11 @@ pub struct PlanStatus {
 }
 
 /// What is left of a throttle's burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThrottleStatus {
+    /// Requests per second in the long run.
+    pub rate_limit: f64,
     /// The burst: requests at once.
     pub limit: u32,
     /// Requests that are used of it.
@@ -74,7 +81,7 @@ pub struct QuotaStatus {
 }
 
 /// What is left of a method's throttle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MethodStatus {
     /// The stage, `apiId:stage`.

@@ -120,6 +120,16 @@ impl FromIterator<(LimitKind, Remainder)> for LimitStatus {
 }
 
 impl BucketStatus {
+    /// The rate that the bucket sustains, in requests per second, to three decimals. A bucket with a burst of 0 sustains none.
+    pub fn rate(&self) -> f64 {
+        if self.window == 0 {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let window = self.window as f64;
+        (f64::from(self.burst) * 1e12 / window).round() / 1e3
+    }
+
     /// What remains of a bucket at `now`.
     pub fn of(bucket: Bucket, level: Option<Level>, now: Nanos) -> Self {
         let level = level.map(|level| bucket.convert(level, now));

@@ -19,7 +19,7 @@ mod sdk;
 
 use date::DateHeader;
 use sdk::{ENDPOINT, http_client};
-pub use sdk::{is_loopback, sdk_config, sdk_config_at, sdk_config_of_function};
+pub use sdk::{is_loopback, sdk_config, sdk_config_at, sdk_config_of_function, sdk_loader};
 
 /// How long an idle connection is kept. An older one may have been closed by the other side without notice, and using it would
 /// cost a whole timeout.

@@ -63,11 +63,22 @@ impl Client {
         if status.is_success() {
             return self.parse(&text);
         }
+        let message = match message_in(&text) {
+            Some(message) => message,
+            None if status.is_client_error() => {
+                return Err(Error::UnexpectedResponse {
+                    url: self.url.clone(),
+                    found: format!("status {} without a message", status.as_u16()),
+                });
+            }
+            // A load balancer may have answered in the API's place.
+            None => "no message".to_owned(),
+        };
         Err(Error::Refused(Refusal {
             url: self.url.clone(),
             access: self.access(),
             status: status.as_u16(),
-            message: message_in(&text).unwrap_or_else(|| "no message".to_owned()),
+            message,
         }))
     }
 

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::{ConfigLoader, SdkConfig};
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient,
 };
@@ -38,18 +38,18 @@ pub fn sdk_config_of_function() -> SdkConfig {
 
 /// Builds the SDK's configuration from all of its own sources: region, credentials, `AWS_ENDPOINT_URL_DYNAMODB`.
 pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .load()
-        .await
+    sdk_loader().load().await
+}
+
+/// Like [`sdk_config`], before it is loaded: some of it can still be set.
+pub fn sdk_loader() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http_client())
 }
 
 /// Builds the SDK's configuration for DynamoDB at `endpoint`. A store on this machine needs no AWS account, so if the
 /// environment has no credentials or region, this uses placeholders.
 pub async fn sdk_config_at(endpoint: &str) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
-        .endpoint_url(endpoint);
+    let mut loader = sdk_loader().endpoint_url(endpoint);
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if is_loopback(endpoint) {
         if !set("AWS_ACCESS_KEY_ID") && !set("AWS_PROFILE") {
