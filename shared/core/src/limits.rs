@@ -35,8 +35,14 @@ pub struct Limits(Vec<Limit>);
 impl Limits {
     /// Adds a limit, if there is one.
     #[must_use]
-    pub fn and(mut self, limit: impl Into<Option<Limit>>) -> Self {
-        self.0.extend(limit.into());
+    pub fn and(self, limit: impl Into<Option<Limit>>) -> Self {
+        self.and_all(limit.into())
+    }
+
+    /// Adds limits.
+    #[must_use]
+    pub fn and_all(mut self, limits: impl IntoIterator<Item = Limit>) -> Self {
+        self.0.extend(limits);
         self
     }
 

@@ -134,11 +134,20 @@ impl ApiStage {
         StageId::new(&self.api_id, &self.stage)
     }
 
-    /// The limit of the best matching template. `more` takes precedence over the stage's own throttles.
+    /// The limits that the stage's throttles set to a request. `more` takes precedence over the stage's own throttles.
+    pub(crate) fn limits(
+        &self,
+        target: &Target,
+        more: Option<&BTreeMap<MethodTemplate, Throttle>>,
+    ) -> impl Iterator<Item = Limit> {
+        self.method_limit(target, more).into_iter()
+    }
+
+    /// The limit of the best matching template.
     ///
     /// The route identifies the method, if it can. Otherwise the path does, in every way that a backend may read it, and the
     /// strictest of the matches applies: no spelling of a path opens a closed method or gets around a limit.
-    pub(crate) fn method_limit(
+    fn method_limit(
         &self,
         target: &Target,
         more: Option<&BTreeMap<MethodTemplate, Throttle>>,

@@ -67,8 +67,13 @@ impl MethodTemplate {
     }
 
     /// Whether this is the template `*/*`.
-    pub fn is_every(&self) -> bool {
+    pub(crate) fn is_every(&self) -> bool {
         self.path == "*"
+    }
+
+    /// Whether all requests that the template matches share one bucket. Those that match `*/*` have one for each method.
+    pub fn has_one_bucket(&self) -> bool {
+        !self.is_every()
     }
 
     /// Returns this template if some request can match it. Tables may hold others, because earlier releases accepted them.

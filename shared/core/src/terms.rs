@@ -92,7 +92,7 @@ impl<'a> Terms<'a> {
         let methods = self.on(day).and_then(|own| own.methods.get(&stage.id()));
         Limits::default()
             .and(self.rate(day))
-            .and(stage.method_limit(target, methods))
+            .and_all(stage.limits(target, methods))
             .and(self.quota(day).map(Limit::quota))
     }
 

@@ -181,8 +181,8 @@ fn method_status(
     let meter = &cached.meter.value;
     let terms = account.record.value.terms(plan);
     let methods = terms.methods(charge::today(meter, moment.now)).into_iter();
-    // A `*/*` throttle gives each method a bucket of its own, and the template does not name those methods.
-    let methods = methods.filter(|(_, template, _)| !template.is_every());
+    // The other templates do not name their buckets: requests do.
+    let methods = methods.filter(|(_, template, _)| template.has_one_bucket());
     let status = |(stage, template, limit): (StageId, MethodTemplate, Limit)| {
         let Rule::Bucket(id, bucket) = limit.rule else {
             return None;

@@ -90,7 +90,7 @@ pub(super) fn templates(
     }
     let templates = methods.iter().map(|method| {
         let template = template(location, method)?;
-        if template.is_every() {
+        if !template.has_one_bucket() {
             let location = location.clone();
             return Err(InvalidMethods::Every { location });
         }

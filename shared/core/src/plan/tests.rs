@@ -31,7 +31,7 @@ fn target(route: Option<&str>, path: &str) -> Target {
 
 /// The name and bucket of the method throttle that a request has to meet.
 fn method_bucket(stage: &ApiStage, target: &Target) -> Option<(BucketId, Bucket)> {
-    match stage.method_limit(target, None)?.rule {
+    match stage.limits(target, None).next()?.rule {
         Rule::Bucket(id, bucket) => Some((id, bucket)),
         Rule::Quota(_) => None,
     }
