@@ -8,14 +8,13 @@
 //! | WebSocket API | `requestContext.routeKey: "$connect"` | `methodArn`; the path is `/$connect`, the method GET |
 //!
 //! - `fields`: the one lean type that reads every kind. `kind`: which kind an event is, and how it is answered.
-//! - `http_v2`, `method_arn`: the two ways to a target. Both read paths by [`tollgate_core::path`], as every front door does.
+//! - `target`: the two ways to a target.
 //! - `error`: events that cannot be read.
 
 mod error;
 mod fields;
-mod http_v2;
 mod kind;
-mod method_arn;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -44,11 +43,7 @@ impl Event {
     pub fn read(json: &str) -> Result<Self, EventError> {
         let fields = Fields::read(json)?;
         let kind = Kind::of(&fields)?;
-        let target = match kind {
-            Kind::HttpV2 => http_v2::target(&fields),
-            Kind::HttpV1 | Kind::Rest | Kind::Token => method_arn::target(&fields),
-            Kind::WebSocket => method_arn::handshake(&fields),
-        }?;
+        let target = target::target(kind, &fields)?;
         Ok(Self {
             kind,
             fields,

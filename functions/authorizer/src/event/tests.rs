@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 use tollgate_core::path::Path;
 use tollgate_protocol::credential::KeySource;
 
-use super::http_v2::route;
-use super::method_arn::resource;
+use super::target::{resource, route};
 use super::{Event, EventError};
 
 fn read(event: &Value) -> Result<Event, EventError> {
