@@ -24,9 +24,10 @@
 //! - [`reason`]: decisions and reasons, with their texts, and the kinds of limits. [`verdict`]: the answer to one request.
 //! - [`status`]: what remains of each limit.
 //!
-//! **To add a kind of limit** that counts by a bucket or a quota, add a [`LimitKind`](reason::LimitKind) with its texts, a
-//! field of [`Plan`](plan::Plan), and one line in [`Terms::limits`](terms::Terms::limits). A kind that counts in another way
-//! also needs a [`Rule`](limits::Rule), an [`Effect`](charge::Effect), and an expression of that effect in `tollgate-dynamo`.
+//! **To add a kind of limit** that counts by a bucket, add a form of [`template`]s and its line in
+//! [`ApiStage`](plan::ApiStage)`::limits`, or, for a limit of the whole plan, a field of [`Plan`](plan::Plan) and a line in
+//! [`Terms::limits`](terms::Terms::limits). A limit with a name of its own is a [`LimitKind`](reason::LimitKind). One that counts in another
+//! way also needs a [`Rule`](limits::Rule), an [`Effect`](charge::Effect), and an expression of that effect in `tollgate-dynamo`.
 
 pub mod age;
 pub mod bucket;
