@@ -86,6 +86,7 @@ pub(crate) fn print(line: impl Display) -> Result<(), Failure> {
 }
 
 /// Prints a line of a server, which goes on serving after its first lines were read and the pipe was closed.
+#[cfg(feature = "dev")]
 pub(crate) fn announce(line: impl Display) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }

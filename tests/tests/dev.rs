@@ -389,17 +389,13 @@ async fn a_state_file_keeps_keys_and_what_they_have_used() {
     let arguments = ["--demo", "--state", file.to_str().unwrap()];
     let mut dev = Dev::start(&arguments, &[]).await;
     let keys = demo_keys(&mut dev).await;
-    let key = Some(keys[1].1.as_str());
-    assert_eq!(dev.get("/", key).await.2, "ok");
+    let key = keys[1].1.as_str();
+    assert_eq!(dev.get("/", Some(key)).await.2, "ok");
     dev.stop().await;
     let dev = Dev::start(&arguments, &[]).await;
-    assert_eq!(dev.get("/", key).await.2, "ok");
+    assert_eq!(dev.get("/", Some(key)).await.2, "ok");
     let whoami = reqwest::Client::new().get(format!("{}/whoami", dev.management));
-    let whoami = whoami
-        .header("x-api-key", key.unwrap())
-        .send()
-        .await
-        .unwrap();
+    let whoami = whoami.header("x-api-key", key).send().await.unwrap();
     let whoami: Value = serde_json::from_str(&whoami.text().await.unwrap()).unwrap();
     assert_eq!(whoami["usagePlans"][0]["quota"]["used"], 2);
     // The demo's plans are there once.

@@ -174,3 +174,45 @@ async fn closed_day(store: &Store, key: &str) {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+#[ignore = "needs the SAM CLI; ./test runs it"]
+async fn the_policies_for_people_open_what_they_are_for() {
+    let stack = sam::template(TEMPLATES[0]).await;
+    let opens = |policy: &str, call: &str| {
+        let policy = &stack["Resources"][policy]["Properties"]["PolicyDocument"];
+        let resources = policy["Statement"][0]["Resource"].as_array().unwrap();
+        resources.iter().any(|resource| {
+            let arn = resource["Fn::Sub"].as_str().unwrap();
+            let (_, pattern) = arn.split_once("${ManagementApi}/").unwrap();
+            fits(pattern, &format!("$default/{call}"))
+        })
+    };
+    for (call, viewer, support) in [
+        ("GET/apikeys", true, true),
+        ("GET/usageplans/p/usage", true, true),
+        ("PATCH/apikeys/k", false, true),
+        ("POST/apikeys/k/rotations", false, true),
+        ("DELETE/apikeys/k/rotations", false, true),
+        ("PATCH/usageplans/p/keys/k/usage", false, true),
+        ("POST/apikeys", false, false),
+        ("DELETE/apikeys/k", false, false),
+        ("POST/apikeys/k/moves", false, false),
+        ("PATCH/usageplans/p", false, false),
+        ("POST/usageplans/p/keys", false, false),
+    ] {
+        assert_eq!(opens("ViewerPolicy", call), viewer, "{call}");
+        assert_eq!(opens("SupportPolicy", call), support, "{call}");
+        assert!(opens("AdministratorPolicy", call), "{call}");
+    }
+}
+
+/// Whether an IAM pattern, in which `*` stands for any text, matches.
+fn fits(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            (0..=text.len()).any(|from| text.get(from..).is_some_and(|text| fits(rest, text)))
+        }),
+    }
+}
