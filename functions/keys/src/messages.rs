@@ -12,7 +12,7 @@ use tollgate_dynamo::failure::Failure;
 use crate::patch::paths::InvalidPatch;
 
 /// KMS cannot encrypt or decrypt a value now.
-pub(crate) const VAULT_UNAVAILABLE: &str = "values of keys cannot be kept or shown now: KMS does not do its part; try again, or see the log";
+pub(crate) const VAULT_UNAVAILABLE: &str = "values of keys cannot be kept or shown now, because KMS is unavailable; try again, or see the log";
 
 /// The message for a patch operation that cannot be.
 pub(crate) fn of_patch(invalid: &InvalidPatch) -> String {
