@@ -43,7 +43,7 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate dev --demo
       Try everything on this machine
-  tollgate plans create --name Basic --stage 'abc123:$default' --rate 10 --burst 20
+  tollgate plans create --name Basic --stage 'abc123:$default' --rate 10
       Create a plan for a stage of your API
   tollgate keys create --name acme --plan Basic
       Create a key in that plan

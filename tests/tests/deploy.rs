@@ -290,7 +290,7 @@ async fn a_restored_table_is_put_into_service_as_documented() {
     let disable = documented("keys disable");
     // The key that was made since T is not there, which fails in the words of the documentation.
     let disabled = said(&stack.aws.try_run(&format!("set +e\n{disable}")).await);
-    let unknown = "Invalid API Key identifier specified";
+    let unknown = "no API key has the id or the name";
     assert_eq!(disabled.matches("enabled  no").count(), 2, "{disabled}");
     assert_eq!(disabled.matches(unknown).count(), 1, "{disabled}");
 

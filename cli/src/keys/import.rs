@@ -130,8 +130,6 @@ impl Imported {
             return print(format!("{:#}", json!({ "ids": ids, "warnings": warnings })));
         }
         let (keys, warnings) = (ids.len(), warnings.len());
-        print(format!(
-            "{keys} keys are as the file says, {warnings} warnings"
-        ))
+        print(format!("{keys} keys imported, {warnings} warnings"))
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Method, Request};
+use reqwest::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -65,13 +65,13 @@ impl Client {
         }
         let message = match message_in(&text) {
             Some(message) => message,
-            None if status.is_client_error() => {
+            None if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Error::UnexpectedResponse {
                     url: self.url.clone(),
                     found: format!("status {} without a message", status.as_u16()),
                 });
             }
-            // A load balancer may have answered in the API's place.
+            // Something before the API may have answered in its place.
             None => "no message".to_owned(),
         };
         Err(Error::Refused(Refusal {

@@ -107,6 +107,7 @@ async fn what_is_no_answer_of_the_api_is_told_from_its_refusals() {
         (404, r#"{"message":"none"}"#),
         (200, "<html>"),
         (200, r#"{"a":1}"#),
+        (404, "<html>"),
         (202, ""),
     ])
     .await;
@@ -121,6 +122,8 @@ async fn what_is_no_answer_of_the_api_is_told_from_its_refusals() {
     assert!(matches!(other, Err(Error::UnexpectedResponse { .. })));
     let shape = client.get::<Vec<u8>>(&["a"], &[]).await;
     assert!(matches!(shape, Err(Error::UnexpectedResponse { .. })));
+    let nothing = client.get::<Value>(&["a"], &[]).await;
+    assert!(matches!(nothing, Err(Error::UnexpectedResponse { .. })));
     client.delete(&["a"]).await.expect("no body is needed");
 }
 
